@@ -1,0 +1,54 @@
+"""Every sentence that a user reads, by key, in English and Chinese.
+
+A sentence is kept as its key and values until it is shown, so that one answer can be read in either language.
+"""
+
+import string
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+
+LANGUAGES = {"en": "English", "zh": "中文"}
+
+
+@cache
+def sentences(language: str) -> dict[str, str]:
+    """All sentences of one language by dotted key, with `{placeholders}` unfilled.
+
+    Raises:
+        KeyError: the language is not one of `LANGUAGES`.
+    """
+    if language not in LANGUAGES:
+        raise KeyError(f"language {language!r} is not one of {', '.join(LANGUAGES)}")
+    tables = tomllib.loads((files("l4guide.text") / f"{language}.toml").read_text(encoding="utf-8"))
+    return {
+        f"{section}.{key}": value for section, entries in tables.items() for key, value in entries.items()
+    }
+
+
+def say(key: str, language: str = "en", **values: object) -> str:
+    """The sentence `key` in `language`, with `values` filled in; a value may itself be a `Sentence`."""
+    filled = {k: v.say(language) if isinstance(v, Sentence) else v for k, v in values.items()}
+    return sentences(language)[key].format_map(filled)
+
+
+def placeholders(sentence: str) -> set[str]:
+    """The names that a sentence wants filled in."""
+    return {name.split(".")[0].split("[")[0] for _, name, _, _ in string.Formatter().parse(sentence) if name}
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence still to be said: its key and the values that go into it."""
+
+    key: str
+    values: Mapping[str, object] = field(default_factory=dict)
+
+    def say(self, language: str = "en") -> str:
+        """This sentence in `language`."""
+        return say(self.key, language, **self.values)
+
+    def __str__(self) -> str:
+        return self.say()
