@@ -1,0 +1,54 @@
+"""Attention kernels in Triton with flash-attn's names, argument order and layouts.
+
+Importing this package, or its `tiles` and `cross` modules, loads neither torch nor Triton: the functions below load
+them when first asked for.
+"""
+
+from importlib import import_module
+
+from l4guide_kernels.tiles import (
+    ARCHS,
+    DTYPES,
+    KERNELS,
+    MAX_HEAD_DIM,
+    SPECIALISATIONS,
+    Tile,
+    Unsupported,
+    head_parts,
+    shared_bytes,
+    tile_for,
+)
+
+_LAZY = {
+    "flash_attn_func": "l4guide_kernels.interface",
+    "flash_attn_with_kvcache": "l4guide_kernels.interface",
+    "reference_attention": "l4guide_kernels.reference",
+    "compile_ahead": "l4guide_kernels.cross",
+    "Compiled": "l4guide_kernels.cross",
+    "interpreted": "l4guide_kernels.dialect",
+}
+
+__all__ = [
+    "ARCHS",
+    "DTYPES",
+    "KERNELS",
+    "MAX_HEAD_DIM",
+    "SPECIALISATIONS",
+    "Compiled",
+    "Tile",
+    "Unsupported",
+    "compile_ahead",
+    "flash_attn_func",
+    "flash_attn_with_kvcache",
+    "head_parts",
+    "interpreted",
+    "reference_attention",
+    "shared_bytes",
+    "tile_for",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,197 @@
+"""Which tile each kernel runs with, and the shared memory it then takes: plain tables, no torch, no Triton.
+
+A *tile* is what one program works on: `block_m` queries by `block_n` keys, on `warps` warps, with a software
+pipeline of `stages` stages. The architecture is an argument (89 for an L4), never asked of a device, so that every
+branch can be read, compiled and tested anywhere.
+
+A head is cut into one or two column blocks whose widths are powers of two, since Triton's tiles are
+(`head_parts`): 192 is 128 + 64 rather than 256, which saves a quarter of the shared memory. Columns beyond the head
+are masked.
+"""
+
+from dataclasses import dataclass
+
+KERNELS = ("forward", "backward-dkdv", "backward-dq", "decode")
+DTYPES = ("fp16", "bf16", "fp32")
+ARCHS = (80, 86, 89, 90, 100, 103, 120)
+MAX_HEAD_DIM = 256
+
+# Padded head width -> its column blocks. Tensor cores need 16 columns, so 80 is 64 + 16 and nothing is narrower.
+SPECIALISATIONS: dict[int, tuple[int, int]] = {
+    16: (16, 0),
+    32: (32, 0),
+    64: (64, 0),
+    80: (64, 16),
+    96: (64, 32),
+    128: (128, 0),
+    192: (128, 64),
+    256: (256, 0),
+}
+
+
+class Unsupported(ValueError):
+    """A kernel, head_dim, dtype or architecture that these kernels do not serve; says the limit and a way out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """One program's share of the work.
+
+    Attributes:
+        block_m: Queries per program (for `decode`: packed rows, query heads of a group times positions).
+        block_n: Keys per step (for `backward-dkdv`: keys per program, and `block_m` queries per step).
+        warps: Warps of 32 threads in a program.
+        stages: Depth of the software pipeline over the loop's loads.
+    """
+
+    block_m: int
+    block_n: int
+    warps: int
+    stages: int
+
+
+def padded_head_dim(head_dim: int) -> int:
+    """The smallest width in `SPECIALISATIONS` that holds `head_dim` columns.
+
+    Raises:
+        Unsupported: `head_dim` is not an integer from 1 to `MAX_HEAD_DIM`.
+    """
+    if isinstance(head_dim, bool) or not isinstance(head_dim, int) or not 1 <= head_dim <= MAX_HEAD_DIM:
+        raise Unsupported(
+            f"head_dim {head_dim!r} is outside 1 to {MAX_HEAD_DIM}: "
+            "use torch.nn.functional.scaled_dot_product_attention for wider heads"
+        )
+    return next(width for width in SPECIALISATIONS if width >= head_dim)
+
+
+def head_parts(head_dim: int) -> tuple[int, int]:
+    """The power-of-two column blocks that a head is cut into; the second is 0 when one is enough.
+
+    Raises:
+        Unsupported: `head_dim` is not an integer from 1 to `MAX_HEAD_DIM`.
+    """
+    return SPECIALISATIONS[padded_head_dim(head_dim)]
+
+
+def element_bytes(dtype: str) -> int:
+    """Bytes of one element of `dtype` ("fp16", "bf16" or "fp32")."""
+    return 4 if dtype == "fp32" else 2
+
+
+def tile_for(kernel: str, head_dim: int, dtype: str, arch: int) -> Tile:
+    """The tile that `kernel` runs with by default.
+
+    Args:
+        kernel: One of `KERNELS`.
+        head_dim: Columns of a head, 1 to 256.
+        dtype: One of `DTYPES`.
+        arch: Compute capability as one number, one of `ARCHS` (89 is an L4).
+
+    Raises:
+        Unsupported: An argument is none of these.
+    """
+    _check(kernel, dtype, arch)
+    width = padded_head_dim(head_dim)
+    table = _FP32 if dtype == "fp32" else _HALF[_FAMILY[arch]]
+    block_m, block_n, warps, stages = table[kernel][width]
+    return Tile(block_m=block_m, block_n=block_n, warps=warps, stages=stages)
+
+
+def shared_bytes(tile: Tile, *, kernel: str, head_dim: int, dtype: str, arch: int) -> int | None:
+    """Bytes of shared memory that `kernel` takes with `tile`, by the closed formula; None where it is not verified.
+
+    Raises:
+        Unsupported: `kernel`, `head_dim`, `dtype` or `arch` is not served.
+    """
+    _check(kernel, dtype, arch)
+    width, element = padded_head_dim(head_dim), element_bytes(dtype)
+    if dtype == "fp32":
+        return None
+    in_flight = tile.stages - 1 if arch in {80, 86, 89, 120} else tile.stages
+    queries, keys = tile.block_m * width * element, tile.block_n * width * element
+    if kernel in {"forward", "decode"}:
+        return queries + in_flight * 2 * keys
+    if kernel == "backward-dkdv":
+        return 2 * keys + in_flight * 2 * queries
+    return 2 * queries + in_flight * 2 * keys
+
+
+def _check(kernel: str, dtype: str, arch: int) -> None:
+    if kernel not in KERNELS:
+        raise Unsupported(f"kernel {kernel!r} is unknown: use one of {', '.join(KERNELS)}")
+    if dtype not in DTYPES:
+        raise Unsupported(f"dtype {dtype!r} is not supported: use one of {', '.join(DTYPES)}")
+    if arch not in ARCHS:
+        hint = (
+            "Triton has no tensor-core path below sm_80, use torch.nn.functional.scaled_dot_product_attention"
+            if isinstance(arch, int) and arch < 80
+            else "use the nearest one in the list"
+        )
+        listed = ", ".join(f"sm_{known}" for known in ARCHS)
+        raise Unsupported(f"architecture sm_{arch} is not supported (supported: {listed}): {hint}")
+
+
+_Table = dict[str, dict[int, tuple[int, int, int, int]]]
+
+# Rows are block_m, block_n, warps, stages by padded head width.
+_ADA: _Table = {
+    "forward": {
+        16: (128, 64, 4, 3),
+        32: (128, 64, 4, 3),
+        64: (128, 64, 4, 3),
+        80: (64, 64, 4, 2),
+        96: (64, 64, 4, 2),
+        128: (128, 32, 4, 2),
+        192: (64, 32, 4, 2),
+        256: (64, 32, 4, 2),
+    },
+    "backward-dkdv": {
+        16: (64, 128, 8, 2),
+        32: (64, 128, 8, 2),
+        64: (64, 64, 8, 2),
+        80: (64, 64, 8, 2),
+        96: (64, 64, 8, 2),
+        128: (64, 64, 8, 2),
+        192: (32, 32, 8, 2),
+        256: (32, 32, 8, 2),
+    },
+    "backward-dq": {
+        16: (128, 64, 8, 2),
+        32: (128, 64, 8, 2),
+        64: (64, 64, 4, 2),
+        80: (64, 64, 4, 2),
+        96: (64, 64, 4, 2),
+        128: (64, 64, 4, 2),
+        192: (32, 32, 4, 2),
+        256: (32, 32, 4, 2),
+    },
+    "decode": {
+        16: (16, 64, 4, 2),
+        32: (16, 64, 4, 2),
+        64: (16, 64, 4, 2),
+        80: (16, 64, 4, 2),
+        96: (16, 64, 4, 2),
+        128: (16, 64, 4, 2),
+        192: (16, 32, 4, 2),
+        256: (16, 32, 4, 2),
+    },
+}
+_FP32: _Table = {
+    kernel: dict.fromkeys(SPECIALISATIONS, (16 if kernel == "decode" else 32, 32, 4, 1)) for kernel in KERNELS
+}
+_HALF: dict[str, _Table] = {
+    "ampere": _ADA,
+    "ada": _ADA,
+    "hopper": _ADA,
+    "blackwell": _ADA,
+    "blackwell-99": _ADA,
+}
+_FAMILY = {
+    80: "ampere",
+    86: "ada",
+    89: "ada",
+    90: "hopper",
+    100: "blackwell",
+    103: "blackwell",
+    120: "blackwell-99",
+}
