@@ -1,0 +1,146 @@
+"""The one place that joins rules, resources, estimates and prices into an answer."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from l4guide.catalogue import Gpu, Model
+from l4guide.estimate import Cost, Estimate
+from l4guide.resources import Resources
+from l4guide.support import Verdict
+from l4guide.text import Sentence
+from l4guide.workload import Workload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What was asked, complete: every option with its value, and the names of those that were assumed."""
+
+    workload: Workload
+    gpu: Gpu
+    model: Model | None
+    component: str | None
+    assumed: tuple[str, ...]
+    #: What a reader should know about how the question was read (an ambiguous GPU name, a stand-in shape).
+    notes: tuple[Sentence, ...]
+
+    def to_json(self, language: str = "en") -> dict[str, object]:
+        """Every option, echoed."""
+        shape = {name: value for name, value in asdict(self.workload).items() if value is not None}
+        extra = {"model": self.model.name, "component": self.component} if self.model else {}
+        return {
+            **shape,
+            "gpu": self.gpu.name,
+            **extra,
+            "assumed": list(self.assumed),
+            "notes": [note.say(language) for note in self.notes],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """The answer for one attention component of a model, or for the one shape that was asked about."""
+
+    component: str | None
+    workload: Workload
+    answer: str
+    implementations: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """Another card for the same workload, and why one would or would not take it.
+
+    `implementation` is the one that the estimate is for; `status` its best verdict there.
+    """
+
+    gpu: Gpu
+    status: str
+    implementation: str | None
+    estimate: Estimate | None
+    cost: Cost | None
+    reason: Sentence
+
+    def to_json(self, language: str = "en") -> dict[str, object]:
+        """Keys absent where the part is not known."""
+        said: dict[str, object] = {
+            "gpu": self.gpu.name,
+            "status": self.status,
+            "reason": self.reason.say(language),
+        }
+        if self.estimate is not None:
+            said["estimate"] = self.estimate.to_json()
+        if self.cost is not None:
+            said["cost"] = self.cost.to_json()
+        return said
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """All of the answer.
+
+    `answer` is yes (flash-attn's newest release runs it), depends (another implementation does), or no.
+    `parts` holds the verdicts: one part for a bare shape, one per component for a model, the asked one first.
+    `estimate` and `cost` are None, and `gaps` says why, where nothing measured supports a number.
+    """
+
+    question: Question
+    answer: str
+    headline: Sentence
+    why: tuple[Sentence, ...]
+    parts: tuple[Part, ...]
+    resources: tuple[Resources, ...]
+    estimate: Estimate | None
+    cost: Cost | None
+    alternatives: tuple[Alternative, ...]
+    recommendation: Sentence
+    gaps: tuple[Sentence, ...]
+
+    @property
+    def implementations(self) -> tuple[Verdict, ...]:
+        """Verdicts for the shape that was asked about."""
+        return self.parts[0].implementations
+
+    def to_json(self, language: str = "en") -> dict[str, object]:
+        """The keys of `l4guide advise`; a part that nothing supports is absent, never null."""
+        said: dict[str, object] = {
+            "question": self.question.to_json(language),
+            "answer": self.answer,
+            "headline": self.headline.say(language),
+            "why": [sentence.say(language) for sentence in self.why],
+            "implementations": [verdict.to_json(language) for verdict in self.implementations],
+            "resources": [item.to_json() for item in self.resources],
+        }
+        if self.question.model is not None:
+            said["components"] = [
+                {
+                    "component": part.component,
+                    "head_dim": part.workload.head_dim,
+                    "answer": part.answer,
+                    "implementations": [verdict.to_json(language) for verdict in part.implementations],
+                }
+                for part in self.parts
+            ]
+        if self.estimate is not None:
+            said["estimate"] = self.estimate.to_json()
+        if self.cost is not None:
+            said["cost"] = self.cost.to_json()
+        return {
+            **said,
+            "alternatives": [item.to_json(language) for item in self.alternatives],
+            "recommendation": self.recommendation.say(language),
+            "gaps": [gap.say(language) for gap in self.gaps],
+        }
+
+
+def advise(gpu: str = "L4", options: Mapping[str, object] | None = None) -> Advice:
+    """Answer a question.
+
+    Args:
+        gpu: a card's name, however written.
+        options: the fields of `Workload`, `seqlen` for both lengths, `model`, `component`, and for the price
+            `gpus`, `price`, `provider` and `spot`. None or absent: the default.
+
+    Raises:
+        BadInput: an option is malformed, unknown, or contradicts another.
+    """
+    raise NotImplementedError

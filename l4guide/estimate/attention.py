@@ -1,0 +1,170 @@
+"""How long one attention call takes on a card: its roofline on measured ceilings, times what kernels really reach."""
+
+from dataclasses import dataclass
+
+from l4guide.catalogue import Gpu
+from l4guide.errors import BadInput, CannotDo
+from l4guide.estimate.calibration import Curve, Spread, calibration
+from l4guide.estimate.work import Work, work_of
+from l4guide.workload import Workload
+
+#: Implementations that share another one's kernels.
+SAME_KERNELS = {"torch/flash": "flash-attn", "l4guide": "triton"}
+IMPLEMENTATIONS = ("flash-attn", "flash-attn-3", "flashinfer", "torch/flash", "l4guide")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ceiling:
+    """One limit of the card that the estimate divides by, and what kind of number it is."""
+
+    name: str
+    low: float
+    high: float
+    unit: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """Time of one call of one layer, all passes of the task, with an 80 % interval.
+
+    `tflops` and `gb_per_s` are what `latency_ms` amounts to; `bound` says what limits it: compute, memory or launch.
+    """
+
+    implementation: str
+    latency_ms: float
+    low_ms: float
+    high_ms: float
+    tflops: float
+    gb_per_s: float
+    bound: str
+    basis: str
+    ceilings: tuple[Ceiling, ...]
+    gpus: tuple[str, ...]
+    borrowed: bool
+    sources: tuple[str, ...]
+    kind: str = "estimated"
+
+    def to_json(self) -> dict[str, object]:
+        """The keys of `l4guide estimate`."""
+        return {
+            "implementation": self.implementation,
+            "latency_ms": self.latency_ms,
+            "low_ms": self.low_ms,
+            "high_ms": self.high_ms,
+            "tflops": self.tflops,
+            "gb_per_s": self.gb_per_s,
+            "bound": self.bound,
+            "basis": self.basis,
+            "kind": self.kind,
+            "fitted_on": list(self.gpus),
+            "ceilings": [
+                {"name": c.name, "low": c.low, "high": c.high, "unit": c.unit, "kind": c.kind} for c in self.ceilings
+            ],
+            "sources": list(self.sources),
+        }
+
+
+def _compute_rate(gpu: Gpu, dtype: str) -> tuple[Spread, str]:
+    """Dense tensor TFLOP/s that the card sustains in `dtype`, and the kind of that number.
+
+    Raises:
+        CannotDo: the card has no tensor cores for the type, so that no measured ratio applies.
+    """
+    if dtype not in ("fp16", "bf16"):
+        raise CannotDo("error.no_estimate_dtype", dtype=dtype)
+    if dtype == "bf16" and not gpu.bf16_tensor_cores:
+        raise CannotDo("error.no_estimate_bf16", gpu=gpu.name)
+    low, high = (
+        (gpu.gemm_bf16_tflops_low, gpu.gemm_bf16_tflops_high)
+        if dtype == "bf16"
+        else (gpu.gemm_fp16_tflops_low, gpu.gemm_fp16_tflops_high)
+    )
+    if low and high:
+        return Spread(low=low, value=(low + high) / 2, high=high), "published"
+    share, peak = calibration().gemm_over_peak, gpu.tensor_16bit_tflops
+    return Spread(low=share.low * peak, value=share.value * peak, high=share.high * peak), "estimated"
+
+
+def _curve_for(gpu: Gpu, implementation: str, phase: str) -> Curve:
+    """The measured curve for an implementation on a card.
+
+    Raises:
+        CannotDo: nobody has measured this implementation on a card of this class.
+    """
+    family = SAME_KERNELS.get(implementation, implementation)
+    curve = calibration().curve(family, phase, gpu.capability)
+    if curve is None:
+        raise CannotDo(
+            "error.no_estimate", implementation=implementation, gpu=gpu.name, capability=gpu.capability or gpu.architecture
+        )
+    return curve
+
+
+def best_implementation(gpu: Gpu, phase: str) -> str | None:
+    """The fastest implementation that is measured on cards of this class; None where none is."""
+    for implementation in ("flash-attn-3", "flash-attn", "flashinfer"):
+        if calibration().curve(implementation, phase, gpu.capability) is not None:
+            return implementation
+    return None
+
+
+def attention_time(workload: Workload, gpu: Gpu, implementation: str = "flash-attn") -> Estimate:
+    """Estimate one attention call of one layer on `gpu`.
+
+    Raises:
+        BadInput: the implementation is not one that this estimator knows.
+        CannotDo: there is no measured row to lean on for this card, type or implementation.
+    """
+    if implementation not in IMPLEMENTATIONS:
+        raise BadInput(
+            "error.unknown_implementation", value=implementation, choices=", ".join(IMPLEMENTATIONS)
+        )
+    phase = "decode" if workload.task == "decode" else "prefill"
+    curve = _curve_for(gpu, implementation, phase)
+    rate, kind = _compute_rate(gpu, workload.dtype)
+    work = work_of(workload)
+    borrowed = SAME_KERNELS.get(implementation) == "triton"
+    times = _times_us(work, curve, rate, gpu.bandwidth_gb_per_s, borrowed)
+    compute_us = work.forward_flops / rate.value / 1e6
+    memory_us = work.forward_bytes / gpu.bandwidth_gb_per_s / 1e3
+    longest = max((compute_us, "compute"), (memory_us, "memory"), (curve.launch_us, "launch"))
+    return Estimate(
+        implementation=implementation,
+        latency_ms=times.value / 1e3,
+        low_ms=times.low / 1e3,
+        high_ms=times.high / 1e3,
+        tflops=work.flops / times.value / 1e6,
+        gb_per_s=work.bytes / times.value / 1e3,
+        bound=longest[1],
+        basis="roofline",
+        ceilings=(
+            Ceiling(name="gemm", low=rate.low, high=rate.high, unit="TFLOP/s", kind=kind),
+            Ceiling(
+                name="bandwidth",
+                low=gpu.bandwidth_gb_per_s,
+                high=gpu.bandwidth_gb_per_s,
+                unit="GB/s",
+                kind="published",
+            ),
+        ),
+        gpus=curve.gpus,
+        borrowed=borrowed,
+        sources=calibration().sources,
+    )
+
+
+def _times_us(work: Work, curve: Curve, rate: Spread, bandwidth_gb_per_s: float, borrowed: bool) -> Spread:
+    """Fast, middle and slow time in us: fast takes the fast end of every uncertain factor, slow the slow end."""
+    widening = calibration().borrowed if borrowed else Spread(low=1.0, value=1.0, high=1.0)
+    slowdown = calibration().backward_slowdown if work.backward_flops else Spread(low=0.0, value=0.0, high=0.0)
+
+    def total(tflops: float, which: str) -> float:
+        forward = max(work.forward_flops / tflops / 1e6, work.forward_bytes / bandwidth_gb_per_s / 1e3)
+        backward = max(work.backward_flops / tflops / 1e6, work.backward_bytes / bandwidth_gb_per_s / 1e3)
+        ratio = getattr(curve.ratio(forward), which) * getattr(widening, which)
+        launches = curve.launch_us * (3 if work.backward_flops else 1)
+        share = {"low": 0.5, "value": 1.0, "high": 1.5}[which]
+        return float(launches * share + ratio * (forward + getattr(slowdown, which) * backward))
+
+    return Spread(low=total(rate.high, "low"), value=total(rate.value, "value"), high=total(rate.low, "high"))
