@@ -1,0 +1,35 @@
+# One word a chore. Each makes the environment it needs first; `make` alone lists them.
+PYTHON ?= python3
+SETUP := $(PYTHON) setup_environment.py
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help guide report test check notebooks
+
+help: ## List these chores
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+guide: ## Open the guide in JupyterLab (on a remote machine: print its address and the ssh line)
+	@$(SETUP) all
+	@$(BIN)/l4guide lab
+
+report: ## Write report.html; needs no browser
+	@$(SETUP) base
+	@$(BIN)/l4guide report --out report.html
+
+test: ## Run the tests, the browser's included; finds or installs Chromium
+	@$(SETUP) dev chromium
+	TRITON_INTERPRET=1 $(BIN)/pytest tests/kernels
+	$(BIN)/pytest tests --ignore=tests/kernels
+
+check: ## Formatting, lint, types, import arrows, stripped notebooks
+	@$(SETUP) dev
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/nbstripout --verify notebooks/guide.ipynb
+
+notebooks: ## Run every notebook from top to bottom
+	@$(SETUP) dev
+	$(BIN)/pytest --nbmake notebooks

@@ -1,0 +1,236 @@
+"""Makes `.venv` ready for a chore of the Makefile; standard library only, so that a bare Python can run it.
+
+    python3 setup_environment.py base       the guide's answers and reports: no torch
+    python3 setup_environment.py all        and the kernels and JupyterLab
+    python3 setup_environment.py dev        and the tools that `make check` and `make test` need
+    python3 setup_environment.py chromium   a browser for the tests: the one that is here, else Debian's
+
+What is done already is not done again: a stamp in `.venv` remembers the dependency lists it was made from.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+ENVIRONMENT = ROOT / ".venv"
+PYTHON = ENVIRONMENT / "bin" / "python"
+STAMP = ENVIRONMENT / "l4guide-stamp.json"
+CONSTRAINTS = ROOT / "constraints.txt"
+#: The extra of each level; a level includes the ones before it.
+LEVELS = {"base": "", "all": "[all]", "dev": "[dev]"}
+OLDEST = (3, 11)
+NEWER_PYTHONS = ("python3.13", "python3.12", "python3.11")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+#: PyTorch's own index of builds without CUDA: PyPI's Linux build brings gigabytes of CUDA libraries.
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+
+
+def say(line: str) -> None:
+    """One line of progress, at once, on stderr."""
+    sys.stderr.write(f"l4guide: {line}\n")
+    sys.stderr.flush()
+
+
+def stop(line: str) -> None:
+    """End with exit code 1 and a line that says what to do."""
+    say(line)
+    sys.exit(1)
+
+
+def works(command: list[str]) -> bool:
+    """Whether a command can be started and succeeds; its output is dropped."""
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def require_python() -> None:
+    """Go on in a newer Python of this machine when this one is too old, or stop."""
+    if sys.version_info >= OLDEST:
+        return
+    for name in NEWER_PYTHONS:
+        if works([name, "-c", ""]):
+            os.execvp(name, [name, __file__, *sys.argv[1:]])
+    stop(
+        f"Python {sys.version.split()[0]} is too old; l4guide needs 3.11 or newer. Install one and name it: "
+        "make guide PYTHON=python3.12"
+    )
+
+
+def fingerprint() -> str:
+    """What the environment depends on: the dependency lists and the Python that runs it."""
+    content = (ROOT / "pyproject.toml").read_bytes() + CONSTRAINTS.read_bytes()
+    return hashlib.sha256(content + sys.version.encode()).hexdigest()
+
+
+def is_ready(level: str) -> bool:
+    """Whether `.venv` was made for this level, or for one that includes it, from today's lists."""
+    try:
+        stamp = json.loads(STAMP.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    order = list(LEVELS)
+    return (
+        stamp.get("fingerprint") == fingerprint()
+        and order.index(stamp.get("level", "base")) >= order.index(level)
+        and works([str(PYTHON), "-c", ""])
+    )
+
+
+def create() -> None:
+    """Create `.venv` where there is none that works."""
+    if works([str(PYTHON), "-m", "pip", "--version"]):
+        return
+    missing = [name for name in ("venv", "ensurepip") if importlib.util.find_spec(name) is None]
+    if missing:
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        stop(
+            f"Python {version} has no {' and no '.join(missing)}, so it can make no environment. "
+            f"On Debian and Ubuntu: sudo apt-get install -y python{version}-venv"
+        )
+    say(f"creating {ENVIRONMENT}")
+    if subprocess.run([sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)], check=False).returncode:
+        stop(f"could not create {ENVIRONMENT}; the reason is above")
+
+
+def pip(*arguments: str) -> list[str]:
+    """A pip command in the environment, with no question and no advertisement of a newer pip."""
+    quiet = [] if sys.stderr.isatty() else ["--quiet"]
+    return [
+        str(PYTHON),
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "--no-input",
+        "install",
+        *quiet,
+        *arguments,
+    ]
+
+
+def install(*arguments: str) -> None:
+    """Run pip; where it fails, its own message stays on the screen and a way out follows."""
+    # A user-wide PIP_USER would make pip refuse to install into an environment.
+    result = subprocess.run(pip(*arguments), cwd=ROOT, env={**os.environ, "PIP_USER": "0"}, check=False)
+    if result.returncode:
+        stop(
+            "pip could not install what is needed; its reason is above. If the network is the cause, set "
+            "HTTPS_PROXY or PIP_INDEX_URL to what your network allows and run the same command again."
+        )
+
+
+def has_nvidia_driver() -> bool:
+    """Whether this machine has an NVIDIA driver, in a container and under WSL too."""
+    if Path("/proc/driver/nvidia/version").exists() or works(["nvidia-smi"]):
+        return True
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+def torch_pin() -> str:
+    """The tested torch, as constraints.txt names it: `torch==X.Y.Z`."""
+    lines = CONSTRAINTS.read_text(encoding="utf-8").splitlines()
+    return next(line.strip() for line in lines if line.startswith("torch=="))
+
+
+def installed_torch() -> str:
+    """The torch in `.venv`, as `torch==X.Y.Z`, with its build after a plus; empty where there is none."""
+    question = "import importlib.metadata as m; print('torch==' + m.version('torch'))"
+    return subprocess.run(
+        [str(PYTHON), "-c", question], capture_output=True, text=True, check=False
+    ).stdout.strip()
+
+
+def torch_options() -> list[str]:
+    """Where pip finds the torch for this machine, as options to add to a pip command.
+
+    None where PyPI's own build is right: beside an NVIDIA driver it is the CUDA build, and outside Linux it
+    brings no CUDA. Elsewhere the build without CUDA: from a folder that pip is configured with, else from
+    PyTorch's index.
+    """
+    if sys.platform != "linux" or has_nvidia_driver():
+        return []
+    local = pip("--no-index", "--no-deps", "--dry-run", "--ignore-installed", f"{torch_pin()}+cpu")
+    return ["--no-index"] if works(local) else ["--index-url", CPU_INDEX]
+
+
+def install_torch() -> None:
+    """Install the build without CUDA where this machine wants it and `.venv` has not the tested torch yet."""
+    if installed_torch().split("+")[0] == torch_pin():
+        return
+    options = torch_options()
+    if options:
+        say("this machine has no NVIDIA driver: taking the torch build without CUDA")
+        install("--no-deps", *options, f"{torch_pin()}+cpu")
+
+
+def make_environment(level: str) -> None:
+    """Create `.venv` and install the project in it, editable, with the extra of the level."""
+    if is_ready(level):
+        return
+    create()
+    say(f"installing l4guide{LEVELS[level]} into .venv; the first time this takes some minutes")
+    if level != "base":
+        install_torch()
+    install("--constraint", str(CONSTRAINTS), "--editable", f".{LEVELS[level]}")
+    STAMP.write_text(json.dumps({"level": level, "fingerprint": fingerprint()}), encoding="utf-8")
+
+
+def find_chromium() -> str | None:
+    """The path of a Chromium or Chrome that starts: L4GUIDE_CHROMIUM, else the first on the PATH."""
+    for name in (os.environ.get("L4GUIDE_CHROMIUM"), *BROWSERS):
+        path = shutil.which(name) if name else None
+        if path and works([path, "--version"]):
+            return path
+    return None
+
+
+def provide_chromium() -> None:
+    """Find a browser, or install Debian's when root, or stop with the one command to run."""
+    if find_chromium():
+        return
+    apt = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "chromium"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
+        say("no Chromium here: installing Debian's")
+        quietly = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for command in (["apt-get", "update", "--quiet"], apt):
+            subprocess.run(
+                command, env=quietly, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False
+            )
+        if find_chromium():
+            return
+    stop(
+        "the browser tests need Chromium or Chrome. Run: sudo "
+        + " ".join(apt)
+        + "  (or set L4GUIDE_CHROMIUM to the "
+        "path of one), then the same command again"
+    )
+
+
+def main(arguments: list[str]) -> None:
+    """Do what the words on the command line ask, in their order."""
+    require_python()
+    if not arguments or set(arguments) - {*LEVELS, "chromium"}:
+        stop(f"usage: setup_environment.py {' | '.join(LEVELS)} | chromium")
+    for word in arguments:
+        if word == "chromium":
+            provide_chromium()
+        else:
+            make_environment(word)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
