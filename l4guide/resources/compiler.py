@@ -1,0 +1,172 @@
+"""Ask Triton's own compiler, for any architecture and without a GPU, through a worker process."""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from l4guide.errors import CannotDo
+from l4guide.resources.specialisation import Figures, Specialisation
+
+#: A sensible tile compiles in 1 to 5 seconds, one that spills heavily in 10 to 50.
+DEADLINE_S = 180.0
+#: Settings that change what the compiler makes; without them every machine finds the recorded figures.
+_FOREIGN = ("TRITON_", "PTXAS_OPTIONS", "DISABLE_PTXAS_OPT", "NVPTX_ENABLE_DUMP", "MLIR_", "LLVM_")
+
+
+def require_compiler() -> None:
+    """Refuse where Triton or torch is not installed.
+
+    Raises:
+        CannotDo: with the line that installs them.
+    """
+    missing = [name for name in ("triton", "torch") if not _installed(name)]
+    if missing:
+        raise CannotDo("error.no_compiler", missing=", ".join(missing))
+
+
+def _installed(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ValueError:  # imported by hand, without a spec
+        return name in sys.modules
+
+
+def _environment(own_cache: str) -> dict[str, str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+    clean["PYTHONPATH"] = os.pathsep.join(entry for entry in sys.path if entry)
+    clean["TRITON_CACHE_DIR"] = os.environ.get("TRITON_CACHE_DIR", own_cache)
+    clean["TRITON_ALWAYS_COMPILE"] = "1"  # a cached kernel comes without the log that tells its registers
+    clean["TRITON_DUMP_PTXAS_LOG"] = "1"
+    clean["TRITON_DEFAULT_FP_FUSION"] = "1"  # Triton 3.9 warns where this is not said
+    return clean
+
+
+class Compiler:
+    """A compiler process for many questions; it is replaced when it dies or overstays its deadline.
+
+    Use as a context manager: leaving it ends the process and removes its cache.
+    """
+
+    def __init__(self, *, deadline_s: float = DEADLINE_S) -> None:
+        self._deadline_s = deadline_s
+        self._process: subprocess.Popen[str] | None = None
+        self._folder = tempfile.TemporaryDirectory(prefix="l4guide-compiler-", ignore_cleanup_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+        self._folder.cleanup()
+
+    def compile(self, wanted: Specialisation) -> Figures:
+        """Compile one specialisation now.
+
+        Raises:
+            CannotDo: Triton is not installed, the compiler refuses this tile, its process dies (mostly for lack
+                of memory), or the deadline passes.
+        """
+        require_compiler()
+        process = self._running()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(_question(wanted))
+            process.stdin.flush()
+            ready, _, _ = select.select([process.stdout], [], [], self._deadline_s)
+            line = process.stdout.readline() if ready else None
+        except BrokenPipeError:
+            line = ""
+        if line is None:
+            self._stop()
+            raise CannotDo("error.compiler_too_slow", **_named(wanted), deadline_s=f"{self._deadline_s:g}")
+        if not line:
+            self._stop()
+            raise CannotDo("error.compiler_died", **_named(wanted), reason=self._last_complaint())
+        answer = json.loads(line)
+        if "error" in answer:
+            raise CannotDo("error.compiler_refused", **_named(wanted), reason=answer["error"])
+        return Figures(basis="compiled", **answer)
+
+    @property
+    def _complaints(self) -> Path:
+        return Path(self._folder.name, "stderr")
+
+    def _running(self) -> subprocess.Popen[str]:
+        if self._process is None:
+            with self._complaints.open("w") as complaints:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "l4guide.resources.worker"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=complaints,
+                    text=True,
+                    env=_environment(self._folder.name),
+                    start_new_session=True,
+                )
+        return self._process
+
+    def _stop(self) -> None:
+        """End the process together with a ptxas that it may have started."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+    def _last_complaint(self) -> str:
+        lines = self._complaints.read_text(encoding="utf-8", errors="replace").split("\n")
+        return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "-")
+
+
+def _question(wanted: Specialisation) -> str:
+    tile = wanted.tile
+    question = {
+        "kernel": wanted.kernel,
+        "head_dim": wanted.padded_head_dim,
+        "dtype": wanted.dtype,
+        "arch": wanted.arch,
+        "causal": wanted.causal,
+        "tile": {
+            "block_m": tile.block_m,
+            "block_n": tile.block_n,
+            "warps": tile.warps,
+            "stages": tile.stages,
+        },
+    }
+    return json.dumps(question) + "\n"
+
+
+def _named(wanted: Specialisation) -> dict[str, object]:
+    tile = wanted.tile
+    return {
+        "kernel": wanted.kernel,
+        "tile": f"{tile.block_m}x{tile.block_n}",
+        "warps": tile.warps,
+        "stages": tile.stages,
+        "arch": wanted.arch,
+    }
+
+
+@cache
+def compiled(wanted: Specialisation) -> Figures:
+    """Compile one specialisation in a process of its own; the answer is kept for this session.
+
+    Raises:
+        CannotDo: as `Compiler.compile`.
+    """
+    with Compiler() as compiler:
+        return compiler.compile(wanted)

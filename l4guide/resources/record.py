@@ -1,0 +1,160 @@
+"""Compiler evidence under `data/resources/`: one CSV file for each Triton version, one row for each specialisation."""
+
+import csv
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from packaging.version import Version
+
+from l4guide.errors import BadData
+from l4guide.resources.specialisation import Figures, Specialisation
+
+COLUMNS = [
+    "triton",
+    "arch",
+    "kernel",
+    "head_parts",
+    "dtype",
+    "causal",
+    "block_m",
+    "block_n",
+    "warps",
+    "stages",
+    "shared_bytes",
+    "registers",
+    "spill_bytes",
+    "stack_bytes",
+]
+
+Rows = dict[Specialisation, Figures]
+
+
+def folder() -> Path:
+    """Where the recorded evidence lies: inside the wheel, or beside the package in a checkout."""
+    package = Path(__file__).parents[1]
+    shipped = package / "data"
+    return (shipped if shipped.is_dir() else package.parent / "data") / "resources"
+
+
+def path_for(triton_version: str) -> Path:
+    """The file that holds what this Triton version was found to do."""
+    return folder() / f"triton-{triton_version}.csv"
+
+
+def _parse(row: Mapping[str, str]) -> tuple[Specialisation, Figures]:
+    from l4guide_kernels.tiles import Tile
+
+    first, _, second = row["head_parts"].partition("+")
+    wanted = Specialisation(
+        kernel=row["kernel"],
+        arch=int(row["arch"]),
+        head_parts=(int(first), int(second or 0)),
+        dtype=row["dtype"],
+        causal={"yes": True, "no": False}[row["causal"]],
+        tile=Tile(
+            block_m=int(row["block_m"]),
+            block_n=int(row["block_n"]),
+            warps=int(row["warps"]),
+            stages=int(row["stages"]),
+        ),
+    )
+    return wanted, Figures(
+        basis="recorded",
+        shared_bytes=int(row["shared_bytes"]),
+        registers=int(row["registers"]),
+        spill_bytes=int(row["spill_bytes"]),
+        stack_bytes=int(row["stack_bytes"]),
+        triton_version=row["triton"],
+    )
+
+
+def _format(wanted: Specialisation, figures: Figures) -> dict[str, object]:
+    first, second = wanted.head_parts
+    return {
+        "triton": figures.triton_version,
+        "arch": wanted.arch,
+        "kernel": wanted.kernel,
+        "head_parts": f"{first}+{second}" if second else f"{first}",
+        "dtype": wanted.dtype,
+        "causal": "yes" if wanted.causal else "no",
+        "block_m": wanted.tile.block_m,
+        "block_n": wanted.tile.block_n,
+        "warps": wanted.tile.warps,
+        "stages": wanted.tile.stages,
+        "shared_bytes": figures.shared_bytes,
+        "registers": figures.registers,
+        "spill_bytes": figures.spill_bytes,
+        "stack_bytes": figures.stack_bytes,
+    }
+
+
+def read(path: Path) -> Rows:
+    """All rows of one file; an absent file has none.
+
+    Raises:
+        BadData: a row is malformed or appears twice.
+    """
+    if not path.exists():
+        return {}
+    rows: Rows = {}
+    with path.open(encoding="utf-8", newline="") as lines:
+        for line, row in enumerate(csv.DictReader(lines), start=2):
+            try:
+                wanted, figures = _parse(row)
+            except (KeyError, TypeError, ValueError) as fault:
+                raise BadData("error.bad_record", file=path.name, line=line, fault=str(fault)) from fault
+            if wanted in rows:
+                raise BadData("error.bad_record", file=path.name, line=line, fault="appears twice")
+            rows[wanted] = figures
+    return rows
+
+
+def write(path: Path, rows: Rows) -> None:
+    """Write `rows` in a stable order, all or nothing: a reader never sees half a file."""
+    table = sorted((_format(*row) for row in rows.items()), key=_order)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as out:
+            writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(table)
+        Path(draft).chmod(0o644)
+        Path(draft).replace(path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+
+
+def _order(row: Mapping[str, object]) -> tuple[object, ...]:
+    parts = [int(part) for part in str(row["head_parts"]).split("+")]
+    tile = [row[name] for name in ("block_m", "block_n", "warps", "stages")]
+    return (row["arch"], row["kernel"], sum(parts), row["dtype"], row["causal"], *tile)
+
+
+def versions() -> tuple[str, ...]:
+    """The Triton versions with a record: first the installed one, then the newest."""
+    try:
+        installed = metadata.version("triton")
+    except metadata.PackageNotFoundError:
+        installed = ""
+    found = (path.stem.removeprefix("triton-") for path in folder().glob("triton-*.csv"))
+    return tuple(sorted(found, key=lambda v: (v == installed, Version(v)), reverse=True))
+
+
+@cache
+def _record(triton_version: str) -> Rows:
+    return read(path_for(triton_version))
+
+
+def recorded(wanted: Specialisation, among: Iterable[str] | None = None) -> Figures | None:
+    """What the record says of this specialisation, or None; `among` limits it to these Triton versions."""
+    for triton_version in versions() if among is None else among:
+        figures = _record(triton_version).get(wanted)
+        if figures is not None:
+            return figures
+    return None

@@ -1,0 +1,67 @@
+"""The compiler process: reads one question a line as JSON on stdin, answers each with one JSON line on stdout.
+
+A process of its own, because a process under `TRITON_INTERPRET` cannot compile, and because a tile that is far too
+large can exhaust the memory or the patience of whoever asked.
+"""
+
+import contextlib
+import io
+import json
+import os
+import sys
+from typing import TextIO
+
+from l4guide.resources.ptxas import read_log
+
+
+def compile_one(question: dict[str, object]) -> dict[str, object]:
+    """Cross-compile one specialisation and say what it needs.
+
+    Args:
+        question: `kernel`, `head_dim`, `dtype`, `arch`, `causal` and `tile` with its four numbers.
+    """
+    from l4guide_kernels.cross import compile_ahead
+    from l4guide_kernels.tiles import Tile
+
+    tile = Tile(**question.pop("tile"))  # type: ignore[arg-type]
+    said = io.StringIO()
+    # Triton prints ptxas's verbose log here (TRITON_DUMP_PTXAS_LOG), from the very run that made the kernel.
+    with contextlib.redirect_stdout(said):
+        compiled = compile_ahead(tile=tile, **question)  # type: ignore[arg-type]
+    usage = read_log(said.getvalue())
+    return {
+        "shared_bytes": compiled.shared_bytes,
+        "registers": usage.registers,
+        "spill_bytes": usage.spill_bytes,
+        "stack_bytes": usage.stack_bytes,
+        "triton_version": compiled.triton_version,
+    }
+
+
+def _reason(fault: BaseException) -> str:
+    """The innermost cause in one line: Triton wraps a kernel's error in the source around it."""
+    while fault.__cause__ is not None:
+        fault = fault.__cause__
+    lines = [line.strip() for line in str(fault).splitlines() if line.strip()]
+    return f"{type(fault).__name__}: {lines[-1] if lines else 'no reason given'}"[:300]
+
+
+def serve(questions: TextIO, answers: TextIO) -> None:
+    """Answer until the questions end; a compiler's failure is an answer too."""
+    for line in questions:
+        try:
+            answer = compile_one(json.loads(line))
+        except Exception as fault:  # the compiler raises whatever it likes; the asker decides what it means
+            answer = {"error": _reason(fault)}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+def main() -> None:
+    """Serve on the real stdout; whatever the compiler prints on the way goes to stderr."""
+    with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as answers:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        serve(sys.stdin, answers)
+
+
+if __name__ == "__main__":
+    main()
