@@ -8,9 +8,11 @@ from l4guide.estimate.calibration import Curve, Spread, calibration
 from l4guide.estimate.work import Work, work_of
 from l4guide.workload import Workload
 
-#: Implementations that share another one's kernels.
-SAME_KERNELS = {"torch/flash": "flash-attn", "l4guide": "triton"}
+#: Implementations that run another one's kernels.
+SAME_KERNELS = {"torch/flash": "flash-attn"}
 IMPLEMENTATIONS = ("flash-attn", "flash-attn-3", "flashinfer", "torch/flash", "l4guide")
+INFERENCE_ONLY = ("flashinfer",)
+UNSTRETCHED = Spread(low=1.0, value=1.0, high=1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,7 @@ class Estimate:
             "basis": self.basis,
             "kind": self.kind,
             "fitted_on": list(self.gpus),
+            "borrowed": self.borrowed,
             "ceilings": [
                 {"name": c.name, "low": c.low, "high": c.high, "unit": c.unit, "kind": c.kind} for c in self.ceilings
             ],
@@ -86,25 +89,32 @@ def _compute_rate(gpu: Gpu, dtype: str) -> tuple[Spread, str]:
     return Spread(low=share.low * peak, value=share.value * peak, high=share.high * peak), "estimated"
 
 
-def _curve_for(gpu: Gpu, implementation: str, phase: str) -> Curve:
+def _phase(workload: Workload) -> str:
+    return "decode" if workload.task == "decode" else "prefill"
+
+
+def _curve_for(workload: Workload, gpu: Gpu, implementation: str) -> tuple[Curve, Spread | None]:
     """The measured curve for an implementation on a card.
 
     Raises:
-        CannotDo: nobody has measured this implementation on a card of this class.
+        CannotDo: nobody has measured this implementation on a card of this class, or it has no backward pass.
     """
+    if workload.task == "training" and implementation in INFERENCE_ONLY:
+        raise CannotDo("error.no_backward", implementation=implementation)
     family = SAME_KERNELS.get(implementation, implementation)
-    curve = calibration().curve(family, phase, gpu.capability)
-    if curve is None:
-        raise CannotDo(
-            "error.no_estimate", implementation=implementation, gpu=gpu.name, capability=gpu.capability or gpu.architecture
-        )
-    return curve
+    found = calibration().curve(family, _phase(workload), gpu.capability)
+    if found is None:
+        where = gpu.capability or gpu.architecture
+        raise CannotDo("error.no_estimate", implementation=implementation, gpu=gpu.name, capability=where)
+    return found
 
 
-def best_implementation(gpu: Gpu, phase: str) -> str | None:
+def best_implementation(workload: Workload, gpu: Gpu) -> str | None:
     """The fastest implementation that is measured on cards of this class; None where none is."""
     for implementation in ("flash-attn-3", "flash-attn", "flashinfer"):
-        if calibration().curve(implementation, phase, gpu.capability) is not None:
+        if workload.task == "training" and implementation in INFERENCE_ONLY:
+            continue
+        if calibration().curve(implementation, _phase(workload), gpu.capability) is not None:
             return implementation
     return None
 
@@ -120,12 +130,10 @@ def attention_time(workload: Workload, gpu: Gpu, implementation: str = "flash-at
         raise BadInput(
             "error.unknown_implementation", value=implementation, choices=", ".join(IMPLEMENTATIONS)
         )
-    phase = "decode" if workload.task == "decode" else "prefill"
-    curve = _curve_for(gpu, implementation, phase)
+    curve, stretch = _curve_for(workload, gpu, implementation)
     rate, kind = _compute_rate(gpu, workload.dtype)
     work = work_of(workload)
-    borrowed = SAME_KERNELS.get(implementation) == "triton"
-    times = _times_us(work, curve, rate, gpu.bandwidth_gb_per_s, borrowed)
+    times = _times_us(work, curve, rate, gpu.bandwidth_gb_per_s, stretch or UNSTRETCHED)
     compute_us = work.forward_flops / rate.value / 1e6
     memory_us = work.forward_bytes / gpu.bandwidth_gb_per_s / 1e3
     longest = max((compute_us, "compute"), (memory_us, "memory"), (curve.launch_us, "launch"))
@@ -149,22 +157,23 @@ def attention_time(workload: Workload, gpu: Gpu, implementation: str = "flash-at
             ),
         ),
         gpus=curve.gpus,
-        borrowed=borrowed,
+        borrowed=stretch is not None,
         sources=calibration().sources,
     )
 
 
-def _times_us(work: Work, curve: Curve, rate: Spread, bandwidth_gb_per_s: float, borrowed: bool) -> Spread:
+def _times_us(work: Work, curve: Curve, rate: Spread, bandwidth_gb_per_s: float, stretch: Spread) -> Spread:
     """Fast, middle and slow time in us: fast takes the fast end of every uncertain factor, slow the slow end."""
-    widening = calibration().borrowed if borrowed else Spread(low=1.0, value=1.0, high=1.0)
-    slowdown = calibration().backward_slowdown if work.backward_flops else Spread(low=0.0, value=0.0, high=0.0)
+    slowdown = calibration().backward_slowdown
 
     def total(tflops: float, which: str) -> float:
         forward = max(work.forward_flops / tflops / 1e6, work.forward_bytes / bandwidth_gb_per_s / 1e3)
-        backward = max(work.backward_flops / tflops / 1e6, work.backward_bytes / bandwidth_gb_per_s / 1e3)
-        ratio = getattr(curve.ratio(forward), which) * getattr(widening, which)
-        launches = curve.launch_us * (3 if work.backward_flops else 1)
-        share = {"low": 0.5, "value": 1.0, "high": 1.5}[which]
-        return float(launches * share + ratio * (forward + getattr(slowdown, which) * backward))
+        us = (curve.launch_us + forward) * getattr(curve.ratio(forward), which)
+        if work.backward_flops:
+            # dK/dV and dQ are launches of their own.
+            backward = max(work.backward_flops / tflops / 1e6, work.backward_bytes / bandwidth_gb_per_s / 1e3)
+            pace = getattr(curve.ratio(backward), which) * getattr(slowdown, which)
+            us += (2 * curve.launch_us + backward) * pace
+        return float(us * getattr(stretch, which))
 
     return Spread(low=total(rate.high, "low"), value=total(rate.value, "value"), high=total(rate.low, "high"))

@@ -21,7 +21,10 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """Measured time over roofline time, at knots of roofline time; between knots it is interpolated in log time."""
+    """Measured time over launch plus roofline time, at knots of roofline time; interpolated in log time between them.
+
+    `widening` stretches the interval each way so that it holds four fifths of the rows of GPUs left out of the fit.
+    """
 
     implementation: str
     phase: str
@@ -29,26 +32,35 @@ class Curve:
     launch_us: float
     knots_us: tuple[float, ...]
     ratios: tuple[Spread, ...]
+    widening: float
     gpus: tuple[str, ...]
     rows: int
     left_out_median_error: float | None
     left_out_coverage: float | None
 
     def ratio(self, roofline_us: float) -> Spread:
-        """The spread of measured over roofline time for a problem of this size; constant beyond the outer knots."""
-        if roofline_us <= self.knots_us[0]:
-            return self.ratios[0]
-        if roofline_us >= self.knots_us[-1]:
-            return self.ratios[-1]
-        right = bisect_right(self.knots_us, roofline_us)
+        """The widened spread for a problem of this size; constant beyond the outer knots."""
+        inside = min(max(roofline_us, self.knots_us[0]), self.knots_us[-1])
+        right = min(bisect_right(self.knots_us, inside), len(self.knots_us) - 1)
         a, b = self.knots_us[right - 1], self.knots_us[right]
-        t = (log10(roofline_us) - log10(a)) / (log10(b) - log10(a))
+        t = (log10(inside) - log10(a)) / (log10(b) - log10(a))
         left_spread, right_spread = self.ratios[right - 1], self.ratios[right]
         return Spread(
-            low=left_spread.low + t * (right_spread.low - left_spread.low),
-            value=left_spread.value + t * (right_spread.value - left_spread.value),
-            high=left_spread.high + t * (right_spread.high - left_spread.high),
+            low=((1 - t) * left_spread.low + t * right_spread.low) / self.widening,
+            value=(1 - t) * left_spread.value + t * right_spread.value,
+            high=((1 - t) * left_spread.high + t * right_spread.high) * self.widening,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Borrow:
+    """Another implementation's curve, stretched, for a class of cards where this one was never measured."""
+
+    implementation: str
+    capabilities: tuple[str, ...]
+    from_implementation: str
+    from_capability: str
+    stretch: Spread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,15 +72,21 @@ class Calibration:
     backward_slowdown: Spread
     #: What a card sustains of its dense tensor peak, for cards whose GEMM nobody published.
     gemm_over_peak: Spread
-    #: Widening for a card of an architecture that has no measured row of that implementation.
-    borrowed: Spread
+    borrows: tuple[Borrow, ...]
     sources: tuple[str, ...]
 
-    def curve(self, implementation: str, phase: str, capability: str | None) -> Curve | None:
-        """The curve of an implementation for a phase on a compute capability; None where nobody measured one."""
+    def curve(self, implementation: str, phase: str, capability: str | None) -> tuple[Curve, Spread | None] | None:
+        """The curve of an implementation for a phase on a compute capability, and its stretch where it is borrowed.
+
+        None where nobody measured anything that could stand for it.
+        """
         for curve in self.curves:
             if (curve.implementation, curve.phase) == (implementation, phase) and capability in curve.capabilities:
-                return curve
+                return curve, None
+        for borrow in self.borrows:
+            if borrow.implementation == implementation and capability in borrow.capabilities:
+                lent = self.curve(borrow.from_implementation, phase, borrow.from_capability)
+                return lent and (lent[0], borrow.stretch)
         return None
 
 
@@ -99,6 +117,7 @@ def calibration() -> Calibration:
                 ratios=tuple(
                     _spread({"low": low, "value": value, "high": high}) for low, value, high in entry["ratios"]
                 ),
+                widening=entry["widening"],
                 gpus=tuple(entry["gpus"]),
                 rows=entry["rows"],
                 left_out_median_error=entry.get("left_out_median_error"),
@@ -110,7 +129,16 @@ def calibration() -> Calibration:
             curves=curves,
             backward_slowdown=_spread(table["backward_slowdown"]),
             gemm_over_peak=_spread(table["gemm_over_peak"]),
-            borrowed=_spread(table["borrowed"]),
+            borrows=tuple(
+                Borrow(
+                    implementation=entry["implementation"],
+                    capabilities=tuple(entry["capabilities"]),
+                    from_implementation=entry["from_implementation"],
+                    from_capability=entry["from_capability"],
+                    stretch=_spread(entry),
+                )
+                for entry in table["borrow"]
+            ),
             sources=tuple(table["sources"]),
         )
     except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:

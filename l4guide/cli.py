@@ -1,0 +1,266 @@
+"""The command line: parse, call, print. JSON goes to stdout alone; everything else that is said goes to stderr."""
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from l4guide import __version__
+from l4guide.errors import BadInput, CannotDo, Problem
+from l4guide.text import LANGUAGES, say
+
+Options = argparse.Namespace
+
+#: Options of the question; each is handed on as text so that one place validates it and says what is wrong.
+QUESTION = (
+    ("task", "prefill, decode or training"),
+    ("head-dim", "columns of one head, such as 128"),
+    ("head-dim-v", "columns of one head of V where they differ"),
+    ("batch", "sequences in one call"),
+    ("seqlen", "tokens in a sequence, for queries and keys alike"),
+    ("seqlen-q", "query tokens in a sequence"),
+    ("seqlen-kv", "key tokens in a sequence"),
+    ("heads", "query heads"),
+    ("kv-heads", "key and value heads; must divide the query heads"),
+    ("dtype", "fp16, bf16, fp32 or fp8"),
+    ("kv-dtype", "type of the KV cache"),
+    ("dropout", "dropout probability, 0 or more and below 1"),
+    ("window", "sliding window: keys to the left that a query sees"),
+    ("softcap", "soft cap on the scores; 0 is none"),
+    ("paged-block-size", "tokens in a page of a paged KV cache"),
+)
+FLAGS = ("alibi", "deterministic", "varlen")
+PRICE = (
+    ("gpus", "cards that serve at once"),
+    ("price", "your own price in USD per GPU-hour"),
+    ("provider", "take this provider's published price"),
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one line, like every other complaint here."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing a page of usage."""
+        raise BadInput("error.command_line", problem=message, program=self.prog)
+
+
+def question(options: Options) -> dict[str, object]:
+    """What was said of the workload and the price, by option name; what was not said is absent."""
+    names = [name.replace("-", "_") for name, _ in (*QUESTION, *PRICE)] + [*FLAGS, "causal", "model", "component", "spot"]
+    return {name: value for name in names if (value := getattr(options, name, None)) is not None}
+
+
+def workload_options(options: Options) -> dict[str, object]:
+    """The part of the question that is about the workload alone."""
+    names = {name.replace("-", "_") for name, _ in QUESTION} | {*FLAGS, "causal"}
+    return {name: value for name, value in question(options).items() if name in names}
+
+
+def _advise(options: Options) -> tuple[object, str]:
+    from l4guide.advise import advise
+
+    advice = advise(options.gpu, question(options))
+    lines = [advice.headline, *advice.why, advice.recommendation, *advice.gaps]
+    return advice.to_json(options.language), "\n".join(line.say(options.language) for line in lines)
+
+
+def _support(options: Options) -> tuple[object, str]:
+    from l4guide.advise import support_of
+
+    verdict = support_of(options.gpu, workload_options(options), options.library, options.version)
+    said = verdict.to_json(options.language)
+    reasons = [f"  {reason['code']}: {reason['text']} ({reason['evidence']}; {reason['source']})" for reason in said["reasons"]]
+    return said, "\n".join([f"{said['library']} {said['version']}: {said['status']}. {said['message']}", *reasons])
+
+
+def _resources(options: Options) -> tuple[object, str]:
+    from l4guide.catalogue import find_gpu
+    from l4guide.resources import resources_for
+    from l4guide.workload import whole_number
+
+    gpu, _ = find_gpu(options.gpu)
+    tile = {
+        name: None if (value := getattr(options, name)) is None else whole_number(name.replace("_", "-"), value)
+        for name in ("block_m", "block_n", "warps", "stages")
+    }
+    answer = resources_for(
+        gpu, options.kernel, whole_number("head-dim", options.head_dim), options.dtype, compile=options.compile, **tile
+    )
+    said = answer.to_json()
+    return said, say("cli.resources_fit" if answer.fits else "cli.resources_no_fit", options.language, **said)
+
+
+def _estimate(options: Options) -> tuple[object, str]:
+    from l4guide.catalogue import find_gpu
+    from l4guide.estimate import attention_time
+    from l4guide.workload import ask
+
+    if options.workloads is not None:
+        return _estimate_many(Path(options.workloads), options)
+    gpu, _ = find_gpu(options.gpu)
+    workload, _ = ask(workload_options(options))
+    said = attention_time(workload, gpu, options.implementation).to_json()
+    return said, say("cli.estimate", options.language, gpu=gpu.name, **said)
+
+
+def _estimate_many(path: Path, options: Options) -> tuple[object, str]:
+    """Answer every row of a CSV; a row that cannot be answered says why in its `problem` column."""
+    from l4guide.estimate import estimate_rows
+
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotDo("error.cannot_read", path=path, problem=getattr(error, "strerror", None) or error) from error
+    defaults: dict[str, object] = {"gpu": options.gpu, "implementation": options.implementation}
+    answered = estimate_rows(rows, {**defaults, **workload_options(options)}, options.language)
+    if options.out is not None:
+        from l4guide.text.files import write_atomically
+
+        columns = list(dict.fromkeys(name for row in answered for name in row))
+        lines = [columns, *([row.get(name, "") for name in columns] for row in answered)]
+        write_atomically(Path(options.out), _csv_text(lines))
+    return answered, say("cli.estimated_rows", options.language, rows=len(answered), out=options.out or "-")
+
+
+def _csv_text(lines: Sequence[Sequence[object]]) -> str:
+    import io
+
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(lines)
+    return buffer.getvalue()
+
+
+def _cost(options: Options) -> tuple[object, str]:
+    from l4guide.advise import cost_for
+
+    said = cost_for(options.gpu, question(options), options.implementation)
+    return said, say("cli.cost", options.language, **said)
+
+
+def _doctor(options: Options) -> tuple[object, str]:
+    from l4guide.advise import doctor
+
+    said = doctor(workload_options(options))
+    return said, json.dumps(said, indent=2, ensure_ascii=False)
+
+
+def _report(options: Options) -> tuple[object, str]:
+    from l4guide.advise import advise
+    from l4guide.report import write
+
+    page, data = write(advise(options.gpu, question(options)), Path(options.out), language=options.language)
+    said = {"html": str(page), "json": str(data)}
+    return said, say("cli.wrote", options.language, **said)
+
+
+def _measure(options: Options) -> tuple[object, str]:
+    from l4guide.measure import quick
+
+    def tell(event: Mapping[str, object]) -> None:
+        if "key" in event:
+            print(say(str(event["key"]), options.language, **dict(event.get("values", {}))), file=sys.stderr)  # type: ignore[call-overload]
+
+    said = quick(Path(options.out) if options.out else None, tell).to_json()
+    return said, json.dumps(said, indent=2, ensure_ascii=False)
+
+
+def _lab(options: Options) -> tuple[object, str]:
+    from l4guide.lab import open_lab
+
+    sys.exit(open_lab(port=options.port))
+
+
+def _add_question(parser: argparse.ArgumentParser, *, model: bool, price: bool) -> None:
+    parser.add_argument("--gpu", default="L4", help="a card, however written (default L4)")
+    for name, text in QUESTION + (PRICE if price else ()):
+        parser.add_argument(f"--{name}", help=text)
+    parser.add_argument("--causal", action=argparse.BooleanOptionalAction, default=None, help="causal mask (default yes)")
+    for name in FLAGS:
+        parser.add_argument(f"--{name}", action="store_true", default=None)
+    if model:
+        parser.add_argument("--model", help="a model preset; fills heads, kv-heads and head-dim")
+        parser.add_argument("--component", help="one attention component of the model")
+    if price:
+        parser.add_argument("--spot", action="store_true", default=None, help="take spot prices")
+
+
+def _command(
+    commands: "argparse._SubParsersAction[Parser]", name: str, run: Callable[[Options], tuple[object, str]], text: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text)
+    parser.add_argument("--json", action="store_true", help="print JSON on stdout and nothing else")
+    parser.add_argument("--language", choices=tuple(LANGUAGES), default="en")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def build_parser() -> Parser:
+    """All commands and their options."""
+    parser = Parser(prog="l4guide", description="Which GPU, and which attention implementation, for this workload.")
+    parser.add_argument("--version", action="version", version=f"l4guide {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    _add_question(_command(commands, "advise", _advise, "the whole answer for a workload on a card"), model=True, price=True)
+
+    support = _command(commands, "support", _support, "whether one library release runs a workload on a card")
+    _add_question(support, model=False, price=False)
+    support.add_argument("--library", default="flash-attn")
+    support.add_argument("--version", help="a release; without it the newest known")
+
+    resources = _command(commands, "resources", _resources, "what one kernel needs of a card's multiprocessor")
+    resources.add_argument("--gpu", default="L4")
+    resources.add_argument("--kernel", default="forward", help="forward, backward-dkdv, backward-dq or decode")
+    resources.add_argument("--head-dim", default="128")
+    resources.add_argument("--dtype", default="bf16")
+    for name in ("block-m", "block-n", "warps", "stages"):
+        resources.add_argument(f"--{name}")
+    resources.add_argument("--compile", action="store_true", help="compile for the card now, here")
+
+    estimate = _command(commands, "estimate", _estimate, "how long one attention call takes")
+    _add_question(estimate, model=False, price=False)
+    estimate.add_argument("--implementation", default="flash-attn")
+    estimate.add_argument("--workloads", metavar="IN.csv", help="answer every row of a CSV")
+    estimate.add_argument("--out", metavar="OUT.csv", help="where the answered rows go")
+
+    cost = _command(commands, "cost", _cost, "what attention costs per million tokens")
+    _add_question(cost, model=True, price=True)
+    cost.add_argument("--implementation", help="the implementation to time (default: the fastest measured one)")
+
+    _add_question(_command(commands, "doctor", _doctor, "this machine, and what the rules say of what is installed"), model=False, price=False)
+
+    report = _command(commands, "report", _report, "the answer as one HTML file, JSON beside it")
+    _add_question(report, model=True, price=True)
+    report.add_argument("--out", default="report.html")
+
+    measure = _command(commands, "measure", _measure, "time the kernels and their peers on the attached GPU")
+    measure.add_argument("--quick", action="store_true", help="under a minute (the only kind so far)")
+    measure.add_argument("--out", metavar="FILE", help="where the record goes")
+
+    lab = _command(commands, "lab", _lab, "open JupyterLab on the guide")
+    lab.add_argument("--port", type=int)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 answered, 2 bad input, 1 could not do it."""
+    language = "en"
+    try:
+        options = build_parser().parse_args(arguments)
+        language = options.language
+        said, text = options.run(options)
+        print(json.dumps(said, indent=2, ensure_ascii=False) if options.json else text)
+    except Problem as problem:
+        print(f"l4guide: {problem.say(language)}", file=sys.stderr)
+        return problem.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except KeyboardInterrupt:
+        print(f"l4guide: {say('error.interrupted', language)}", file=sys.stderr)
+        return 1
+    return 0
