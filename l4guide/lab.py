@@ -1,4 +1,4 @@
-"""Opens JupyterLab on the guide: in this machine's browser, or, on a remote one, with the lines to reach it."""
+"""Opens JupyterLab on the guide: in a browser here, or, on a remote machine, with the lines to reach it."""
 
 import getpass
 import os

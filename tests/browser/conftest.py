@@ -1,4 +1,4 @@
-"""A headless Chromium and a JupyterLab of the tests' own, neither of which touches the user's settings or files."""
+"""A headless Chromium and a JupyterLab of the tests' own: no setting or file of the user is touched."""
 
 import contextlib
 import os
