@@ -1,0 +1,1 @@
+"""The attached GPU: what it is, and what attention does on it. Each run lives in a process of its own."""

@@ -1,0 +1,114 @@
+"""Latency of a call on the GPU: CUDA events, cold and warm L2, with the card's sensors read meanwhile."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median, quantiles
+
+from l4guide.measure.probe import Reading, reader
+
+MIB = 1024 * 1024
+SAMPLE_EVERY_S = 0.02
+FEWEST_REPEATS, MOST_REPEATS = 10, 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Milliseconds of one call, and the medians of the sensors while it was timed."""
+
+    latency_ms: float
+    low_ms: float
+    high_ms: float
+    warm_ms: float
+    repeats: int
+    sm_clock_mhz: float | None
+    power_w: float | None
+    temperature_c: float | None
+
+
+class Stopwatch:
+    """Times calls on one device; holds the buffer whose clearing empties the L2 cache."""
+
+    def __init__(self, *, budget_ms: float = 200.0) -> None:
+        import torch
+
+        properties = torch.cuda.get_device_properties(torch.cuda.current_device())
+        self.budget_ms = budget_ms
+        self._uuid = str(getattr(properties, "uuid", "")) or None
+        # Twice the cache, so that no line of the inputs survives a write to all of it.
+        self._flush = torch.empty(
+            max(2 * properties.L2_cache_size, 64 * MIB), dtype=torch.int8, device="cuda"
+        )
+
+    def time(self, call: Callable[[], object]) -> Timing:
+        """Time `call`; the first calls, which compile and warm up, do not count."""
+        import torch
+
+        for _ in range(3):
+            call()
+        torch.cuda.synchronize()
+        once_ms = max(median(self._events(call, repeats=3, cold=False)), 1e-3)
+        repeats = round(min(max(self.budget_ms / once_ms, FEWEST_REPEATS), MOST_REPEATS))
+        with _Sensors(self._uuid) as sensors:
+            cold = self._events(call, repeats=repeats, cold=True)
+            warm = self._events(call, repeats=repeats, cold=False)
+        low, *_, high = quantiles(cold, n=5)
+        return Timing(
+            latency_ms=median(cold),
+            low_ms=low,
+            high_ms=high,
+            warm_ms=median(warm),
+            repeats=repeats,
+            sm_clock_mhz=sensors.middle("sm_clock_mhz"),
+            power_w=sensors.middle("power_w"),
+            temperature_c=sensors.middle("temperature_c"),
+        )
+
+    def _events(self, call: Callable[[], object], *, repeats: int, cold: bool) -> list[float]:
+        import torch
+
+        pairs = []
+        # Clearing the buffer also keeps the GPU busy while the calls are queued, so that a short kernel is
+        # not timed as the pace of its launches; the call after it brings the cache back for the warm ones.
+        self._flush.zero_()
+        call()
+        for _ in range(repeats):
+            start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            if cold:
+                self._flush.zero_()
+            start.record()
+            call()
+            stop.record()
+            pairs.append((start, stop))
+        torch.cuda.synchronize()
+        return [start.elapsed_time(stop) for start, stop in pairs]
+
+
+class _Sensors:
+    """Reads clock, power and temperature on a thread for as long as the block lasts."""
+
+    def __init__(self, uuid: str | None) -> None:
+        self._read = reader(uuid)
+        self._readings: list[Reading] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "_Sensors":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def middle(self, name: str) -> float | None:
+        """The median of one sensor, None when it could not be read."""
+        values = [value for reading in self._readings if (value := getattr(reading, name)) is not None]
+        return float(median(values)) if values else None
+
+    def _watch(self) -> None:
+        if self._read is None:
+            return
+        while not self._stop.is_set():
+            self._readings.append(self._read())
+            self._stop.wait(SAMPLE_EVERY_S)
