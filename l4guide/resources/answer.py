@@ -26,8 +26,8 @@ TILE_LIMITS = {"block_m": (16, 256), "block_n": (16, 256), "warps": (1, 16), "st
 class Resources:
     """One kernel with one tile on one card.
 
-    `fits` speaks of the shared memory of one block. `basis` is "compiled", "recorded" or "formula"; the formula
-    knows the shared memory alone, so registers, spills and occupancy are None with it.
+    `fits` speaks of the shared memory of one block. `basis` is "compiled", "recorded" or "formula"; the
+    formula knows the shared memory alone, so registers, spills and occupancy are None with it.
     """
 
     kernel: str

@@ -19,6 +19,7 @@ from l4guide.resources.specialisation import Figures, Specialisation
 
 #: A sensible tile compiles in 1 to 5 seconds, one that spills heavily in 10 to 50.
 DEADLINE_S = 180.0
+WORKER = (sys.executable, "-m", "l4guide.resources.worker")
 #: Settings that change what the compiler makes; without them every machine finds the recorded figures.
 _FOREIGN = ("TRITON_", "PTXAS_OPTIONS", "DISABLE_PTXAS_OPT", "NVPTX_ENABLE_DUMP", "MLIR_", "LLVM_")
 
@@ -75,8 +76,8 @@ class Compiler:
         """Compile one specialisation now.
 
         Raises:
-            CannotDo: Triton is not installed, the compiler refuses this tile, its process dies (mostly for lack
-                of memory), or the deadline passes.
+            CannotDo: Triton is not installed, the compiler refuses this tile, its process dies (mostly for
+                lack of memory), or the deadline passes.
         """
         require_compiler()
         process = self._running()
@@ -108,7 +109,7 @@ class Compiler:
         if self._process is None:
             with self._complaints.open("w") as complaints:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "l4guide.resources.worker"],
+                    WORKER,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=complaints,

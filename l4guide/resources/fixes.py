@@ -1,4 +1,4 @@
-"""What makes a tile fit: the smallest changes to it whose shared memory is within the limit and which do not spill."""
+"""What makes a tile fit: the smallest changes to it that keep within the limit and do not spill."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def changes_between(old: Tile, new: Tile) -> tuple[tuple[str, int, int], ...]:
 def candidates(tile: Tile) -> Iterator[Tile]:
     """Tiles near `tile`, smallest change first: stages less by one, a block halved, warps halved or doubled.
 
-    Among equally small changes the pipeline gives way before the blocks, since fewer stages leave the arithmetic as
-    it is, and the larger area wins, since it reads memory less often.
+    Among equally small changes the pipeline gives way before the blocks, since fewer stages leave the
+    arithmetic as it is, and the larger area wins, since it reads memory less often.
     """
     options = product(
         _halvings(tile.block_m),
@@ -152,7 +152,7 @@ def _accept(found: list[Fix], gpu: Gpu, old: Tile, new: Specialisation, prove: F
 
 
 def _covered(old: Tile, new: Tile, found: list[Fix]) -> bool:
-    """Whether a fix already found is part of this change: going further in the same direction helps nobody."""
+    """Whether a fix already found is part of this change: going further the same way helps nobody."""
     return any(
         all(_between(old_value, value, getattr(new, name)) for name, old_value, value in fix.changes)
         for fix in found

@@ -1,6 +1,7 @@
-"""How many thread blocks (CTAs) of a kernel live on one streaming multiprocessor at once, and what stops the next one.
+"""How many thread blocks (CTAs) of a kernel live on one multiprocessor at once, and what stops the next one.
 
-The allocation rules are those of `cuda_occupancy.h` in NVIDIA's CUDA Toolkit, for compute capability 8.0 and later.
+The allocation rules are those of `cuda_occupancy.h` in NVIDIA's CUDA Toolkit, for compute capability 8.0 and
+later.
 """
 
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ def _round_up(value: int, granule: int) -> int:
 
 
 def ctas_by_shared_memory(gpu: Gpu, shared_bytes: int) -> int | None:
-    """Blocks that fit into one multiprocessor's shared memory; 0 when even one is over the limit per block."""
+    """Blocks that fit into one multiprocessor's shared memory; 0 when one alone is over the block's limit."""
     if gpu.shared_kib_per_sm is None or gpu.shared_bytes_per_block is None:
         return None
     if shared_bytes > gpu.shared_bytes_per_block:
@@ -61,7 +62,7 @@ def occupancy(gpu: Gpu, *, shared_bytes: int, registers: int | None, warps: int)
         warps: warps per block.
 
     Returns:
-        None where the registers or the card's limits are not known, unless shared memory alone forbids any block.
+        None where the registers or the limits of the card are unknown, unless shared memory forbids a block.
     """
     by_shared_memory = ctas_by_shared_memory(gpu, shared_bytes)
     if by_shared_memory == 0:

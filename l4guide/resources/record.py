@@ -1,4 +1,4 @@
-"""Compiler evidence under `data/resources/`: one CSV file for each Triton version, one row for each specialisation."""
+"""Compiler evidence under `data/resources/`: one CSV file a Triton version, one row a specialisation."""
 
 import csv
 import os
@@ -10,10 +10,11 @@ from pathlib import Path
 
 from packaging.version import Version
 
+from l4guide.catalogue import data_folder
 from l4guide.errors import BadData
 from l4guide.resources.specialisation import Figures, Specialisation
 
-COLUMNS = [
+COLUMNS = (
     "triton",
     "arch",
     "kernel",
@@ -28,21 +29,14 @@ COLUMNS = [
     "registers",
     "spill_bytes",
     "stack_bytes",
-]
+)
 
 Rows = dict[Specialisation, Figures]
 
 
-def folder() -> Path:
-    """Where the recorded evidence lies: inside the wheel, or beside the package in a checkout."""
-    package = Path(__file__).parents[1]
-    shipped = package / "data"
-    return (shipped if shipped.is_dir() else package.parent / "data") / "resources"
-
-
 def path_for(triton_version: str) -> Path:
     """The file that holds what this Triton version was found to do."""
-    return folder() / f"triton-{triton_version}.csv"
+    return data_folder() / "resources" / f"triton-{triton_version}.csv"
 
 
 def _parse(row: Mapping[str, str]) -> tuple[Specialisation, Figures]:
@@ -142,7 +136,7 @@ def versions() -> tuple[str, ...]:
         installed = metadata.version("triton")
     except metadata.PackageNotFoundError:
         installed = ""
-    found = (path.stem.removeprefix("triton-") for path in folder().glob("triton-*.csv"))
+    found = (path.stem.removeprefix("triton-") for path in (data_folder() / "resources").glob("triton-*.csv"))
     return tuple(sorted(found, key=lambda v: (v == installed, Version(v)), reverse=True))
 
 

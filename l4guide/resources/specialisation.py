@@ -1,4 +1,4 @@
-"""What is compiled once: a kernel for one architecture, head split, type and tile; and what it was found to need."""
+"""What is compiled once: a kernel for one architecture, head split, type and tile; and what it then needs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Specialisation:
-    """One compiled form of a kernel. Head dims that share `head_parts` (72 and 80 are both 64+16) share it."""
+    """One compiled form of a kernel. Head dims with the same parts (72 and 80 are both 64+16) share it."""
 
     kernel: str
     arch: int
@@ -30,8 +30,8 @@ class Specialisation:
 class Figures:
     """Needs of one specialisation. The closed formula knows the shared memory alone.
 
-    `basis` is "compiled" (just now), "recorded" (by the same compiler, earlier) or "formula". `spill_bytes` is
-    ptxas's spill stores plus spill loads per thread; `stack_bytes` is the stack frame.
+    `basis` is "compiled" (just now), "recorded" (by the same compiler, earlier) or "formula". `spill_bytes`
+    is ptxas's spill stores plus spill loads per thread; `stack_bytes` is the stack frame.
     """
 
     basis: str

@@ -1,7 +1,7 @@
-"""The compiler process: reads one question a line as JSON on stdin, answers each with one JSON line on stdout.
+"""The compiler process: one question a line as JSON on stdin, one JSON line in answer on stdout.
 
-A process of its own, because a process under `TRITON_INTERPRET` cannot compile, and because a tile that is far too
-large can exhaust the memory or the patience of whoever asked.
+A process of its own, because a process under `TRITON_INTERPRET` cannot compile, and because a tile that is
+far too large can exhaust the memory or the patience of whoever asked.
 """
 
 import contextlib

@@ -1,0 +1,92 @@
+"""Compile every default tile and write down what the compiler said: `python -m l4guide.resources.recorder`.
+
+It picks up where it was stopped, drops rows of tiles that are no longer the default, and writes the file anew
+after each row, so that an interruption costs one compilation. `--again` compiles the recorded ones too, which
+is due whenever the code of a kernel changed.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+
+from l4guide.errors import CannotDo
+from l4guide.resources.compiler import Compiler, require_compiler
+from l4guide.resources.record import Rows, path_for, read, write
+from l4guide.resources.specialisation import Specialisation, specialise
+
+#: The cards most asked about come first, so that an interrupted run has answered them.
+ARCH_ORDER = (89, 80, 90, 86, 100, 120, 103)
+#: FlashAttention-1's backward tile at head_dim 128 fits an A100, not an L4: block_m, block_n, warps, stages.
+FLAGSHIP = (128, 128, 8, 2)
+FLAGSHIP_ARCHS = (80, 86, 89, 90)
+
+
+def default_tiles(archs: Sequence[int] = ARCH_ORDER) -> Iterator[Specialisation]:
+    """Every default tile of these architectures, each specialisation once."""
+    from l4guide_kernels.tiles import DTYPES, KERNELS, SPECIALISATIONS
+
+    for arch in archs:
+        for dtype in sorted(DTYPES, key=("bf16", "fp16", "fp32").index):
+            for kernel in KERNELS:
+                for head_dim in SPECIALISATIONS:
+                    yield specialise(kernel, head_dim=head_dim, dtype=dtype, arch=arch)
+
+
+def flagship(archs: Sequence[int] = FLAGSHIP_ARCHS) -> Iterator[Specialisation]:
+    """FlashAttention-1's backward tile on the architectures that its story is about."""
+    from l4guide_kernels.tiles import Tile
+
+    block_m, block_n, warps, stages = FLAGSHIP
+    tile = Tile(block_m=block_m, block_n=block_n, warps=warps, stages=stages)
+    for arch in archs:
+        yield specialise("backward-dkdv", head_dim=128, dtype="bf16", arch=arch, tile=tile)
+
+
+def everything() -> tuple[Specialisation, ...]:
+    """All that the record should hold, in the order in which it is made."""
+    return (*default_tiles(ARCH_ORDER[:1]), *flagship(), *default_tiles(ARCH_ORDER[1:]))
+
+
+def keep_record(wanted: Sequence[Specialisation], *, triton_version: str, again: bool) -> int:
+    """Compile what is missing and write each row as it is found; returns how many the compiler refused."""
+    path = path_for(triton_version)
+    valid = set(everything())
+    rows: Rows = {key: figures for key, figures in read(path).items() if key in valid}
+    todo = [one for one in wanted if again or one not in rows]
+    refused = 0
+    with Compiler() as compiler:
+        for count, one in enumerate(todo, start=1):
+            try:
+                rows[one] = compiler.compile(one)
+            except CannotDo as problem:
+                refused += 1
+                sys.stderr.write(f"{problem}\n")
+                continue
+            write(path, rows)
+            sys.stderr.write(
+                f"{count} of {len(todo)}: sm_{one.arch} {one.kernel} {one.head_parts} {one.dtype}\n"
+            )
+    write(path, rows)
+    return refused
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Keep the record of the installed Triton version; exit code 1 where a tile was refused."""
+    parser = argparse.ArgumentParser(prog="python -m l4guide.resources.recorder", description=__doc__)
+    parser.add_argument("--arch", type=int, action="append", choices=ARCH_ORDER, help="only these")
+    parser.add_argument("--kernel", action="append", help="only these kernels")
+    parser.add_argument("--again", action="store_true", help="compile the recorded ones too")
+    options = parser.parse_args(arguments)
+    require_compiler()
+    wanted = [
+        one
+        for one in everything()
+        if one.arch in (options.arch or ARCH_ORDER) and one.kernel in (options.kernel or [one.kernel])
+    ]
+    refused = keep_record(wanted, triton_version=metadata.version("triton"), again=options.again)
+    return 1 if refused else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

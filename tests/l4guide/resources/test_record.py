@@ -1,0 +1,88 @@
+"""Reading and writing recorded compiler evidence."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from l4guide.errors import BadData
+from l4guide.resources.record import COLUMNS, read, write
+from l4guide.resources.specialisation import Figures, specialise
+
+KERNEL = specialise("forward", head_dim=72, dtype="bf16", arch=89)
+OTHER = specialise("backward-dq", head_dim=128, dtype="fp16", arch=80)
+
+
+def figures(shared_bytes: int) -> Figures:
+    """Some figures."""
+    return Figures(
+        basis="recorded",
+        shared_bytes=shared_bytes,
+        registers=200,
+        spill_bytes=0,
+        stack_bytes=8,
+        triton_version="3.7.1",
+    )
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    """Rows survive the file, in an order that does not depend on how they were made."""
+    rows = {KERNEL: figures(1024), OTHER: figures(2048)}
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    write(first, rows)
+    write(second, dict(reversed(rows.items())))
+    assert rows == read(first)
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_head_dims_of_one_specialisation_share_a_row() -> None:
+    """72 and 80 are both 64+16; 96 is not."""
+    assert KERNEL == specialise("forward", head_dim=80, dtype="bf16", arch=89)
+    assert KERNEL != specialise("forward", head_dim=96, dtype="bf16", arch=89, tile=KERNEL.tile)
+
+
+def test_no_file_has_no_rows(tmp_path: Path) -> None:
+    """A Triton version that nobody recorded is not an error."""
+    assert {} == read(tmp_path / "triton-9.9.csv")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "fault"),
+    [
+        ("registers", "", "invalid literal"),
+        ("causal", "maybe", "maybe"),
+        ("head_parts", "64+x", "invalid literal"),
+    ],
+)
+def test_a_broken_row_is_named_by_file_and_line(tmp_path: Path, column: str, value: str, fault: str) -> None:
+    """A damaged cell is refused with its line rather than skipped."""
+    path = tmp_path / "triton-3.7.1.csv"
+    write(path, {KERNEL: figures(1024)})
+    header, row = path.read_text().splitlines()
+    cells = dict(zip(COLUMNS, row.split(","), strict=True)) | {column: value}
+    path.write_text(f"{header}\n{row}\n{','.join(cells.values())}\n")
+    with pytest.raises(BadData, match=r"triton-3\.7\.1\.csv, line 3") as problem:
+        read(path)
+    assert fault in str(problem.value)
+
+
+def test_a_row_given_twice_is_refused(tmp_path: Path) -> None:
+    """Two answers for one specialisation are one too many."""
+    path = tmp_path / "triton-3.7.1.csv"
+    write(path, {KERNEL: figures(1024)})
+    header, row = path.read_text().splitlines()
+    path.write_text(f"{header}\n{row}\n{row}\n")
+    with pytest.raises(BadData, match="line 3"):
+        read(path)
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_draft(tmp_path: Path) -> None:
+    """Evidence is replaced as a whole or not at all."""
+    path = tmp_path / "triton-3.7.1.csv"
+    write(path, {KERNEL: figures(1024)})
+    before = path.read_bytes()
+    broken: dict[Any, Any] = {KERNEL: None}
+    with pytest.raises(AttributeError):
+        write(path, broken)
+    assert before == path.read_bytes()
+    assert [path] == list(tmp_path.iterdir())
