@@ -29,7 +29,7 @@ SPECIALISATIONS: dict[int, tuple[int, int]] = {
 }
 
 
-class Unsupported(ValueError):
+class UnsupportedError(ValueError):
     """A kernel, head_dim, dtype or architecture that these kernels do not serve; says the limit and a way out."""
 
 
@@ -54,10 +54,10 @@ def padded_head_dim(head_dim: int) -> int:
     """The smallest width in `SPECIALISATIONS` that holds `head_dim` columns.
 
     Raises:
-        Unsupported: `head_dim` is not an integer from 1 to `MAX_HEAD_DIM`.
+        UnsupportedError: `head_dim` is not an integer from 1 to `MAX_HEAD_DIM`.
     """
     if isinstance(head_dim, bool) or not isinstance(head_dim, int) or not 1 <= head_dim <= MAX_HEAD_DIM:
-        raise Unsupported(
+        raise UnsupportedError(
             f"head_dim {head_dim!r} is outside 1 to {MAX_HEAD_DIM}: "
             "use torch.nn.functional.scaled_dot_product_attention for wider heads"
         )
@@ -68,7 +68,7 @@ def head_parts(head_dim: int) -> tuple[int, int]:
     """The power-of-two column blocks that a head is cut into; the second is 0 when one is enough.
 
     Raises:
-        Unsupported: `head_dim` is not an integer from 1 to `MAX_HEAD_DIM`.
+        UnsupportedError: `head_dim` is not an integer from 1 to `MAX_HEAD_DIM`.
     """
     return SPECIALISATIONS[padded_head_dim(head_dim)]
 
@@ -88,7 +88,7 @@ def tile_for(kernel: str, head_dim: int, dtype: str, arch: int) -> Tile:
         arch: Compute capability as one number, one of `ARCHS` (89 is an L4).
 
     Raises:
-        Unsupported: An argument is none of these.
+        UnsupportedError: An argument is none of these.
     """
     _check(kernel, dtype, arch)
     width = padded_head_dim(head_dim)
@@ -101,7 +101,7 @@ def shared_bytes(tile: Tile, *, kernel: str, head_dim: int, dtype: str, arch: in
     """Bytes of shared memory that `kernel` takes with `tile`, by the closed formula; None where it is not verified.
 
     Raises:
-        Unsupported: `kernel`, `head_dim`, `dtype` or `arch` is not served.
+        UnsupportedError: `kernel`, `head_dim`, `dtype` or `arch` is not served.
     """
     _check(kernel, dtype, arch)
     width, element = padded_head_dim(head_dim), element_bytes(dtype)
@@ -118,9 +118,9 @@ def shared_bytes(tile: Tile, *, kernel: str, head_dim: int, dtype: str, arch: in
 
 def _check(kernel: str, dtype: str, arch: int) -> None:
     if kernel not in KERNELS:
-        raise Unsupported(f"kernel {kernel!r} is unknown: use one of {', '.join(KERNELS)}")
+        raise UnsupportedError(f"kernel {kernel!r} is unknown: use one of {', '.join(KERNELS)}")
     if dtype not in DTYPES:
-        raise Unsupported(f"dtype {dtype!r} is not supported: use one of {', '.join(DTYPES)}")
+        raise UnsupportedError(f"dtype {dtype!r} is not supported: use one of {', '.join(DTYPES)}")
     if arch not in ARCHS:
         hint = (
             "Triton has no tensor-core path below sm_80, use torch.nn.functional.scaled_dot_product_attention"
@@ -128,7 +128,7 @@ def _check(kernel: str, dtype: str, arch: int) -> None:
             else "use the nearest one in the list"
         )
         listed = ", ".join(f"sm_{known}" for known in ARCHS)
-        raise Unsupported(f"architecture sm_{arch} is not supported (supported: {listed}): {hint}")
+        raise UnsupportedError(f"architecture sm_{arch} is not supported (supported: {listed}): {hint}")
 
 
 _Table = dict[str, dict[int, tuple[int, int, int, int]]]

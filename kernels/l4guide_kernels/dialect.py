@@ -1,0 +1,150 @@
+"""The few words that every kernel is written in: rows of a head loaded, stored, multiplied and rounded.
+
+A head is one or two column blocks (`tiles.head_parts`), so a tile of rows is a tuple of one or two Triton tensors;
+`dot_heads` contracts two such tuples over the head, `dot_rows` multiplies into each block.
+
+Triton's interpreter holds bf16 as raw 16-bit integers, so its arithmetic on them is wrong and its cast to bf16
+truncates. There (`INTERPRET`) rows are widened to fp32 as they are loaded, which is exact, and `narrow` rounds to the
+nearest bf16 by integer arithmetic while staying fp32, so that what follows sees the values a GPU would.
+"""
+
+import os
+
+import triton
+import triton.language as tl
+
+# Read once, because Triton decides at decoration whether a function is compiled or interpreted.
+INTERPRET = tl.constexpr(os.environ.get("TRITON_INTERPRET", "0").lower() in {"1", "true", "on", "yes", "y"})
+
+# Base addresses and strides are multiples of this many elements (the launchers see to it), which is what lets
+# Triton load 16 bytes at a time for any number of heads and any head_dim.
+ALIGN = tl.constexpr(8)
+
+
+def interpreted() -> bool:
+    """Whether the kernels run in Triton's interpreter, on the CPU."""
+    return bool(INTERPRET.value)
+
+
+@triton.jit
+def narrow(x, DTYPE: tl.constexpr):
+    """`x` (fp32) rounded to DTYPE, to nearest even, as an operand of a dot or a value to store."""
+    if INTERPRET and DTYPE == tl.bfloat16:
+        bits = x.to(tl.int32, bitcast=True)
+        rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) & -0x10000
+        return tl.where(x == x, rounded, bits).to(tl.float32, bitcast=True)
+    else:  # noqa: RET505 - a compile-time branch needs both arms
+        return x.to(DTYPE)
+
+
+@triton.jit
+def dot(a, b, acc=None):
+    """a @ b (+ acc) in fp32; fp32 operands are multiplied as fp32, not as TF32."""
+    return tl.dot(a, b, acc, input_precision="ieee")
+
+
+@triton.jit
+def _load_block(
+    ptr,
+    offsets,
+    valid,
+    FIRST: tl.constexpr,
+    WIDTH: tl.constexpr,
+    HEAD_DIM: tl.constexpr,
+    MASKED: tl.constexpr,
+):
+    columns = FIRST + tl.arange(0, WIDTH)
+    address = ptr + offsets[:, None] * ALIGN + columns[None, :]
+    if MASKED and FIRST + WIDTH > HEAD_DIM:
+        x = tl.load(address, mask=valid[:, None] & (columns[None, :] < HEAD_DIM), other=0.0)
+    elif MASKED:
+        x = tl.load(address, mask=valid[:, None], other=0.0)
+    elif FIRST + WIDTH > HEAD_DIM:
+        x = tl.load(address, mask=columns[None, :] < HEAD_DIM, other=0.0)
+    else:
+        x = tl.load(address)
+    if INTERPRET and ptr.dtype.element_ty == tl.bfloat16:
+        x = x.to(tl.float32)
+    return x
+
+
+@triton.jit
+def load_rows(
+    ptr, offsets, valid, HEAD_DIM: tl.constexpr, D1: tl.constexpr, D2: tl.constexpr, MASKED: tl.constexpr
+):
+    """Rows of a head as a tuple of (ROWS, D1) and (ROWS, D2).
+
+    Args:
+        ptr: Address of the head's first column in row 0.
+        offsets: (ROWS,) distance of each row from `ptr`, in units of ALIGN elements.
+        valid: (ROWS,) which rows exist; the others read as zeros when MASKED, and are not checked otherwise.
+    """
+    first = _load_block(ptr, offsets, valid, 0, D1, HEAD_DIM, MASKED)
+    if D2 == 0:
+        return (first,)
+    else:  # noqa: RET505
+        return (first, _load_block(ptr, offsets, valid, D1, D2, HEAD_DIM, MASKED))
+
+
+@triton.jit
+def _store_block(ptr, x, offsets, valid, FIRST: tl.constexpr, WIDTH: tl.constexpr, HEAD_DIM: tl.constexpr):
+    columns = FIRST + tl.arange(0, WIDTH)
+    address = ptr + offsets[:, None] * ALIGN + columns[None, :]
+    mask = valid[:, None]
+    if FIRST + WIDTH > HEAD_DIM:
+        mask = mask & (columns[None, :] < HEAD_DIM)
+    tl.store(address, narrow(x, ptr.dtype.element_ty), mask=mask)
+
+
+@triton.jit
+def store_rows(ptr, parts, offsets, valid, HEAD_DIM: tl.constexpr, D1: tl.constexpr, D2: tl.constexpr):
+    """Writes the `valid` rows of `parts`, rounded to the type that `ptr` points to; `offsets` as in `load_rows`."""
+    _store_block(ptr, parts[0], offsets, valid, 0, D1, HEAD_DIM)
+    if D2 > 0:
+        _store_block(ptr, parts[1], offsets, valid, D1, D2, HEAD_DIM)
+
+
+@triton.jit
+def head_ptr(ptr, batch, head, row, stride_b, stride_h, stride_s):
+    """Address of a row of a head, in 64-bit arithmetic: a tensor may hold more than 2**31 elements."""
+    distance = tl.cast(batch, tl.int64) * stride_b + tl.cast(head, tl.int64) * stride_h
+    return ptr + (distance + tl.cast(row, tl.int64) * stride_s) * ALIGN
+
+
+@triton.jit
+def zero_rows(ROWS: tl.constexpr, D1: tl.constexpr, D2: tl.constexpr):
+    """An fp32 accumulator for ROWS rows of a head."""
+    first = tl.zeros((ROWS, D1), tl.float32)
+    if D2 == 0:
+        return (first,)
+    else:  # noqa: RET505
+        return (first, tl.zeros((ROWS, D2), tl.float32))
+
+
+@triton.jit
+def dot_heads(a, b, D2: tl.constexpr):
+    """a @ b.T over the columns of the head: (A, D) by (B, D) gives (A, B)."""
+    product = dot(a[0], tl.trans(b[0]))
+    if D2 > 0:
+        product = dot(a[1], tl.trans(b[1]), product)
+    return product
+
+
+@triton.jit
+def dot_rows(weights, x, acc, D2: tl.constexpr):
+    """acc + weights @ x: (A, B) by (B, D) into (A, D)."""
+    first = dot(weights, x[0], acc[0])
+    if D2 == 0:
+        return (first,)
+    else:  # noqa: RET505
+        return (first, dot(weights, x[1], acc[1]))
+
+
+@triton.jit
+def scale_rows(x, factor, D2: tl.constexpr):
+    """Each row of `x` times its `factor`."""
+    first = x[0] * factor[:, None]
+    if D2 == 0:
+        return (first,)
+    else:  # noqa: RET505
+        return (first, x[1] * factor[:, None])
