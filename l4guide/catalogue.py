@@ -1,7 +1,7 @@
 """Facts under `data/` as frozen records; the one reader of that folder.
 
-Units are in the names. An unknown value is None, never a guess; a value that no source prints but that follows
-from others is listed in `inferred`.
+Units are in the names. An unknown value is None, never a guess; a value that no source prints, but that
+follows from others, is listed in `inferred`.
 """
 
 import unicodedata
@@ -109,8 +109,8 @@ class Component:
 class Model:
     """A model preset. A component whose shape nobody published has None in its shape fields.
 
-    `status` says how its shapes are known: found (its own config), family (the config of a model that its makers
-    call the same architecture), stand-in (offered in place of a model that nobody described), or not-found.
+    `status` says how its shapes are known: found (its own config), family (the config of a model that its
+    makers call the same architecture), stand-in (offered in place of one that nobody described), not-found.
     """
 
     name: str
@@ -142,7 +142,7 @@ class Price:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alias:
-    """Another way to write a name. `assumed` says that it leaves the form open and that `name` is our choice."""
+    """Another way to write a name; `assumed` where it leaves the card form open and `name` is our choice."""
 
     alias: str
     name: str

@@ -107,8 +107,8 @@ def read_rows(path: Path, columns: Collection[str], key: Collection[str]) -> lis
     """The rows of a CSV file that has `columns`; no two agree in the columns `key`, whose first is not empty.
 
     Raises:
-        BadData: the file is missing or lacks a column, or a row has too few or too many cells, no name, or the
-            key of an earlier one.
+        BadData: the file is missing or lacks a column; a row is too short or too long, has no name, or
+            repeats the key of an earlier one.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
