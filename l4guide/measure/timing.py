@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median, quantiles
+from typing import Any
 
 from l4guide.measure.probe import Reading, reader
 
@@ -67,13 +68,14 @@ class Stopwatch:
     def _events(self, call: Callable[[], object], *, repeats: int, cold: bool) -> list[float]:
         import torch
 
+        event: Callable[..., Any] = torch.cuda.Event
         pairs = []
         # Clearing the buffer also keeps the GPU busy while the calls are queued, so that a short kernel is
         # not timed as the pace of its launches; the call after it brings the cache back for the warm ones.
         self._flush.zero_()
         call()
         for _ in range(repeats):
-            start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            start, stop = (event(enable_timing=True) for _ in range(2))
             if cold:
                 self._flush.zero_()
             start.record()

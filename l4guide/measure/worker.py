@@ -6,8 +6,8 @@ Requests: `live` (the workload's attention: correctness, and time where there is
 large for the card, then one that fits), `quick` (a fixed list of workloads). `workload` takes the options of
 `l4guide.workload.ask`; `gpu` is the chosen card, by which tiles are cut where none is attached.
 
-Events, one JSON object a line, `kind` first; sentences travel as `key` and `values`, so that they can be said in
-either language:
+Events, one JSON object a line, `kind` first; sentences travel as `key` and `values`, so that they can be said
+in either language:
 
     started   mode (gpu, interpreter or compile), gpu, arch, total, key, values
     progress  done, total, key, values

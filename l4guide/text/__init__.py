@@ -29,8 +29,8 @@ def sentences(language: str) -> dict[str, str]:
 
 
 def say(key: str, language: str = "en", **values: object) -> str:
-    """The sentence `key` in `language`, with `values` filled in; a value may itself be a `Sentence`."""
-    filled = {k: v.say(language) if isinstance(v, Sentence) else v for k, v in values.items()}
+    """The sentence `key` in `language`, with `values` filled in; a value may itself be a sentence or several."""
+    filled = {k: v.say(language) if isinstance(v, Sentence | Joined) else v for k, v in values.items()}
     return sentences(language)[key].format_map(filled)
 
 
@@ -49,6 +49,21 @@ class Sentence:
     def say(self, language: str = "en") -> str:
         """This sentence in `language`."""
         return say(self.key, language, **self.values)
+
+    def __str__(self) -> str:
+        return self.say()
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Several sentences or plain words, joined as the language joins a list."""
+
+    items: tuple[Sentence | str, ...]
+
+    def say(self, language: str = "en") -> str:
+        """The list in `language`."""
+        spoken = [item.say(language) if isinstance(item, Sentence) else item for item in self.items]
+        return say("list.separator", language).join(spoken)
 
     def __str__(self) -> str:
         return self.say()

@@ -1,0 +1,266 @@
+"""Attention on the attached GPU, or in Triton's interpreter where there is none; runs inside the worker.
+
+On a GPU every implementation gets the same inputs: its error against fp64 first, then its time. In the interpreter
+our kernels run on small shapes for correctness alone, and no row has a time.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from l4guide import __version__
+from l4guide.errors import CannotDo
+from l4guide.measure.accuracy import Accuracy, Inputs, Oracle, draw
+from l4guide.measure.arithmetic import rates
+from l4guide.measure.measurement import Measurement
+from l4guide.measure.peers import OTHERS, OURS, SDPA, Peer, explained, ours
+from l4guide.measure.place import Place, check_supported, find_place
+from l4guide.measure.timing import Stopwatch, Timing
+from l4guide.workload import Workload, ask
+
+Emit = Callable[..., None]
+
+#: (queries, keys) in the interpreter: a multiple of the tiles, odd ones, more keys than queries. About a second each.
+SMALL_SHAPES = ((16, 16), (64, 64), (33, 33), (48, 96), (97, 97), (128, 128))
+SMALL_CACHES = (16, 97, 128, 200, 256, 384)
+MOST_SMALL_GROUPS = 4
+QUICK = (
+    {"task": "prefill", "head_dim": 64, "seqlen": 2048, "heads": 16, "kv_heads": 16},
+    {"task": "prefill", "head_dim": 128, "seqlen": 2048, "heads": 32, "kv_heads": 8},
+    {"task": "training", "head_dim": 128, "seqlen": 1024, "heads": 16, "kv_heads": 16},
+    {"task": "decode", "head_dim": 128, "batch": 8, "seqlen_kv": 4096, "heads": 32, "kv_heads": 8},
+)
+QUICK_INTERPRETED = (
+    {"task": "training", "head_dim": 64, "seqlen": 64, "heads": 2, "kv_heads": 1, "dtype": "fp16"},
+    {"task": "training", "head_dim": 128, "seqlen": 48, "heads": 1, "kv_heads": 1, "dtype": "bf16"},
+    {"task": "decode", "head_dim": 128, "seqlen_kv": 200, "heads": 4, "kv_heads": 1, "dtype": "bf16"},
+)
+BUDGET_MS, QUICK_BUDGET_MS = 200.0, 60.0
+REASON_LENGTH = 400
+
+
+def run_live(request: Mapping[str, Any], emit: Emit) -> None:
+    """Answer a `live` request: `workload`, `gpu` (chosen), `peers` ("torch" or "all"), `timing` (True).
+
+    Raises:
+        Problem: the workload is malformed or not ours to run, or this machine lacks what the run needs.
+    """
+    workload, _ = ask(request.get("workload", {}))
+    check_supported(workload)
+    place = find_place(request.get("gpu"))
+    cases = [workload] if place.basis == "gpu" else small_workloads(workload)
+    others = OTHERS if request.get("peers") == "all" else ()
+    peers = (OURS, *SDPA, *others) if place.basis == "gpu" else (OURS,)
+    budget_ms = BUDGET_MS if request.get("timing", True) and place.basis == "gpu" else None
+    _measure(cases, peers, place, budget_ms, emit)
+
+
+def run_quick(request: Mapping[str, Any], emit: Emit) -> None:
+    """Answer a `quick` request: a fixed list of workloads, within a minute on a GPU.
+
+    Raises:
+        Problem: this machine lacks what the run needs.
+    """
+    place = find_place(request.get("gpu"))
+    options = QUICK if place.basis == "gpu" else QUICK_INTERPRETED
+    peers = (OURS, *SDPA) if place.basis == "gpu" else (OURS,)
+    budget_ms = QUICK_BUDGET_MS if place.basis == "gpu" else None
+    _measure([ask(option)[0] for option in options], peers, place, budget_ms, emit)
+
+
+def small_workloads(workload: Workload) -> list[Workload]:
+    """The workload in sizes that the interpreter runs in about a second each.
+
+    Task, head_dim, dtype and mask are kept, and so are the query heads of a KV head, up to four.
+    """
+    group = min(workload.heads // workload.kv_heads, MOST_SMALL_GROUPS)
+    small = replace(workload, batch=1, heads=group, kv_heads=1)
+    if workload.task == "decode":
+        return [replace(small, batch=2, seqlen_q=1, seqlen_kv=length) for length in SMALL_CACHES]
+    return [replace(small, seqlen_q=queries, seqlen_kv=keys) for queries, keys in SMALL_SHAPES]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """One workload with all that every implementation is measured by."""
+
+    workload: Workload
+    inputs: Inputs
+    oracle: Oracle
+    place: Place
+    stopwatch: Stopwatch | None
+
+
+def _measure(
+    cases: Sequence[Workload], peers: Sequence[Peer], place: Place, budget_ms: float | None, emit: Emit
+) -> None:
+    """Every implementation on every workload: progress, rows, and the closing sentence."""
+    total, done = len(cases) * len(peers), 0
+    key = "measure.started_gpu" if place.basis == "gpu" else "measure.started_interpreter"
+    emit(
+        "started",
+        mode=place.basis,
+        gpu=place.gpu,
+        arch=place.arch,
+        total=total,
+        key=key,
+        values={"gpu": place.gpu},
+    )
+    stopwatch = None if budget_ms is None else Stopwatch(budget_ms=budget_ms)
+    rows: list[Measurement] = []
+    for workload in cases:
+        emit("progress", done=done, total=total, key="measure.checking", values=_shape(workload))
+        case = _prepare(workload, place, stopwatch)
+        for peer in peers:
+            if place.basis == "gpu":
+                values = {**_shape(workload), "implementation": peer.name}
+                emit("progress", done=done, total=total, key="measure.timing", values=values)
+            for row in measure(peer, case):
+                rows.append(row)
+                emit("row", row=row.as_json())
+            done += 1
+    emit("finished", **_closing(rows))
+
+
+def _prepare(workload: Workload, place: Place, stopwatch: Stopwatch | None) -> _Case:
+    import torch
+
+    try:
+        inputs = draw(workload, place.device)
+        oracle = Oracle(workload, inputs)
+    except torch.OutOfMemoryError as problem:
+        values = {"gpu": place.gpu, "batch": workload.batch, "seqlen_kv": workload.seqlen_kv}
+        raise CannotDo("error.out_of_memory", **values) from problem
+    return _Case(workload=workload, inputs=inputs, oracle=oracle, place=place, stopwatch=stopwatch)
+
+
+def measure(peer: Peer, case: _Case) -> Iterator[Measurement]:
+    """The rows of one implementation: one a pass, or one that says why it could not run.
+
+    Raises:
+        CannotDo: the GPU reported a fault, after which nothing more can run in this process.
+    """
+    version = __version__ if peer is OURS else peer.version
+    if version is None:
+        yield _row(peer, case, "forward", version=None, status="not_installed")
+        return
+    with explained() as warned:
+        try:
+            bind = partial(ours, arch=case.place.arch) if peer is OURS else peer.bind
+            attention = bind(case.workload)
+            accuracies = case.oracle.judge(attention, trains=peer.trains)
+            timings = _timings(attention, case, tuple(accuracies))
+        except Exception as failure:  # whatever a library raises is its answer
+            _check_device(case.place, failure)
+            accuracies, raised = {}, failure
+    if not accuracies:
+        text = " ".join([f"{type(raised).__name__}: {raised}", *warned]).split()
+        yield _row(
+            peer, case, "forward", version=version, status="refused", reason=" ".join(text)[:REASON_LENGTH]
+        )
+        return
+    for attention_pass, accuracy in accuracies.items():
+        status = "ok" if accuracy.passed or peer.approximate else "wrong"
+        row = _row(peer, case, attention_pass, version=version, status=status)
+        row = _with_accuracy(row, accuracy, case, approximate=peer.approximate)
+        yield _with_timing(row, case.workload, timings.get(attention_pass))
+
+
+def _timings(attention: Callable[..., Any], case: _Case, passes: tuple[str, ...]) -> dict[str, Timing]:
+    """The time of each pass; empty where nothing is timed. A backward is timed alone, on a graph kept for it."""
+    import torch
+
+    stopwatch, inputs = case.stopwatch, case.inputs
+    if stopwatch is None:
+        return {}
+    if "backward" not in passes:
+        with torch.no_grad():
+            return {"forward": stopwatch.time(lambda: attention(inputs.q, inputs.k, inputs.v))}
+    leaves = [x.detach().requires_grad_() for x in (inputs.q, inputs.k, inputs.v)]
+    out = attention(*leaves)
+    return {
+        "forward": stopwatch.time(lambda: attention(*leaves)),
+        "backward": stopwatch.time(
+            lambda: torch.autograd.grad(out, leaves, inputs.grad_out, retain_graph=True)
+        ),
+    }
+
+
+def _check_device(place: Place, failure: Exception) -> None:
+    """Whether the device survived `failure`: a fault stays with the process, an ordinary refusal does not."""
+    if place.basis != "gpu":
+        return
+    import torch
+
+    try:
+        torch.cuda.synchronize()
+        torch.cuda.empty_cache()
+    except RuntimeError as fault:
+        reason = str(failure).strip().splitlines()[0]
+        raise CannotDo("error.device_fault", gpu=place.gpu, reason=reason) from fault
+
+
+def _row(
+    peer: Peer,
+    case: _Case,
+    attention_pass: str,
+    *,
+    version: str | None,
+    status: str,
+    reason: str | None = None,
+) -> Measurement:
+    workload = case.workload
+    return Measurement(
+        implementation=peer.name,
+        version=version,
+        status=status,
+        reason=reason,
+        basis=case.place.basis,
+        attention_pass=attention_pass,
+        task=workload.task,
+        causal=workload.causal,
+        **_shape(workload),
+    )
+
+
+def _shape(workload: Workload) -> dict[str, Any]:
+    names = ("batch", "seqlen_q", "seqlen_kv", "heads", "kv_heads", "head_dim", "dtype")
+    return {name: getattr(workload, name) for name in names}
+
+
+def _with_accuracy(row: Measurement, accuracy: Accuracy, case: _Case, *, approximate: bool) -> Measurement:
+    return replace(
+        row,
+        max_error=accuracy.max_error,
+        torch_error=accuracy.torch_error,
+        bound=None if approximate else accuracy.bound,
+        worst_tensor=accuracy.worst_tensor,
+        rows_checked=case.inputs.rows,
+    )
+
+
+def _with_timing(row: Measurement, workload: Workload, timing: Timing | None) -> Measurement:
+    if timing is None:
+        return row
+    tflops, gb_per_s = rates(workload, row.attention_pass, timing.latency_ms)
+    return replace(
+        row,
+        latency_ms=timing.latency_ms,
+        low_ms=timing.low_ms,
+        high_ms=timing.high_ms,
+        warm_ms=timing.warm_ms,
+        repeats=timing.repeats,
+        tflops=tflops,
+        gb_per_s=gb_per_s,
+        sm_clock_mhz=timing.sm_clock_mhz,
+        power_w=timing.power_w,
+        temperature_c=timing.temperature_c,
+    )
+
+
+def _closing(rows: Sequence[Measurement]) -> dict[str, Any]:
+    """The sentence that ends a run: wrong results outweigh refusals."""
+    wrong, refused = (sum(row.status == status for row in rows) for status in ("wrong", "refused"))
+    key = "measure.finished_wrong" if wrong else "measure.finished_refused" if refused else "measure.finished"
+    return {"key": key, "values": {"rows": len(rows), "wrong": wrong, "refused": refused}}

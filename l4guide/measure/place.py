@@ -1,0 +1,110 @@
+"""Where a run takes place: on the attached GPU if our kernels can use it, otherwise without one."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from l4guide import catalogue
+from l4guide.errors import BadInput, CannotDo
+from l4guide.measure.probe import attached, catalogue_name
+from l4guide.workload import Workload
+
+#: The kernels of an L4, when no card was chosen and none is attached.
+DEFAULT_GPU = "L4"
+OLDEST_CAPABILITY = (8, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """`basis` is "gpu" or "interpreter"; `arch` chooses the tiles, None on a GPU, which knows its own."""
+
+    basis: str
+    gpu: str
+    arch: int | None
+    shared_limit_bytes: int
+
+    @property
+    def device(self) -> str:
+        """What torch calls it."""
+        return "cuda" if self.basis == "gpu" else "cpu"
+
+
+def find_place(chosen: object = None, *, compiling: bool = False) -> Place:
+    """The attached GPU, else a CPU that stands in for the `chosen` card.
+
+    Must be called before the kernels are imported, since it decides whether they are interpreted.
+
+    Args:
+        chosen: name of the card whose tiles are taken where none is attached; an L4 when None.
+        compiling: without a GPU, prepare to compile for the chosen card rather than to interpret.
+
+    Raises:
+        BadInput: no card is called so.
+        CannotDo: torch or Triton is missing, or our kernels do not serve the chosen card.
+    """
+    place = _attached_place() if attached() else None
+    if place is None:
+        place = _stand_in(str(chosen or DEFAULT_GPU))
+        os.environ["TRITON_INTERPRET"] = "0" if compiling else "1"
+    else:
+        os.environ["TRITON_INTERPRET"] = "0"
+    try:
+        import l4guide_kernels.launch  # noqa: F401 - finds out now whether it can be loaded
+    except ImportError as problem:
+        raise CannotDo("error.live_no_kernels", reason=str(problem)) from problem
+    return place
+
+
+def check_supported(workload: Workload) -> None:
+    """Refuse a workload that our own kernels do not run.
+
+    Raises:
+        BadInput: names the option, its value and what they take.
+    """
+    from l4guide_kernels.tiles import DTYPES, MAX_HEAD_DIM
+
+    dtypes = ", ".join(DTYPES)
+    limits: tuple[tuple[str, object, bool, object], ...] = (
+        ("head-dim", workload.head_dim, workload.head_dim <= MAX_HEAD_DIM, f"1-{MAX_HEAD_DIM}"),
+        ("dtype", workload.dtype, workload.dtype in DTYPES, dtypes),
+        ("kv-dtype", workload.kv_dtype, workload.kv_dtype == workload.dtype, workload.dtype),
+        ("head-dim-v", workload.head_dim_v, workload.head_dim_v == workload.head_dim, workload.head_dim),
+        ("dropout", workload.dropout, workload.dropout == 0, 0),
+        ("softcap", workload.softcap, workload.softcap == 0, 0),
+        ("window", workload.window, workload.window is None, "-"),
+        ("alibi", workload.alibi, not workload.alibi, False),
+        ("varlen", workload.varlen, not workload.varlen, False),
+        ("paged-block-size", workload.paged_block_size, workload.paged_block_size is None, "-"),
+    )
+    for name, value, fine, limit in limits:
+        if not fine:
+            raise BadInput("error.live_unsupported", name=name, value=value, limit=limit)
+
+
+def _attached_place() -> Place | None:
+    """The first CUDA device, None where torch cannot use it or it is older than our kernels."""
+    try:
+        import torch
+    except ImportError as problem:
+        raise CannotDo("error.live_no_kernels", reason=str(problem)) from problem
+    if not torch.cuda.is_available() or torch.cuda.get_device_capability() < OLDEST_CAPABILITY:
+        return None
+    properties: Any = torch.cuda.get_device_properties(0)
+    return Place(
+        basis="gpu",
+        gpu=catalogue_name(properties.name) or properties.name,
+        arch=None,
+        shared_limit_bytes=properties.shared_memory_per_block_optin,
+    )
+
+
+def _stand_in(chosen: str) -> Place:
+    from l4guide_kernels.tiles import ARCHS
+
+    gpu = catalogue.gpu(chosen)
+    if gpu.arch not in ARCHS or gpu.shared_bytes_per_block is None:
+        served = ", ".join(f"{arch // 10}.{arch % 10}" for arch in ARCHS)
+        raise CannotDo("error.live_arch", gpu=gpu.name, capability=gpu.capability or "-", served=served)
+    return Place(
+        basis="interpreter", gpu=gpu.name, arch=gpu.arch, shared_limit_bytes=gpu.shared_bytes_per_block
+    )
