@@ -46,8 +46,9 @@ def _environment(own_cache: str) -> dict[str, str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
     clean["PYTHONPATH"] = os.pathsep.join(entry for entry in sys.path if entry)
     clean["TRITON_CACHE_DIR"] = os.environ.get("TRITON_CACHE_DIR", own_cache)
-    clean["TRITON_ALWAYS_COMPILE"] = "1"  # a cached kernel comes without the log that tells its registers
-    clean["TRITON_DUMP_PTXAS_LOG"] = "1"
+    clean["TRITON_ALWAYS_COMPILE"] = (
+        "1"  # for a cached kernel ptxas does not run, so nothing tells its registers
+    )
     clean["TRITON_DEFAULT_FP_FUSION"] = "1"  # Triton 3.9 warns where this is not said
     return clean
 
@@ -137,7 +138,7 @@ def _question(wanted: Specialisation) -> str:
     tile = wanted.tile
     question = {
         "kernel": wanted.kernel,
-        "head_dim": wanted.padded_head_dim,
+        "head_dim": wanted.head_dim,
         "dtype": wanted.dtype,
         "arch": wanted.arch,
         "causal": wanted.causal,

@@ -19,6 +19,7 @@ COLUMNS = (
     "arch",
     "kernel",
     "head_parts",
+    "columns",
     "dtype",
     "causal",
     "block_m",
@@ -47,6 +48,7 @@ def _parse(row: Mapping[str, str]) -> tuple[Specialisation, Figures]:
         kernel=row["kernel"],
         arch=int(row["arch"]),
         head_parts=(int(first), int(second or 0)),
+        masked={"masked": True, "full": False}[row["columns"]],
         dtype=row["dtype"],
         causal={"yes": True, "no": False}[row["causal"]],
         tile=Tile(
@@ -73,6 +75,7 @@ def _format(wanted: Specialisation, figures: Figures) -> dict[str, object]:
         "arch": wanted.arch,
         "kernel": wanted.kernel,
         "head_parts": f"{first}+{second}" if second else f"{first}",
+        "columns": "masked" if wanted.masked else "full",
         "dtype": wanted.dtype,
         "causal": "yes" if wanted.causal else "no",
         "block_m": wanted.tile.block_m,
@@ -127,7 +130,7 @@ def write(path: Path, rows: Rows) -> None:
 def _order(row: Mapping[str, object]) -> tuple[object, ...]:
     parts = [int(part) for part in str(row["head_parts"]).split("+")]
     tile = [row[name] for name in ("block_m", "block_n", "warps", "stages")]
-    return (row["arch"], row["kernel"], sum(parts), row["dtype"], row["causal"], *tile)
+    return (row["arch"], row["kernel"], sum(parts), row["columns"], row["dtype"], row["causal"], *tile)
 
 
 def versions() -> tuple[str, ...]:

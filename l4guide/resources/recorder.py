@@ -13,7 +13,7 @@ from importlib import metadata
 from l4guide.errors import CannotDo
 from l4guide.resources.compiler import Compiler, require_compiler
 from l4guide.resources.record import Rows, path_for, read, write
-from l4guide.resources.specialisation import Specialisation, specialise
+from l4guide.resources.specialisation import HEAD_MULTIPLE, Specialisation, specialise
 
 #: The cards most asked about come first, so that an interrupted run has answered them.
 ARCH_ORDER = (89, 80, 90, 86, 100, 120, 103)
@@ -22,14 +22,15 @@ FLAGSHIP = (128, 128, 8, 2)
 FLAGSHIP_ARCHS = (80, 86, 89, 90)
 
 
-def default_tiles(archs: Sequence[int] = ARCH_ORDER) -> Iterator[Specialisation]:
-    """Every default tile of these architectures, each specialisation once."""
+def default_tiles(archs: Sequence[int] = ARCH_ORDER, *, masked: bool) -> Iterator[Specialisation]:
+    """Every default tile of these architectures, for heads that fill their columns or that do not."""
     from l4guide_kernels.tiles import DTYPES, KERNELS, SPECIALISATIONS
 
     for arch in archs:
         for dtype in sorted(DTYPES, key=("bf16", "fp16", "fp32").index):
             for kernel in KERNELS:
-                for head_dim in SPECIALISATIONS:
+                for width in SPECIALISATIONS:
+                    head_dim = width - HEAD_MULTIPLE if masked else width
                     yield specialise(kernel, head_dim=head_dim, dtype=dtype, arch=arch)
 
 
@@ -45,7 +46,14 @@ def flagship(archs: Sequence[int] = FLAGSHIP_ARCHS) -> Iterator[Specialisation]:
 
 def everything() -> tuple[Specialisation, ...]:
     """All that the record should hold, in the order in which it is made."""
-    return (*default_tiles(ARCH_ORDER[:1]), *flagship(), *default_tiles(ARCH_ORDER[1:]))
+    first, others = ARCH_ORDER[:1], ARCH_ORDER[1:]
+    return (
+        *default_tiles(first, masked=False),
+        *flagship(),
+        *default_tiles(first, masked=True),
+        *default_tiles(others, masked=False),
+        *default_tiles(others, masked=True),
+    )
 
 
 def keep_record(wanted: Sequence[Specialisation], *, triton_version: str, again: bool) -> int:

@@ -8,22 +8,30 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from l4guide_kernels.tiles import Tile
 
+#: Heads reach the kernels padded to a multiple of this many columns, so that 16-byte loads stay aligned.
+HEAD_MULTIPLE = 8
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Specialisation:
-    """One compiled form of a kernel. Head dims with the same parts (72 and 80 are both 64+16) share it."""
+    """One compiled form of a kernel.
+
+    `head_parts` are the column blocks that a head is cut into (72 and 80 are both 64+16); `masked` says that
+    some of their columns lie beyond the head (72) or none (80). Head dims that agree in both share it.
+    """
 
     kernel: str
     arch: int
     head_parts: tuple[int, int]
+    masked: bool
     dtype: str
     causal: bool
     tile: Tile
 
     @property
-    def padded_head_dim(self) -> int:
-        """The widest head dim that this specialisation serves."""
-        return sum(self.head_parts)
+    def head_dim(self) -> int:
+        """The widest head dim that this specialisation serves, with which it is compiled."""
+        return sum(self.head_parts) - (HEAD_MULTIPLE if self.masked else 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +56,12 @@ def specialise(
     """The specialisation that serves `head_dim`, with the default tile unless one is given."""
     from l4guide_kernels.tiles import head_parts, tile_for
 
+    parts = head_parts(head_dim)
     return Specialisation(
         kernel=kernel,
         arch=arch,
-        head_parts=head_parts(head_dim),
+        head_parts=parts,
+        masked=-(-head_dim // HEAD_MULTIPLE) * HEAD_MULTIPLE < sum(parts),
         dtype=dtype,
         causal=causal,
         tile=tile or tile_for(kernel, head_dim, dtype, arch),
@@ -65,7 +75,7 @@ def by_formula(wanted: Specialisation) -> Figures | None:
     found = shared_bytes(
         wanted.tile,
         kernel=wanted.kernel,
-        head_dim=wanted.padded_head_dim,
+        head_dim=wanted.head_dim,
         dtype=wanted.dtype,
         arch=wanted.arch,
     )

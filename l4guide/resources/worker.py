@@ -4,17 +4,21 @@ A process of its own, because a process under `TRITON_INTERPRET` cannot compile,
 far too large can exhaust the memory or the patience of whoever asked.
 """
 
-import contextlib
-import io
 import json
 import os
 import sys
-from typing import TextIO
+from functools import cache
+from typing import Any, TextIO
 
-from l4guide.resources.ptxas import read_log
+from l4guide.resources.ptxas import Overheard
 
 
-def compile_one(question: dict[str, object]) -> dict[str, object]:
+@cache
+def _overheard() -> Overheard:
+    return Overheard()
+
+
+def compile_one(question: dict[str, Any]) -> dict[str, object]:
     """Cross-compile one specialisation and say what it needs.
 
     Args:
@@ -23,12 +27,9 @@ def compile_one(question: dict[str, object]) -> dict[str, object]:
     from l4guide_kernels.cross import compile_ahead
     from l4guide_kernels.tiles import Tile
 
-    tile = Tile(**question.pop("tile"))  # type: ignore[arg-type]
-    said = io.StringIO()
-    # Triton prints ptxas's verbose log here (TRITON_DUMP_PTXAS_LOG), from the very run that made the kernel.
-    with contextlib.redirect_stdout(said):
-        compiled = compile_ahead(tile=tile, **question)  # type: ignore[arg-type]
-    usage = read_log(said.getvalue())
+    ptxas = _overheard()
+    compiled = compile_ahead(**question | {"tile": Tile(**question["tile"])})
+    usage = ptxas.assemble(compiled.ptx)
     return {
         "shared_bytes": compiled.shared_bytes,
         "registers": usage.registers,

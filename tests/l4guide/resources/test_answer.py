@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from l4guide.errors import BadInput, CannotDo, Problem
 from l4guide.resources import Resources, resources_for
 
 L4 = gpu("L4")
-FLAGSHIP = {"block_m": 128, "block_n": 128, "warps": 8, "stages": 2}
+FLAGSHIP: dict[str, Any] = {"block_m": 128, "block_n": 128, "warps": 8, "stages": 2}
 KERNELS = ("forward", "backward-dkdv", "backward-dq", "decode")
 
 
@@ -125,7 +126,7 @@ def test_what_is_not_served_is_refused_by_name(
         ({"stages": "two"}, "'two'"),
     ],
 )
-def test_an_impossible_tile_is_refused(option: dict[str, int], said: str) -> None:
+def test_an_impossible_tile_is_refused(option: dict[str, Any], said: str) -> None:
     """Blocks and warps are powers of two within limits."""
     with pytest.raises(BadInput) as refusal:
         resources_for(L4, "forward", 128, **option)

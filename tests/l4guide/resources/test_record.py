@@ -35,10 +35,16 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_head_dims_of_one_specialisation_share_a_row() -> None:
-    """72 and 80 are both 64+16; 96 is not."""
-    assert KERNEL == specialise("forward", head_dim=80, dtype="bf16", arch=89)
-    assert KERNEL != specialise("forward", head_dim=96, dtype="bf16", arch=89, tile=KERNEL.tile)
+@pytest.mark.parametrize(
+    ("one", "other", "same"), [(65, 72, True), (72, 80, False), (120, 97, True), (80, 96, False)]
+)
+def test_head_dims_of_one_specialisation_share_a_row(one: int, other: int, same: bool) -> None:
+    """65 and 72 are both 64+16 with columns beyond the head; 80 fills them, and 96 is 64+32."""
+    first, second = (
+        specialise("forward", head_dim=head_dim, dtype="bf16", arch=89, tile=KERNEL.tile)
+        for head_dim in (one, other)
+    )
+    assert same == (first == second)
 
 
 def test_no_file_has_no_rows(tmp_path: Path) -> None:
