@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import io
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import NoReturn
 
 from l4guide import __version__
 from l4guide.errors import BadInput, CannotDo, Problem
+from l4guide.files import write_text
 from l4guide.text import LANGUAGES, say
 
 Options = argparse.Namespace
@@ -54,12 +56,6 @@ def question(options: Options) -> dict[str, object]:
     return {name: value for name in names if (value := getattr(options, name, None)) is not None}
 
 
-def workload_options(options: Options) -> dict[str, object]:
-    """The part of the question that is about the workload alone."""
-    names = {name.replace("-", "_") for name, _ in QUESTION} | {*FLAGS, "causal"}
-    return {name: value for name, value in question(options).items() if name in names}
-
-
 def _advise(options: Options) -> tuple[object, str]:
     from l4guide.advise import advise
 
@@ -71,10 +67,14 @@ def _advise(options: Options) -> tuple[object, str]:
 def _support(options: Options) -> tuple[object, str]:
     from l4guide.advise import support_of
 
-    verdict = support_of(options.gpu, workload_options(options), options.library, options.version)
+    verdict = support_of(options.gpu, question(options), options.library, options.version)
     said = verdict.to_json(options.language)
-    reasons = [f"  {reason['code']}: {reason['text']} ({reason['evidence']}; {reason['source']})" for reason in said["reasons"]]
-    return said, "\n".join([f"{said['library']} {said['version']}: {said['status']}. {said['message']}", *reasons])
+    lines = [say("cli.verdict", options.language, **said)]
+    for reason in verdict.reasons:
+        told = reason.to_json(options.language)
+        basis = "; ".join(str(told[name]) for name in ("evidence", "source") if name in told)
+        lines.append(f"  {reason.code}: {told['text']} ({basis})")
+    return said, "\n".join(lines)
 
 
 def _resources(options: Options) -> tuple[object, str]:
@@ -90,62 +90,57 @@ def _resources(options: Options) -> tuple[object, str]:
     answer = resources_for(
         gpu, options.kernel, whole_number("head-dim", options.head_dim), options.dtype, compile=options.compile, **tile
     )
-    said = answer.to_json()
-    return said, say("cli.resources_fit" if answer.fits else "cli.resources_no_fit", options.language, **said)
+    return answer.to_json(), answer.say(options.language)
 
 
 def _estimate(options: Options) -> tuple[object, str]:
-    from l4guide.catalogue import find_gpu
-    from l4guide.estimate import attention_time
-    from l4guide.workload import ask
+    from l4guide.advise import estimate_of
 
     if options.workloads is not None:
         return _estimate_many(Path(options.workloads), options)
-    gpu, _ = find_gpu(options.gpu)
-    workload, _ = ask(workload_options(options))
-    said = attention_time(workload, gpu, options.implementation).to_json()
-    return said, say("cli.estimate", options.language, gpu=gpu.name, **said)
+    gpu, estimate = estimate_of(options.gpu, question(options), options.implementation)
+    said = estimate.to_json()
+    return said, say("cli.estimate", options.language, gpu=gpu, **_rounded(said))
 
 
 def _estimate_many(path: Path, options: Options) -> tuple[object, str]:
-    """Answer every row of a CSV; a row that cannot be answered says why in its `problem` column."""
-    from l4guide.estimate import estimate_rows
+    from l4guide.advise import estimate_rows
 
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CannotDo("error.cannot_read", path=path, problem=getattr(error, "strerror", None) or error) from error
     defaults: dict[str, object] = {"gpu": options.gpu, "implementation": options.implementation}
-    answered = estimate_rows(rows, {**defaults, **workload_options(options)}, options.language)
+    answered = estimate_rows(rows, {**defaults, **question(options)}, options.language)
     if options.out is not None:
-        from l4guide.text.files import write_atomically
-
         columns = list(dict.fromkeys(name for row in answered for name in row))
-        lines = [columns, *([row.get(name, "") for name in columns] for row in answered)]
-        write_atomically(Path(options.out), _csv_text(lines))
+        buffer = io.StringIO()
+        writer = csv.DictWriter(buffer, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(answered)
+        write_text(Path(options.out), buffer.getvalue())
     return answered, say("cli.estimated_rows", options.language, rows=len(answered), out=options.out or "-")
 
 
-def _csv_text(lines: Sequence[Sequence[object]]) -> str:
-    import io
-
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(lines)
-    return buffer.getvalue()
+def _rounded(said: Mapping[str, object]) -> dict[str, object]:
+    """The same with every real number at three digits, for reading."""
+    return {name: f"{value:.3g}" if isinstance(value, float) else value for name, value in said.items()}
 
 
 def _cost(options: Options) -> tuple[object, str]:
     from l4guide.advise import cost_for
 
-    said = cost_for(options.gpu, question(options), options.implementation)
-    return said, say("cli.cost", options.language, **said)
+    gpu, cost = cost_for(options.gpu, question(options), options.implementation)
+    said = cost.to_json()
+    shown = {**_rounded(said), "hourly": f"{cost.usd_per_hour:.3g}", "provider": cost.provider}
+    return {"gpu": gpu, **said}, say("cli.cost", options.language, gpu=gpu, **shown)
 
 
 def _doctor(options: Options) -> tuple[object, str]:
     from l4guide.advise import doctor
 
-    said = doctor(workload_options(options))
+    said = doctor(options.gpu, question(options), options.language)
     return said, json.dumps(said, indent=2, ensure_ascii=False)
 
 
@@ -175,8 +170,10 @@ def _lab(options: Options) -> tuple[object, str]:
     sys.exit(open_lab(port=options.port))
 
 
-def _add_question(parser: argparse.ArgumentParser, *, model: bool, price: bool) -> None:
-    parser.add_argument("--gpu", default="L4", help="a card, however written (default L4)")
+def _add_question(
+    parser: argparse.ArgumentParser, *, model: bool, price: bool, gpu: str | None = "L4"
+) -> None:
+    parser.add_argument("--gpu", default=gpu, help=f"a card, however written (default {gpu or 'the attached one'})")
     for name, text in QUESTION + (PRICE if price else ()):
         parser.add_argument(f"--{name}", help=text)
     parser.add_argument("--causal", action=argparse.BooleanOptionalAction, default=None, help="causal mask (default yes)")
@@ -231,7 +228,7 @@ def build_parser() -> Parser:
     _add_question(cost, model=True, price=True)
     cost.add_argument("--implementation", help="the implementation to time (default: the fastest measured one)")
 
-    _add_question(_command(commands, "doctor", _doctor, "this machine, and what the rules say of what is installed"), model=False, price=False)
+    _add_question(_command(commands, "doctor", _doctor, "this machine, and what the rules say of what is installed"), model=False, price=False, gpu=None)
 
     report = _command(commands, "report", _report, "the answer as one HTML file, JSON beside it")
     _add_question(report, model=True, price=True)

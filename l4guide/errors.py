@@ -8,7 +8,7 @@ class Problem(Exception):
 
     exit_code = 1
 
-    def __init__(self, key: str, **values: object) -> None:
+    def __init__(self, key: str, /, **values: object) -> None:
         self.sentence = Sentence(key, values)
         super().__init__(key)
 

@@ -28,7 +28,7 @@ def sentences(language: str) -> dict[str, str]:
     }
 
 
-def say(key: str, language: str = "en", **values: object) -> str:
+def say(key: str, /, language: str = "en", **values: object) -> str:
     """The sentence `key` in `language`, with `values` filled in; a value may itself be a sentence or several."""
     filled = {k: v.say(language) if isinstance(v, Sentence | Joined) else v for k, v in values.items()}
     return sentences(language)[key].format_map(filled)

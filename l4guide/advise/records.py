@@ -1,6 +1,5 @@
-"""The one place that joins rules, resources, estimates and prices into an answer."""
+"""The answer as frozen records, and as JSON."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from l4guide.catalogue import Gpu, Model
@@ -8,6 +7,7 @@ from l4guide.estimate import Cost, Estimate
 from l4guide.resources import Resources
 from l4guide.support import Verdict
 from l4guide.text import Sentence
+from l4guide.tiles import PublishedTile
 from l4guide.workload import Workload
 
 
@@ -22,6 +22,12 @@ class Question:
     assumed: tuple[str, ...]
     #: What a reader should know about how the question was read (an ambiguous GPU name, a stand-in shape).
     notes: tuple[Sentence, ...]
+
+    @property
+    def layers(self) -> int:
+        """Layers of the asked component; 1 for a bare shape."""
+        components = self.model.components if self.model else ()
+        return next((part.layers or 1 for part in components if part.name == self.component), 1)
 
     def to_json(self, language: str = "en") -> dict[str, object]:
         """Every option, echoed."""
@@ -88,11 +94,16 @@ class Advice:
     headline: Sentence
     why: tuple[Sentence, ...]
     parts: tuple[Part, ...]
+    #: Tiles that libraries publish for this head dim and pass, on this card's class and the larger ones.
+    published_tiles: tuple[PublishedTile, ...]
     resources: tuple[Resources, ...]
     estimate: Estimate | None
     cost: Cost | None
     alternatives: tuple[Alternative, ...]
     recommendation: Sentence
+    #: How to install and call the best implementation that runs it here; None where there is none.
+    install: str | None
+    snippet: str | None
     gaps: tuple[Sentence, ...]
 
     @property
@@ -110,6 +121,9 @@ class Advice:
             "implementations": [verdict.to_json(language) for verdict in self.implementations],
             "resources": [item.to_json() for item in self.resources],
         }
+        if self.install is not None:
+            said["install"] = self.install
+            said["snippet"] = self.snippet
         if self.question.model is not None:
             said["components"] = [
                 {
@@ -130,17 +144,3 @@ class Advice:
             "recommendation": self.recommendation.say(language),
             "gaps": [gap.say(language) for gap in self.gaps],
         }
-
-
-def advise(gpu: str = "L4", options: Mapping[str, object] | None = None) -> Advice:
-    """Answer a question.
-
-    Args:
-        gpu: a card's name, however written.
-        options: the fields of `Workload`, `seqlen` for both lengths, `model`, `component`, and for the price
-            `gpus`, `price`, `provider` and `spot`. None or absent: the default.
-
-    Raises:
-        BadInput: an option is malformed, unknown, or contradicts another.
-    """
-    raise NotImplementedError

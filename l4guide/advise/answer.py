@@ -1,0 +1,241 @@
+"""`advise`: every verdict, the reason behind it, what it takes, how fast and at what cost, in one answer."""
+
+from collections.abc import Iterable, Mapping
+
+from l4guide.advise.own import LIBRARY, own_resources, own_verdict
+from l4guide.advise.question import complete
+from l4guide.advise.ranking import alternatives_to, price_options, recommend
+from l4guide.advise.records import Advice, Part, Question
+from l4guide.catalogue import Gpu, find_gpu
+from l4guide.errors import Problem
+from l4guide.estimate import Cost, Estimate, attention_time, best_implementation, cost_of
+from l4guide.support import Verdict, check, install_line, libraries, releases, snippet
+from l4guide.text import Joined, Sentence
+from l4guide.tiles import PublishedTile, published_tiles
+from l4guide.workload import Workload, ask
+
+#: Implementations that keep the score matrix out of memory; PyTorch's math backend always runs and never counts.
+MATH = "torch/math"
+FLASH = "flash-attn"
+#: Cards whose limits a reader compares with.
+LARGER_CAPABILITIES = ("8.0", "9.0")
+
+
+def advise(gpu: str = "L4", options: Mapping[str, object] | None = None) -> Advice:
+    """Answer a question.
+
+    Args:
+        gpu: a card's name, however written.
+        options: the fields of `Workload`, `seqlen` for both lengths, `model`, `component`, and for the price
+            `gpus`, `price`, `provider` and `spot`. None or absent: the default.
+
+    Raises:
+        BadInput: an option is malformed, unknown, or contradicts another.
+    """
+    said = dict(options or {})
+    question, shapes = complete(gpu, said)
+    pricing = price_options(said)
+    parts = tuple(_part(name, workload, question.gpu) for name, workload in shapes)
+    resources, problem = own_resources(question.workload, question.gpu)
+    estimate, cost, gaps = _figures(question, pricing)
+    answer = worst(part.answer for part in parts)
+    runner = _runner(parts[0].implementations)
+    alternatives = alternatives_to(question, estimate, cost, pricing)
+    if problem is not None:
+        gaps = (*gaps, problem.sentence)
+    return Advice(
+        question=question,
+        answer=answer,
+        headline=_headline(question, parts, answer),
+        why=_why(question, parts[0]),
+        parts=parts,
+        published_tiles=_tiles(question.workload, question.gpu),
+        resources=resources,
+        estimate=estimate,
+        cost=cost,
+        alternatives=alternatives,
+        recommendation=recommend(question, answer, cost, alternatives),
+        install=None if runner is None or runner.library == LIBRARY else install_line(runner.library, runner.version),
+        snippet=None if runner is None else _snippet(runner, question),
+        gaps=(*gaps, Sentence("gap.attention_alone")),
+    )
+
+
+def support_of(gpu: str, options: Mapping[str, object], library: str, version: str | None = None) -> Verdict:
+    """The verdict of one library at one release; `l4guide` is our own kernels.
+
+    Raises:
+        BadInput: the card, an option, the library or its version is not known.
+    """
+    card, _ = find_gpu(gpu)
+    workload, _ = ask(options)
+    if library.strip().lower() == LIBRARY and version is None:
+        return own_verdict(workload, card, *own_resources(workload, card))
+    return check(workload, card, library, version)
+
+
+def answer_of(verdicts: tuple[Verdict, ...]) -> str:
+    """yes: flash-attn's newest release runs it; depends: something else does, or nobody knows; no: nothing does."""
+    status = {verdict.library: verdict.status for verdict in verdicts}
+    if status[FLASH] == "ok":
+        return "yes"
+    others = [found for library, found in status.items() if library not in (FLASH, MATH)]
+    return "depends" if "ok" in others or "unknown" in (status[FLASH], *others) else "no"
+
+
+def worst(answers: Iterable[str]) -> str:
+    """The worst of several answers."""
+    found = set(answers)
+    return next(answer for answer in ("no", "depends", "yes") if answer in found)
+
+
+def _part(name: str | None, workload: Workload, gpu: Gpu) -> Part:
+    verdicts = (
+        *(check(workload, gpu, library) for library in libraries()),
+        own_verdict(workload, gpu, *own_resources(workload, gpu)),
+    )
+    return Part(component=name, workload=workload, answer=answer_of(verdicts), implementations=verdicts)
+
+
+def _figures(
+    question: Question, pricing: Mapping[str, object]
+) -> tuple[Estimate | None, Cost | None, tuple[Sentence, ...]]:
+    """Time and cost, or why there is none."""
+    implementation = best_implementation(question.workload, question.gpu) or FLASH
+    try:
+        estimate = attention_time(question.workload, question.gpu, implementation)
+    except Problem as problem:
+        return None, None, (problem.sentence,)
+    try:
+        cost = cost_of(estimate, question.workload, question.gpu, layers=question.layers, **pricing)  # type: ignore[arg-type]
+        return estimate, cost, ()
+    except Problem as problem:
+        if problem.exit_code == 2:
+            raise
+        return estimate, None, (problem.sentence,)
+
+
+def _runner(verdicts: tuple[Verdict, ...]) -> Verdict | None:
+    """The implementation to use: the first that runs it, PyTorch's math backend last."""
+    running = [verdict for verdict in verdicts if verdict.status == "ok"]
+    return next((verdict for verdict in running if verdict.library != MATH), running[0] if running else None)
+
+
+def _snippet(runner: Verdict, question: Question) -> str:
+    """How to call it; our kernels are called as flash-attn's are."""
+    if runner.library == LIBRARY:
+        call = snippet(FLASH, question.workload, question.gpu)
+        return call.replace("from flash_attn import", "from l4guide_kernels import")
+    return snippet(runner.library, question.workload, question.gpu, runner.version)
+
+
+def _headline(question: Question, parts: tuple[Part, ...], answer: str) -> Sentence:
+    if len(parts) > 1 and answer != parts[0].answer:
+        part = next(part for part in parts if part.answer == answer)
+        values = {"model": question.model.name if question.model else "", "component": part.component}
+        return Sentence("headline.component", {**values, "rest": _headline_of(question.gpu, part)})
+    return _headline_of(question.gpu, parts[0])
+
+
+def _headline_of(gpu: Gpu, part: Part) -> Sentence:
+    verdicts = part.implementations
+    flash = next(verdict for verdict in verdicts if verdict.library == FLASH)
+    running = tuple(
+        _since(verdict) for verdict in verdicts if verdict.status == "ok" and verdict.library not in (MATH,)
+    )
+    values = {
+        "task": Sentence(f"task.{part.workload.task}"),
+        "head_dim": part.workload.head_dim,
+        "gpu": gpu.name,
+        "running": Joined(running),
+        "version": flash.version,
+    }
+    if part.answer == "yes":
+        return Sentence("headline.yes", values)
+    if flash.status == "unsafe":
+        return Sentence("headline.unsafe_but" if running else "headline.unsafe", values)
+    if running:
+        return Sentence("headline.unknown_but" if flash.status == "unknown" else "headline.depends", values)
+    return Sentence("headline.unknown" if part.answer == "depends" else "headline.no", values)
+
+
+def _since(verdict: Verdict) -> Sentence:
+    if verdict.library == LIBRARY:
+        return Sentence("headline.own")
+    first = verdict.first_version
+    if first is None or first == releases(verdict.library)[0].version:
+        return Sentence("headline.always", {"library": verdict.library})
+    return Sentence("headline.since", {"library": verdict.library, "version": first})
+
+
+def _why(question: Question, part: Part) -> tuple[Sentence, ...]:
+    """Why the newest release answers as it does, and what an older one tripped over."""
+    flash = next(verdict for verdict in part.implementations if verdict.library == FLASH)
+    if flash.status != "ok":
+        found = [Sentence("why.now", {"library": FLASH, "version": flash.version, "text": flash.message})]
+        broken = [reason for reason in flash.reasons if reason.needed is not None]
+        return (*found, *(_limit(reason) for reason in broken[:2]))
+    said: list[Sentence] = []
+    releases_before = [r.version for r in releases(FLASH) if r.version != flash.first_version]
+    older = flash.last_refused if flash.last_refused in releases_before else None
+    if older is not None and flash.first_version is not None:
+        refused = check(part.workload, question.gpu, FLASH, older)
+        said.append(
+            Sentence(
+                "why.lifted",
+                {
+                    "library": FLASH,
+                    "first": flash.first_version,
+                    "date": flash.first_released.isoformat() if flash.first_released else "?",
+                    "older": older,
+                    "text": refused.message,
+                },
+            )
+        )
+        said += _too_large(question, older)
+    return tuple(said)
+
+
+def _limit(reason: object) -> Sentence:
+    return Sentence("why.limit", {name: getattr(reason, name) for name in ("code", "found", "needed")})
+
+
+def _too_large(question: Question, older: str) -> list[Sentence]:
+    """The published tile that did not fit, where the older release has one."""
+    limit = question.gpu.shared_bytes_per_block
+    tiles = [tile for tile in _tiles(question.workload, question.gpu) if tile.covers(older)]
+    over = [tile for tile in tiles if limit is not None and tile.shared_bytes > limit]
+    if not over:
+        return []
+    values = {"older": older, "bytes": over[0].shared_bytes, "limit": limit, "gpu": question.gpu.name}
+    now = [
+        tile
+        for tile in _tiles(question.workload, question.gpu)
+        if question.gpu.capability in tile.capabilities
+        and tile.pass_name == over[0].pass_name
+        and not tile.covers(older)
+    ]
+    sentences = [Sentence("why.too_large", values)]
+    if now:
+        values = {"bytes": now[0].shared_bytes, "block_m": now[0].block_m, "block_n": now[0].block_n}
+        sentences.append(Sentence("why.fits_now", {**values, "versions": now[0].versions}))
+    return sentences
+
+
+def _tiles(workload: Workload, gpu: Gpu) -> tuple[PublishedTile, ...]:
+    """Published tiles for the passes of the task: this card's class, and those of A100 and H100."""
+    wanted = {gpu.capability, *LARGER_CAPABILITIES}
+    return tuple(
+        tile
+        for tile in published_tiles()
+        if wanted & set(tile.capabilities)
+        and any(
+            tile.serves(
+                pass_name=name,
+                head_dim=workload.head_dim,
+                causal=workload.causal,
+                dropout=workload.dropout > 0,
+            )
+            for name in workload.passes
+        )
+    )

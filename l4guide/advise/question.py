@@ -1,0 +1,107 @@
+"""From what a user said to a complete question: the card found, the model's shape filled in, the rest assumed."""
+
+from collections.abc import Mapping
+
+from l4guide.advise.records import Question
+from l4guide.catalogue import Component, Gpu, Model, find_gpu, model
+from l4guide.errors import BadInput
+from l4guide.text import Sentence
+from l4guide.workload import Workload, ask
+
+#: Options of the question that are about the model or the price, not the workload.
+BESIDE_THE_WORKLOAD = ("model", "component", "gpus", "price", "provider", "spot")
+
+
+def workload_options(options: Mapping[str, object]) -> dict[str, object]:
+    """What was said of the workload alone."""
+    return {
+        name: value for name, value in options.items() if name not in BESIDE_THE_WORKLOAD and value is not None
+    }
+
+
+def shape_of(component: Component) -> dict[str, object]:
+    """The options that a model's component settles."""
+    shape = {
+        "heads": component.heads,
+        "kv_heads": component.kv_heads,
+        "head_dim": component.head_dim,
+        "head_dim_v": component.head_dim_v,
+        "causal": component.causal,
+    }
+    return {name: value for name, value in shape.items() if value is not None}
+
+
+def _component(chosen: Model, name: str | None) -> Component:
+    """The component that is asked about: the one named, else the first.
+
+    Raises:
+        BadInput: the model has no component of that name.
+    """
+    if name is None:
+        return chosen.components[0]
+    for component in chosen.components:
+        if component.name.lower() == name.strip().lower():
+            return component
+    names = ", ".join(component.name for component in chosen.components)
+    raise BadInput("error.unknown_component", value=name, model=chosen.name, choices=names)
+
+
+def _workload_of(
+    chosen: Model, component: Component, said: Mapping[str, object]
+) -> tuple[Workload, tuple[str, ...]]:
+    shape = shape_of(component)
+    if "head_dim" not in {**shape, **said}:
+        raise BadInput("error.model_shape_unknown", model=chosen.name, component=component.name)
+    if component.causal is False and said.get("task") == "decode":
+        raise BadInput("error.no_decode", model=chosen.name, component=component.name)
+    return ask({**shape, **said})
+
+
+def complete(gpu_name: str, options: Mapping[str, object]) -> tuple[Question, tuple[tuple[str | None, Workload], ...]]:
+    """Read the question.
+
+    Returns:
+        The question, and the workload of every attention component that the answer must cover, the asked one first.
+
+    Raises:
+        BadInput: an option is malformed, unknown or contradicts another; or the model's shape is not public.
+    """
+    gpu, note = find_gpu(gpu_name)
+    notes = (note,) if note is not None else ()
+    said = workload_options(options)
+    if options.get("model") is None:
+        workload, assumed = ask(said)
+        return _question(workload, gpu, assumed, notes), ((None, workload),)
+    chosen = model(str(options["model"]))
+    named = options.get("component")
+    asked = _component(chosen, None if named is None else str(named))
+    workload, assumed = _workload_of(chosen, asked, said)
+    filled = tuple(name for name in assumed if name not in shape_of(asked))
+    parts: list[tuple[str | None, Workload]] = [(asked.name, workload)]
+    if named is None and not {"head_dim", "heads", "kv_heads"} & said.keys():
+        parts += _others(chosen, asked, said)
+    if asked.note:
+        notes = (*notes, Sentence("note.model", {"model": chosen.name, "note": asked.note}))
+    return _question(workload, gpu, filled, notes, chosen, asked.name), tuple(parts)
+
+
+def _others(chosen: Model, asked: Component, said: Mapping[str, object]) -> list[tuple[str | None, Workload]]:
+    """The other components with a public shape; an encoder runs its forward where the model decodes."""
+    found: list[tuple[str | None, Workload]] = []
+    for component in chosen.components:
+        if component is asked or component.head_dim is None:
+            continue
+        task = {"task": "prefill"} if component.causal is False and said.get("task") == "decode" else {}
+        found.append((component.name, _workload_of(chosen, component, {**said, **task})[0]))
+    return found
+
+
+def _question(
+    workload: Workload,
+    gpu: Gpu,
+    assumed: tuple[str, ...],
+    notes: tuple[Sentence, ...],
+    chosen: Model | None = None,
+    component: str | None = None,
+) -> Question:
+    return Question(workload=workload, gpu=gpu, model=chosen, component=component, assumed=assumed, notes=notes)
