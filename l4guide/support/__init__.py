@@ -1,0 +1,26 @@
+"""Which library runs which question on which card, from which version, and why not; the rules are data."""
+
+from l4guide.support.judge import (
+    check,
+    find_library,
+    find_release,
+    install_line,
+    libraries,
+    releases,
+    snippet,
+)
+from l4guide.support.rulebook import Release
+from l4guide.support.verdict import Reason, Verdict
+
+__all__ = [
+    "Reason",
+    "Release",
+    "Verdict",
+    "check",
+    "find_library",
+    "find_release",
+    "install_line",
+    "libraries",
+    "releases",
+    "snippet",
+]

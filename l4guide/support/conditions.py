@@ -1,0 +1,118 @@
+"""What a rule may ask: a closed set of tests on a closed set of fields of the question and the card."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from operator import eq, ge, gt, le, lt, ne
+from typing import Any
+
+from l4guide.catalogue import Gpu
+from l4guide.text import Sentence
+from l4guide.workload import Workload
+
+#: A field's value; None where it is unknown or does not apply.
+Value = str | int | float | bool | None
+
+GPU_FIELDS = ("name", "capability", "arch", "shared_bytes_per_block")
+FIELDS = frozenset(f"workload.{f.name}" for f in fields(Workload)) | {f"gpu.{name}" for name in GPU_FIELDS}
+
+
+def value_of(field: str, workload: Workload, gpu: Gpu) -> Value:
+    """The value of one of `FIELDS` in this question on this card."""
+    record, name = field.split(".")
+    value: Value = getattr(workload if record == "workload" else gpu, name)
+    return value
+
+
+#: Test name -> does `value` pass it for `bound`? Both are known when it is asked.
+TESTS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "at-least": ge,
+    "at-most": le,
+    "above": gt,
+    "below": lt,
+    "equals": eq,
+    "differs": ne,
+    "one-of": lambda value, bound: value in bound,
+    "none-of": lambda value, bound: value not in bound,
+    "multiple-of": lambda value, bound: value % bound == 0,
+    "within": lambda value, bound: bound[0] <= value <= bound[1],
+    "same-as": eq,
+    "other-than": ne,
+    "absent": lambda value, bound: value is None,
+    "present": lambda value, bound: value is not None,
+}
+ORDER_TESTS = ("at-least", "at-most", "above", "below", "multiple-of")
+LIST_TESTS = ("one-of", "none-of")
+#: These name another field instead of a value.
+FIELD_TESTS = ("same-as", "other-than")
+#: These take no value: whether the field is set is the question.
+BARE_TESTS = ("absent", "present")
+
+
+def label(field: str) -> Sentence:
+    """What a reader calls `field`."""
+    return Sentence("support.field_" + field.replace(".", "_"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """One test on one field, with the bound it is compared to."""
+
+    field: str
+    test: str
+    value: object = None
+
+    def found(self, workload: Workload, gpu: Gpu) -> Value:
+        """The value of the field in this question on this card."""
+        return value_of(self.field, workload, gpu)
+
+    def holds(self, workload: Workload, gpu: Gpu) -> bool | None:
+        """Whether the test passes; None where the field's value is not known."""
+        value = self.found(workload, gpu)
+        if self.test in BARE_TESTS:
+            return TESTS[self.test](value, None)
+        bound = value_of(str(self.value), workload, gpu) if self.test in FIELD_TESTS else self.value
+        if value is None or bound is None:
+            return None
+        return TESTS[self.test](value, bound)
+
+    @property
+    def needed(self) -> Sentence:
+        """The test in words."""
+        shown: dict[str, object] = {"value": self.value}
+        if self.test in FIELD_TESTS:
+            shown["value"] = label(str(self.value))
+        elif isinstance(self.value, tuple) and self.test == "within":
+            shown = {"low": self.value[0], "high": self.value[1]}
+        elif isinstance(self.value, tuple):
+            shown["value"] = ", ".join(map(str, self.value))
+        return Sentence("support.test_" + self.test.replace("-", "_"), shown)
+
+
+def all_hold(conditions: tuple[Condition, ...], workload: Workload, gpu: Gpu) -> bool | None:
+    """Whether every condition holds; None where that hangs on a value that is not known."""
+    answers = [condition.holds(workload, gpu) for condition in conditions]
+    if False in answers:
+        return False
+    return None if None in answers else True
+
+
+#: What a question may ask for beyond plain attention; a library supports none of it unless its table says so.
+FEATURES: Mapping[str, Callable[[Workload], bool]] = {
+    "gqa": lambda w: w.kv_heads != w.heads,
+    "head-dim-v": lambda w: w.head_dim_v != w.head_dim,
+    "kv-dtype": lambda w: w.kv_dtype != w.dtype,
+    "dropout": lambda w: w.dropout > 0,
+    "window": lambda w: w.window is not None,
+    "softcap": lambda w: w.softcap > 0,
+    "alibi": lambda w: w.alibi,
+    "deterministic": lambda w: w.deterministic and "backward" in w.passes,
+    "varlen": lambda w: w.varlen,
+    "paged": lambda w: w.paged_block_size is not None,
+    # A single query sees every key, so it needs no mask and its alignment does not matter.
+    "causal-unequal": lambda w: w.causal and w.seqlen_q not in (1, w.seqlen_kv),
+}
+
+
+def features_of(workload: Workload) -> frozenset[str]:
+    """The features that the question uses."""
+    return frozenset(name for name, used in FEATURES.items() if used(workload))

@@ -1,0 +1,359 @@
+"""Rules x question x card -> Verdict. No answer goes beyond what the rule files say was found."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import cache
+
+from packaging.version import InvalidVersion, Version
+
+from l4guide.catalogue import Gpu, Source
+from l4guide.errors import BadInput
+from l4guide.support.conditions import Condition, all_hold, features_of, label
+from l4guide.support.rulebook import Call, Cover, Release, Rule, Rulebook, rulebooks
+from l4guide.support.verdict import Reason, Verdict
+from l4guide.text import Sentence
+from l4guide.workload import Workload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The verdict on one release, before it is set beside the others."""
+
+    status: str
+    reasons: tuple[Reason, ...] = ()
+    cover: Cover | None = None
+    evidence: str | None = None
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The codes of the reasons, by which two answers are compared."""
+        return tuple(reason.code for reason in self.reasons)
+
+
+@cache
+def _books() -> Mapping[str, Rulebook]:
+    return {library: book for book in rulebooks() for library in book.libraries}
+
+
+@cache
+def _table(library: str, version: str) -> tuple[tuple[Rule, ...], tuple[Cover, ...], tuple[Call, ...]]:
+    """The rules, covers and calls of one release."""
+    book = _books()[library]
+    return (
+        tuple(r for r in book.rules if r.library == library and version in r.versions),
+        tuple(c for c in book.covers if c.library == library and version in c.versions),
+        tuple(c for c in book.calls if c.library == library and version in c.versions),
+    )
+
+
+@cache
+def _rule_set(library: str, version: str) -> tuple[int, ...]:
+    """What tells the rules of one release from those of another."""
+    return tuple(id(entry) for entries in _table(library, version) for entry in entries)
+
+
+def libraries() -> tuple[str, ...]:
+    """Every library that there are rules for, by the name it is asked with."""
+    return tuple(_books())
+
+
+def _plain(name: str) -> str:
+    """A name as it is compared: letters and digits only, lower case."""
+    return "".join(c for c in name.casefold() if c.isalnum())
+
+
+def find_library(name: str) -> str:
+    """The library that `name` means; case, hyphens and the usual other names do not matter.
+
+    Raises:
+        BadInput: no library is called so; names the nearest.
+    """
+    known = {_plain(library): library for library in libraries()}
+    for book in rulebooks():
+        known |= {_plain(alias): library for alias, library in book.aliases.items()}
+    written = _plain(name)
+    if written in known:
+        return known[written]
+    near = get_close_matches(written[:40], known, n=3, cutoff=0.0)
+    names = ", ".join(dict.fromkeys(known[match] for match in near))
+    raise BadInput("error.unknown_library", name=name[:60], near=names, choices=", ".join(libraries()))
+
+
+def releases(library: str) -> tuple[Release, ...]:
+    """Every release of `library` that is known, oldest first.
+
+    Raises:
+        BadInput: no library is called so.
+    """
+    return _books()[find_library(library)].releases
+
+
+def find_release(library: str, version: str | None = None) -> Release:
+    """The release that `version` means; None is the newest known.
+
+    Raises:
+        BadInput: there is no such release, or none that is known; names the newest and the nearest ones.
+    """
+    known = releases(library)
+    if version is None:
+        return known[-1]
+    try:
+        asked = Version(Version(version.strip()).public)
+    except InvalidVersion:
+        near = get_close_matches(version[:40], [r.version for r in known], n=3, cutoff=0.0)
+    else:
+        for release in known:
+            if release.key == asked:
+                return release
+        below = [r.version for r in known if r.key < asked][-1:]
+        near = below + [r.version for r in known if r.key > asked][:1]
+    values = {"library": find_library(library), "version": version[:60], "newest": known[-1].version}
+    raise BadInput("error.unknown_version", **values, near=", ".join(near))
+
+
+def _blanks(workload: Workload, gpu: Gpu, library: str, version: str) -> dict[str, object]:
+    """What error texts and snippets may have filled in."""
+    call = call_of(workload, gpu, library, version)
+    torch_dtype = {"fp16": "torch.float16", "bf16": "torch.bfloat16", "fp32": "torch.float32"}
+    return {
+        "head_dim": workload.head_dim,
+        "head_dim_v": workload.head_dim_v,
+        "batch": workload.batch,
+        "heads": workload.heads,
+        "kv_heads": workload.kv_heads,
+        "seqlen_q": workload.seqlen_q,
+        "seqlen_kv": workload.seqlen_kv,
+        "causal": workload.causal,
+        "dtype": workload.dtype,
+        "kv_dtype": workload.kv_dtype,
+        "torch_dtype": torch_dtype.get(workload.dtype, "torch.float8_e4m3fn"),
+        "dropout": f"{workload.dropout:g}",
+        "capability": gpu.capability,
+        "entry": call.entry if call else library,
+        "version": version,
+    }
+
+
+def call_of(workload: Workload, gpu: Gpu, library: str, version: str) -> Call | None:
+    """How this question is asked of `library`; None where the rules do not say."""
+    calls = _table(library, version)[2]
+    return next((call for call in calls if all_hold(call.when, workload, gpu)), None)
+
+
+def _text(rule: Rule, condition: Condition, blanks: Mapping[str, object]) -> Sentence | str:
+    """The library's own text, filled in; where nobody read it, the rule in our words."""
+    if rule.text is not None:
+        text = rule.text.format_map(blanks)
+        return f"{text} …" if rule.partial else text
+    values = {**blanks, "library": rule.library, "field": label(condition.field), "needed": condition.needed}
+    return Sentence(rule.finding or "support.broken", values)
+
+
+def _reason(rule: Rule, workload: Workload, gpu: Gpu, version: str) -> Reason:
+    """The reason that a broken rule gives."""
+    blanks = _blanks(workload, gpu, rule.library, version)
+    found = rule.needs.found(workload, gpu)
+    return Reason(
+        code=rule.code,
+        status=rule.status,
+        field=rule.needs.field,
+        found=found,
+        needed=rule.needs.needed,
+        text=_text(rule, rule.needs, {**blanks, "found": found}),
+        evidence=rule.evidence,
+        consequence_evidence=rule.consequence_evidence,
+        source=rule.source,
+        place=rule.place,
+    )
+
+
+def _unknown(code: str, field: str, found: object, key: str, **values: object) -> Answer:
+    """An answer that says what nobody knows."""
+    value = found if isinstance(found, str | int | float | bool) else None
+    reason = Reason(
+        code=code,
+        status="unknown",
+        field=field,
+        found=value,
+        needed=None,
+        text=Sentence(key, values),
+        evidence=None,
+        consequence_evidence=None,
+        source=None,
+        place="",
+    )
+    return Answer(status="unknown", reasons=(reason,))
+
+
+def _uncovered(workload: Workload, gpu: Gpu, library: str, version: str, on: str) -> Answer | Cover:
+    """The entry that says that the pass `on` works; otherwise what it is that no entry covers."""
+    names = {"library": library, "version": version, "on": Sentence(f"support.pass_{on}")}
+    covers = [c for c in _table(library, version)[1] if on in c.passes]
+    if not covers:
+        return _unknown("UNKNOWN-RELEASE", "version", version, "support.unknown_release", **names)
+    covers = [c for c in covers if gpu.capability in c.capabilities]
+    if not covers:
+        shown = gpu.capability or "–"
+        key = "support.unknown_gpu"
+        return _unknown("UNKNOWN-GPU", "gpu.capability", shown, key, **names, gpu=gpu.name, capability=shown)
+    covers = [c for c in covers if workload.dtype in c.dtypes]
+    if not covers:
+        key = "support.unknown_dtype"
+        return _unknown("UNKNOWN-DTYPE", "workload.dtype", workload.dtype, key, **names, dtype=workload.dtype)
+    wide = workload.head_dim
+    covers = [c for c in covers if c.head_dim[0] <= wide <= c.head_dim[1] and wide % c.multiple_of == 0]
+    if not covers:
+        key = "support.unknown_head_dim"
+        return _unknown(
+            "UNKNOWN-HEAD-DIM", "workload.head_dim", wide, key, **names, head_dim=wide, gpu=gpu.name
+        )
+    used = features_of(workload)
+    for cover in covers:
+        if used <= cover.features:
+            return cover
+    missing = ", ".join(sorted(used - covers[0].features))
+    key = "support.unknown_feature"
+    return _unknown("UNKNOWN-FEATURE", "features", missing, key, **names, features=missing)
+
+
+def _read(workload: Workload, gpu: Gpu, library: str, version: str) -> Answer:
+    """The answer for a release that somebody read."""
+    vendor = _books()[library].vendor
+    if gpu.vendor != vendor:
+        values = {"library": library, "gpu": gpu.name, "made_by": gpu.vendor, "vendor": vendor}
+        return _unknown("UNKNOWN-VENDOR", "gpu.vendor", gpu.vendor, "support.unknown_vendor", **values)
+    broken, undecided = [], []
+    for rule in _table(library, version)[0]:
+        applies = not set(rule.passes).isdisjoint(workload.passes) and all_hold(rule.when, workload, gpu)
+        if applies is False:
+            continue
+        kept = rule.needs.holds(workload, gpu)
+        if applies and kept is False:
+            broken.append(_reason(rule, workload, gpu, version))
+        elif kept is not True:
+            undecided.append(rule)
+    statuses = {reason.status for reason in broken}
+    if "refused" in statuses or (broken and not undecided):
+        return Answer(status="refused" if "refused" in statuses else "unsafe", reasons=tuple(broken))
+    if undecided:
+        field = undecided[0].needs.field
+        values = {"library": library, "gpu": gpu.name, "field": label(field), "code": undecided[0].code}
+        return _unknown("UNKNOWN-VALUE", field, None, "support.unknown_value", **values)
+    covers = [_uncovered(workload, gpu, library, version, on) for on in workload.passes]
+    for cover in covers:
+        if isinstance(cover, Answer):
+            return cover
+    last = next(cover for cover in reversed(covers) if isinstance(cover, Cover))
+    return Answer(status="ok", cover=last, evidence=last.evidence)
+
+
+def _between(below: Release, above: Release, answers: tuple[Answer, Answer], library: str) -> Answer:
+    """The answer for a release that nobody read, from the read ones on either side of it."""
+    first, second = answers
+    if first.status == second.status and first.codes == second.codes:
+        reasons = tuple(
+            replace(reason, evidence="inferred") if reason.evidence else reason for reason in first.reasons
+        )
+        return replace(first, reasons=reasons, evidence="inferred" if first.evidence else None)
+    values: dict[str, object] = {
+        "library": library,
+        "below": below.version,
+        "above": above.version,
+        "below_status": Sentence(f"support.status_{first.status}"),
+        "above_status": Sentence(f"support.status_{second.status}"),
+    }
+    return _unknown("UNKNOWN-BETWEEN", "version", None, "support.unknown_between", **values)
+
+
+def _answers(workload: Workload, gpu: Gpu, library: str, exact: str) -> dict[str, Answer]:
+    """The answer of every release; only that of `exact` is worded for its own version."""
+    known = _books()[library].releases
+    # Most releases share their rules with the one before: each set is asked once.
+    asked: dict[object, Answer] = {}
+    read = {}
+    for release in known:
+        if release.checked:
+            key = release.version if release.version == exact else _rule_set(library, release.version)
+            if key not in asked:
+                asked[key] = _read(workload, gpu, library, release.version)
+            read[release.version] = asked[key]
+    answers = {}
+    for place, release in enumerate(known):
+        if release.checked:
+            answers[release.version] = read[release.version]
+            continue
+        below = next((r for r in reversed(known[:place]) if r.checked), None)
+        above = next((r for r in known[place:] if r.checked), None)
+        if below and above:
+            both = (read[below.version], read[above.version])
+            answers[release.version] = _between(below, above, both, library)
+        else:
+            values = {"library": library, "version": release.version, "on": Sentence("support.pass_forward")}
+            answers[release.version] = _unknown(
+                "UNKNOWN-RELEASE", "version", release.version, "support.unknown_release", **values
+            )
+    return answers
+
+
+def _message(answer: Answer, gpu: Gpu, library: str, version: str) -> Sentence | str:
+    """The text of the first reason of the verdict's own status; for ok, what was found."""
+    if answer.status != "ok":
+        return next(reason.text for reason in answer.reasons if reason.status == answer.status)
+    values = {"library": library, "version": version, "gpu": gpu.name}
+    return Sentence("support.ok", {**values, "evidence": Sentence(f"support.evidence_{answer.evidence}")})
+
+
+def check(workload: Workload, gpu: Gpu, library: str, version: str | None = None) -> Verdict:
+    """What `library` at `version` (None: the newest known) does with `workload` on `gpu`.
+
+    Raises:
+        BadInput: the library or the version is not known; names the nearest ones.
+    """
+    library = find_library(library)
+    release = find_release(library, version)
+    answers = _answers(workload, gpu, library, release.version)
+    answer = answers[release.version]
+    known = _books()[library].releases
+    first = next((r for r in known if answers[r.version].status == "ok"), None)
+    not_run = [r.version for r in known if answers[r.version].status in ("refused", "unsafe")]
+    call = call_of(workload, gpu, library, release.version)
+    source: Source | None = answer.cover.source if answer.cover else None
+    return Verdict(
+        library=library,
+        version=release.version,
+        released=release.date,
+        status=answer.status,
+        message=_message(answer, gpu, library, release.version),
+        reasons=answer.reasons,
+        raises=call.raises if call and answer.status == "refused" else None,
+        first_version=first.version if first else None,
+        first_released=first.date if first else None,
+        last_refused=not_run[-1] if not_run else None,
+        evidence=answer.evidence,
+        source=source,
+        place=answer.cover.place if answer.cover else "",
+    )
+
+
+def install_line(library: str, version: str | None = None) -> str:
+    """The shell line that installs `library` at `version` (None: the newest known).
+
+    Raises:
+        BadInput: the library or the version is not known.
+    """
+    book = _books()[find_library(library)]
+    release = find_release(library, version)
+    return (book.install if release.on_index else book.install_tag).format(version=release.version)
+
+
+def snippet(library: str, workload: Workload, gpu: Gpu, version: str | None = None) -> str:
+    """A few lines of Python that ask `library` this question; empty where the rules do not say how.
+
+    Raises:
+        BadInput: the library or the version is not known.
+    """
+    library = find_library(library)
+    number = find_release(library, version).version
+    call = call_of(workload, gpu, library, number)
+    return call.snippet.format_map(_blanks(workload, gpu, library, number)) if call else ""

@@ -1,0 +1,372 @@
+"""`data/rules/<library>.toml` as frozen records, read strictly: a rule that cannot be right does not load."""
+
+import re
+import string
+import tomllib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+from packaging.version import Version
+
+from l4guide.catalogue import Source, data_folder
+from l4guide.catalogue import sources as all_sources
+from l4guide.errors import BadData
+from l4guide.support.conditions import (
+    BARE_TESTS,
+    FEATURES,
+    FIELD_TESTS,
+    FIELDS,
+    LIST_TESTS,
+    ORDER_TESTS,
+    TESTS,
+    Condition,
+)
+from l4guide.text import Sentence, sentences
+from l4guide.workload import DTYPES
+
+T = TypeVar("T")
+
+PASSES = ("forward", "backward")
+STATUSES = ("refused", "unsafe")
+EVIDENCE = ("source", "binary", "header", "compiled", "measured", "documented", "quoted", "inferred")
+#: What an error text, a call or a snippet may have filled in.
+BLANKS = frozenset(
+    {"head_dim", "head_dim_v", "heads", "kv_heads", "seqlen_q", "seqlen_kv", "dtype", "kv_dtype", "dropout"}
+    | {"capability", "entry", "version", "batch", "causal", "torch_dtype"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A version. `checked` is False where nobody read it: its neighbours answer for it.
+
+    `on_index` is False for a tag that the package index does not offer.
+    """
+
+    version: str
+    date: date | None
+    checked: bool
+    on_index: bool
+
+    @property
+    def key(self) -> Version:
+        """The version as it is ordered."""
+        return Version(self.version)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One limit: where `when` holds, `needs` must hold too. `text` is the library's own error text."""
+
+    library: str
+    code: str
+    family: str
+    versions: frozenset[str]
+    passes: tuple[str, ...]
+    when: tuple[Condition, ...]
+    needs: Condition
+    status: str
+    text: str | None
+    partial: bool
+    finding: str | None
+    evidence: str
+    consequence_evidence: str | None
+    source: Source
+    place: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cover:
+    """What was found to work, for the releases, cards, passes and features that it names."""
+
+    library: str
+    versions: frozenset[str]
+    passes: tuple[str, ...]
+    capabilities: tuple[str, ...]
+    head_dim: tuple[int, int]
+    multiple_of: int
+    dtypes: tuple[str, ...]
+    features: frozenset[str]
+    evidence: str
+    source: Source
+    place: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """The function that a user calls for some questions, and how; the first that matches is meant."""
+
+    library: str
+    versions: frozenset[str]
+    when: tuple[Condition, ...]
+    entry: str
+    raises: str | None
+    snippet: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rulebook:
+    """All that is known of the libraries of one file."""
+
+    libraries: tuple[str, ...]
+    aliases: Mapping[str, str]
+    install: str
+    install_tag: str
+    vendor: str
+    releases: tuple[Release, ...]
+    rules: tuple[Rule, ...]
+    covers: tuple[Cover, ...]
+    calls: tuple[Call, ...]
+
+
+class Entry:
+    """One TOML table on its way in: keys are taken once, and none may be left over."""
+
+    def __init__(self, table: object, file: str, where: str) -> None:
+        self.file, self.where = file, where
+        if not isinstance(table, dict):
+            raise self.fault("", Sentence("error.rule_expected", {"expected": "a table"}))
+        self.rest: dict[str, object] = dict(table)
+
+    def fault(self, key: str, fault: Sentence) -> BadData:
+        """The error that names file, entry and key."""
+        return BadData("error.bad_rule", file=self.file, where=self.where, key=key, fault=fault)
+
+    def take(self, key: str, kind: type[T], default: T | None = None) -> T:
+        """The value of `key`, which must be a `kind`; missing is a fault unless there is a default."""
+        if key not in self.rest and default is not None:
+            return default
+        if key not in self.rest:
+            raise self.fault(key, Sentence("error.rule_missing"))
+        value = self.rest.pop(key)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise self.fault(key, Sentence("error.rule_expected", {"expected": kind.__name__}))
+        return value
+
+    def maybe(self, key: str, kind: type[T]) -> T | None:
+        """The value of `key`, or None where the table has none."""
+        return self.take(key, kind) if key in self.rest else None
+
+    def choice(self, key: str, choices: Collection[str], default: str | None = None) -> str:
+        """The text `key`, one of `choices`."""
+        return self.check(key, [self.take(key, str, default)], choices)[0]
+
+    def choices(self, key: str, choices: Collection[str]) -> tuple[str, ...]:
+        """The list `key`, whose texts are all among `choices`."""
+        return self.check(key, self.take(key, list), choices)
+
+    def check(self, key: str, values: list[str], choices: Collection[str]) -> tuple[str, ...]:
+        """`values` as a tuple, if each is one of `choices`."""
+        for value in values:
+            if value not in choices:
+                shown = ", ".join(sorted(choices))
+                raise self.fault(key, Sentence("error.rule_unlisted", {"value": value, "choices": shown}))
+        return tuple(values)
+
+    def done(self) -> None:
+        """No key may be left: a misspelt one would otherwise be silently without effect."""
+        for key in self.rest:
+            raise self.fault(key, Sentence("error.rule_unknown_key"))
+
+
+class Reader:
+    """Reads one rule file."""
+
+    def __init__(self, path: Path, sources: Mapping[str, Source]) -> None:
+        self.path, self.sources = path, sources
+        try:
+            self.top = Entry(tomllib.loads(path.read_text(encoding="utf-8")), path.name, "top")
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise BadData("error.unreadable_table", file=path.name, reason=error) from error
+        self.libraries = tuple(self.top.take("libraries", list))
+        self.releases: tuple[Release, ...] = ()
+        self.keys: dict[str, Version] = {}
+
+    def read(self) -> Rulebook:
+        """The whole file.
+
+        Raises:
+            BadData: a key, field, test, source, version or value is not one that can be.
+        """
+        top = self.top
+        self.releases = tuple(self.release(entry) for entry in self.tables("release"))
+        self.keys = {release.version: release.key for release in self.releases}
+        book = Rulebook(
+            libraries=self.libraries,
+            aliases={str(alias): str(name) for alias, name in top.take("aliases", dict).items()},
+            install=self.text(top, "install"),
+            install_tag=self.text(top, "install_tag"),
+            vendor=top.take("vendor", str),
+            releases=tuple(sorted(self.releases, key=lambda release: release.key)),
+            rules=tuple(self.rule(entry) for entry in self.tables("rule")),
+            covers=tuple(self.cover(entry) for entry in self.tables("covers")),
+            calls=tuple(self.call(entry) for entry in self.tables("call")),
+        )
+        top.check("aliases", list(book.aliases.values()), self.libraries)
+        top.done()
+        return book
+
+    def tables(self, name: str) -> list[Entry]:
+        """Every table of the array `name`."""
+        found = []
+        for number, table in enumerate(self.top.take(name, list), start=1):
+            where = f"{name} {number}"
+            if isinstance(table, dict) and "code" in table:
+                where = f"{name} {table['code']}"
+            found.append(Entry(table, self.path.name, where))
+        return found
+
+    def release(self, entry: Entry) -> Release:
+        """One release."""
+        release = Release(
+            version=entry.take("version", str),
+            date=entry.maybe("date", date),
+            checked=entry.take("checked", bool, True),
+            on_index=entry.take("on_index", bool, True),
+        )
+        entry.done()
+        return release
+
+    def rule(self, entry: Entry) -> Rule:
+        """One rule."""
+        code = entry.take("code", str)
+        needs = self.conditions(entry, "needs", [entry.take("needs", dict)])[0]
+        rule = Rule(
+            library=self.library(entry),
+            code=code,
+            family=entry.take("family", str, code),
+            versions=self.versions(entry),
+            passes=entry.choices("passes", PASSES),
+            when=self.conditions(entry, "when", entry.take("when", list, [])),
+            needs=needs,
+            status=entry.choice("status", STATUSES, "refused"),
+            text=self.text(entry, "text") if "text" in entry.rest else None,
+            partial=entry.take("partial", bool, False),
+            finding=entry.maybe("finding", str),
+            evidence=entry.choice("evidence", EVIDENCE),
+            consequence_evidence=self.consequence(entry),
+            source=self.source(entry),
+            place=entry.take("place", str),
+        )
+        if rule.finding is not None:
+            entry.check("finding", [rule.finding], sentences("en"))
+        entry.done()
+        return rule
+
+    def cover(self, entry: Entry) -> Cover:
+        """One entry of what works."""
+        low, high = entry.take("head_dim", list)
+        cover = Cover(
+            library=self.library(entry),
+            versions=self.versions(entry),
+            passes=entry.choices("passes", PASSES),
+            capabilities=tuple(entry.take("capabilities", list)),
+            head_dim=(int(low), int(high)),
+            multiple_of=entry.take("multiple_of", int, 1),
+            dtypes=entry.choices("dtypes", DTYPES),
+            features=frozenset(entry.choices("features", FEATURES)),
+            evidence=entry.choice("evidence", EVIDENCE),
+            source=self.source(entry),
+            place=entry.take("place", str),
+        )
+        entry.done()
+        return cover
+
+    def call(self, entry: Entry) -> Call:
+        """One way to call a library."""
+        call = Call(
+            library=self.library(entry),
+            versions=self.versions(entry),
+            when=self.conditions(entry, "when", entry.take("when", list, [])),
+            entry=entry.take("entry", str),
+            raises=entry.maybe("raises", str),
+            snippet=self.text(entry, "snippet"),
+        )
+        entry.done()
+        return call
+
+    def library(self, entry: Entry) -> str:
+        """The library of an entry; may be left out where the file has only one."""
+        return entry.choice(
+            "library", self.libraries, self.libraries[0] if len(self.libraries) == 1 else None
+        )
+
+    def consequence(self, entry: Entry) -> str | None:
+        """How the consequence is known, where that differs from how the limit is known."""
+        if "consequence_evidence" not in entry.rest:
+            return None
+        return entry.choice("consequence_evidence", EVIDENCE)
+
+    def source(self, entry: Entry) -> Source:
+        """The source that an entry names by its key."""
+        return self.sources[entry.choice("source", self.sources)]
+
+    def text(self, entry: Entry, key: str) -> str:
+        """A text whose blanks are all known."""
+        text = entry.take(key, str)
+        try:
+            blanks = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
+        except ValueError as error:
+            fault = Sentence("error.rule_expected", {"expected": f"str.format ({error})"})
+            raise entry.fault(key, fault) from error
+        entry.check(key, blanks, BLANKS)
+        return text
+
+    def versions(self, entry: Entry) -> frozenset[str]:
+        """The releases inside bounds such as `>=2.0.0,<2.5.5`, the two clauses that a version range needs."""
+        bounds = entry.take("versions", str)
+        inside = set(self.keys)
+        for clause in bounds.split(","):
+            match = re.fullmatch(r"\s*(>=|<)\s*([\w.]+)\s*", clause)
+            if not match or match[2] not in self.keys:
+                expected = Sentence("error.rule_bounds")
+                raise entry.fault("versions", Sentence("error.rule_expected", {"expected": expected}))
+            bound = self.keys[match[2]]
+            below = match[1] == "<"
+            inside = {name for name in inside if (self.keys[name] < bound) is below}
+        if not inside:
+            expected = Sentence("error.rule_bounds")
+            raise entry.fault("versions", Sentence("error.rule_expected", {"expected": expected}))
+        return frozenset(inside)
+
+    def conditions(self, entry: Entry, key: str, tables: list[object]) -> tuple[Condition, ...]:
+        """The conditions under `key`."""
+        return tuple(self.condition(Entry(table, entry.file, f"{entry.where}, {key}")) for table in tables)
+
+    def condition(self, entry: Entry) -> Condition:
+        """One condition, with a value that its test can use."""
+        field = entry.choice("field", FIELDS)
+        test = entry.choice("test", TESTS)
+        value = None if test in BARE_TESTS else entry.rest.pop("value", None)
+        if test in FIELD_TESTS:
+            entry.check("value", [str(value)], FIELDS)
+        elif test in ORDER_TESTS and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise entry.fault("value", Sentence("error.rule_expected", {"expected": "int, float"}))
+        elif test in LIST_TESTS or test == "within":
+            if not isinstance(value, list) or not value or (test == "within" and len(value) != 2):
+                raise entry.fault("value", Sentence("error.rule_expected", {"expected": "list"}))
+            value = tuple(value)
+        elif test not in BARE_TESTS and value is None:
+            raise entry.fault("value", Sentence("error.rule_missing"))
+        entry.done()
+        return Condition(field=field, test=test, value=value)
+
+
+def read_rulebook(path: Path, sources: Mapping[str, Source]) -> Rulebook:
+    """The rules of one file, whose sources must be among `sources`.
+
+    Raises:
+        BadData: an entry is broken; names file, entry and key.
+    """
+    return Reader(path, sources).read()
+
+
+@cache
+def rulebooks() -> tuple[Rulebook, ...]:
+    """Every rule file under `data/rules`."""
+    sources = {source.key: source for source in all_sources()}
+    return tuple(read_rulebook(path, sources) for path in sorted((data_folder() / "rules").glob("*.toml")))

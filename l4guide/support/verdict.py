@@ -1,0 +1,102 @@
+"""What the rules say: one `Verdict` with every `Reason`, readable in either language."""
+
+import re
+from dataclasses import dataclass
+from datetime import date
+
+from l4guide.catalogue import Source
+from l4guide.text import Sentence
+
+STATUSES = ("ok", "refused", "unsafe", "unknown")
+
+
+def said(text: Sentence | str | None, language: str) -> str | None:
+    """A sentence in `language`; a library's own text as it is."""
+    return text.say(language) if isinstance(text, Sentence) else text
+
+
+def address(source: Source, place: str) -> str:
+    """Where to look: the page, down to the line where it is a file in a repository."""
+    lines = re.search(r":(\d+)(?:-(\d+))?$", place)
+    if lines and "/blob/" in source.url:
+        return f"{source.url}#L{lines[1]}" + (f"-L{lines[2]}" if lines[2] else "")
+    return f"{source.url} ({place})" if place else source.url
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """One broken rule, or the one thing that nobody knows.
+
+    `found` is the value in this question, `needed` what the rule wants of it; `text` is the library's own
+    error text where it is known. `evidence` says how the limit is known, `consequence_evidence` how its
+    consequence is, where that differs. A reason of status unknown has neither evidence nor source.
+    """
+
+    code: str
+    status: str
+    field: str
+    found: str | int | float | bool | None
+    needed: Sentence | None
+    text: Sentence | str
+    evidence: str | None
+    consequence_evidence: str | None
+    source: Source | None
+    place: str
+
+    def to_json(self, language: str = "en") -> dict[str, object]:
+        """The reason as JSON; what is not known is absent."""
+        values = {
+            "code": self.code,
+            "status": self.status,
+            "field": self.field,
+            "found": self.found,
+            "needed": said(self.needed, language),
+            "text": said(self.text, language),
+            "evidence": self.evidence,
+            "consequence_evidence": self.consequence_evidence,
+            "source": address(self.source, self.place) if self.source else None,
+        }
+        return {key: value for key, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The answer of one library at one version, for one question on one card.
+
+    `status` is ok, refused, unsafe (no error, wrong result) or unknown. `reasons` lists every broken rule in
+    the order in which a run would meet them. `first_version` is the first release that answers ok, `last_refused`
+    the newest one that does not run it; `raises` is the exception that a user sees, where it differs from
+    `message` (PyTorch prints its reasons as warnings). `evidence` and `source` belong to an ok answer.
+    """
+
+    library: str
+    version: str
+    released: date | None
+    status: str
+    message: Sentence | str
+    reasons: tuple[Reason, ...]
+    raises: str | None
+    first_version: str | None
+    first_released: date | None
+    last_refused: str | None
+    evidence: str | None
+    source: Source | None
+    place: str
+
+    def to_json(self, language: str = "en") -> dict[str, object]:
+        """The verdict as JSON; what is not known is absent."""
+        values = {
+            "library": self.library,
+            "version": self.version,
+            "released": self.released.isoformat() if self.released else None,
+            "status": self.status,
+            "message": said(self.message, language),
+            "raises": self.raises,
+            "reasons": [reason.to_json(language) for reason in self.reasons],
+            "first_version": self.first_version,
+            "first_version_date": self.first_released.isoformat() if self.first_released else None,
+            "last_refused": self.last_refused,
+            "evidence": self.evidence,
+            "source": address(self.source, self.place) if self.source else None,
+        }
+        return {key: value for key, value in values.items() if value is not None}
