@@ -1,0 +1,27 @@
+"""An `Advice` as plotly figures, each with the rows it is drawn from and a text that says the same.
+
+Importing this loads no plotly; drawing does.
+"""
+
+from l4guide.plots.alt import cost_alt, shared_memory_alt, throughput_alt
+from l4guide.plots.draw import CONFIG, cost, shared_memory, throughput
+from l4guide.plots.rows import Block, Card, Rate, blocks, cards, measured, number, rate, tile_text
+
+__all__ = [
+    "CONFIG",
+    "Block",
+    "Card",
+    "Rate",
+    "blocks",
+    "cards",
+    "cost",
+    "cost_alt",
+    "measured",
+    "number",
+    "rate",
+    "shared_memory",
+    "shared_memory_alt",
+    "throughput",
+    "throughput_alt",
+    "tile_text",
+]

@@ -1,0 +1,302 @@
+"""The figures. plotly is imported only when one is drawn.
+
+Colours are those of Okabe and Ito with a contrast of at least 3:1 on white; none carries a meaning alone: a
+hatch, a marker shape or a word stands beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from l4guide import catalogue
+from l4guide.advise import Advice
+from l4guide.catalogue import Gpu
+from l4guide.measure.measurement import Measurement, Record
+from l4guide.plots.rows import Block, Card, blocks, cards, measured, number, rate
+from l4guide.text import say
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+BLUE, VERMILLION, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+INK, GRID = "#1f2933", "#e4e7eb"
+#: Cards whose limit is drawn beside the asked one: what FlashAttention's large tiles were written for.
+REFERENCES = ("A100-80GB-SXM", "H100 SXM")
+KIB = 1024
+#: A logarithmic axis is easier to read than a linear one from here on.
+LOG_FROM_RATIO = 20.0
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans CJK SC', 'Microsoft YaHei', sans-serif"
+#: What `plotly.io.to_html` and `Plotly.react` should be told.
+CONFIG = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
+
+
+def shared_memory(advice: Advice, language: str = "en") -> Figure:
+    """Bars of shared memory per block against the limit of the asked card."""
+    gpu, every = advice.question.gpu, blocks(advice)
+    title = say("plot.shared_title", language, gpu=gpu.name)
+    figure = _figure(title, say("plot.shared_axis", language), len(every), row_px=46)
+    if not every:
+        return _empty(figure, say("plot.shared_none", language, gpu=gpu.name))
+    for fits, colour, shape in ((True, BLUE, ""), (False, VERMILLION, "/")):
+        drawn = [block for block in every if block.fits is fits]
+        word = say("plot.fits" if fits else "plot.does_not_fit", language)
+        figure.add_bar(
+            orientation="h",
+            name=word,
+            y=[_block_label(block) for block in drawn],
+            x=[block.shared_bytes for block in drawn],
+            text=[f"{number(block.shared_bytes)} {'✓' if fits else '✗'}" for block in drawn],
+            textposition="auto",
+            insidetextfont={"color": "white"},
+            marker={
+                "color": colour,
+                "pattern": {"shape": shape, "fgcolor": "white", "size": 7, "solidity": 0.16},
+            },
+            hovertemplate="%{customdata}<extra></extra>",
+            customdata=[_block_hover(block, word, language) for block in drawn],
+        )
+    _draw_limits(figure, gpu, language)
+    figure.update_yaxes(categoryarray=[_block_label(block) for block in every])
+    figure.update_layout(bargap=0.34)
+    return figure
+
+
+def _block_label(block: Block) -> str:
+    return f"{escape(block.name, quote=False)}<br>{block.tile}"
+
+
+def _block_hover(block: Block, word: str, language: str) -> str:
+    source = (
+        "" if block.source is None else f"<br>{escape(catalogue.source(block.source).title, quote=False)}"
+    )
+    facts = say(
+        "plot.shared_hover",
+        language,
+        tile=block.tile,
+        shared_bytes=number(block.shared_bytes),
+        limit_bytes=number(block.limit_bytes),
+        kind=say(f"report.kind_{block.kind}", language),
+    )
+    basis = escape(block.basis, quote=False)
+    return f"<b>{escape(block.name, quote=False)}</b>: {word}<br>{facts}<br>{basis}{source}"
+
+
+def _draw_limits(figure: Figure, asked: Gpu, language: str) -> None:
+    """Lines at the limits of the asked card and of the reference cards, where those are other numbers."""
+    limits = {asked.shared_bytes_per_block: (asked.name, 2.5, "solid")}
+    for name in REFERENCES:
+        other = catalogue.gpu(name)
+        limits.setdefault(other.shared_bytes_per_block, (name.split("-")[0].split(" ")[0], 1.2, "dot"))
+    for limit, (name, width, dash) in limits.items():
+        if limit is None:
+            continue
+        figure.add_vline(x=limit, line={"color": INK, "width": width, "dash": dash})
+        label = f"{escape(name, quote=False)}<br>{number(limit)}"
+        figure.add_annotation(
+            x=limit,
+            y=1,
+            yref="paper",
+            yanchor="bottom",
+            showarrow=False,
+            text=f"<b>{label}</b>" if name == asked.name else label,
+            font={"size": 11, "color": INK},
+        )
+    known = [limit for limit in limits if limit]
+    figure.update_xaxes(
+        range=[0, max(known) * 1.08],
+        tickvals=[step * KIB for step in range(0, 257, 64)],
+        ticktext=[f"{step} KiB" for step in range(0, 257, 64)],
+    )
+
+
+def throughput(advice: Advice, language: str = "en", measurements: Sequence[Record] = ()) -> Figure:
+    """TFLOP/s (GB/s for decode) by card: estimates with their 80 % interval, and measured rows if given."""
+    task = advice.question.workload.task
+    unit = "GB/s" if task == "decode" else "TFLOP/s"
+    drawn = [(card, rate(card.estimate, task)) for card in cards(advice) if card.estimate is not None]
+    rows = measured(advice, measurements)
+    names = list(dict.fromkeys([*(card.gpu.name for card, _ in drawn), *(gpu for gpu, _ in rows)]))
+    title = say("plot.throughput_title", language)
+    figure = _figure(title, say("plot.throughput_axis", language, unit=unit), len(names))
+    if not names:
+        return _empty(figure, say("plot.estimate_none", language))
+    spans = [(card, found.value, found.low, found.high) for card, found in drawn]
+    _draw_spans(figure, spans, lambda card: _rate_hover(card, task, language), language)
+    for attention_pass, symbol in (("forward", "star"), ("backward", "triangle-up")):
+        of_pass = [(gpu, row) for gpu, row in rows if row.attention_pass == attention_pass]
+        if of_pass:
+            label = say("plot.measured", language, attention_pass=say(f"plot.{attention_pass}", language))
+            figure.add_scatter(
+                mode="markers",
+                name=label,
+                y=[gpu for gpu, _ in of_pass],
+                x=[row.gb_per_s if task == "decode" else row.tflops for _, row in of_pass],
+                marker={"symbol": symbol, "size": 13, "color": GREEN, "line": {"color": "white", "width": 1}},
+                customdata=[_measured_hover(gpu, row, label) for gpu, row in of_pass],
+                hovertemplate=f"%{{customdata}}<br>%{{x:.3~r}} {unit}<extra></extra>",
+            )
+    high = [row.gb_per_s if task == "decode" else row.tflops for _, row in rows]
+    _scale(figure, [*(end for span in spans for end in span[2:]), *(value for value in high if value)])
+    _name_rows(figure, names, advice.question.gpu.name)
+    return figure
+
+
+def cost(advice: Advice, language: str = "en") -> Figure:
+    """USD per million tokens of attention by card, with the interval of the time estimate."""
+    drawn = [card for card in cards(advice) if card.cost is not None]
+    figure = _figure(say("plot.cost_title", language), say("plot.cost_axis", language), len(drawn))
+    if not drawn:
+        return _empty(figure, say("plot.cost_none", language))
+    spans = [
+        (card, card.cost.usd_per_million_tokens, card.cost.low_usd, card.cost.high_usd)
+        for card in drawn
+        if card.cost is not None
+    ]
+    _draw_spans(figure, spans, lambda card: _cost_hover(card, language), language)
+    _scale(figure, [end for span in spans for end in span[2:]], prefix="$")
+    _name_rows(figure, [card.gpu.name for card in drawn], advice.question.gpu.name)
+    return figure
+
+
+def _draw_spans(
+    figure: Figure,
+    spans: Sequence[tuple[Card, float, float, float]],
+    hover: Callable[[Card], str],
+    language: str,
+) -> None:
+    """A line from low to high and a marker at the value, the asked card in a colour and shape of its own."""
+    for asked, colour, symbol in ((True, VERMILLION, "diamond"), (False, BLUE, "circle")):
+        mine = [span for span in spans if span[0].asked is asked]
+        if not mine:
+            continue
+        figure.add_scatter(
+            mode="lines",
+            x=[end for _, _, low, high in mine for end in (low, high, None)],
+            y=[name for card, *_ in mine for name in (card.gpu.name, card.gpu.name, None)],
+            line={"color": colour, "width": 5},
+            opacity=0.38,
+            hoverinfo="skip",
+            showlegend=False,
+        )
+        figure.add_scatter(
+            mode="markers",
+            name=say("plot.asked" if asked else "plot.other", language),
+            x=[value for _, value, _, _ in mine],
+            y=[card.gpu.name for card, *_ in mine],
+            marker={"symbol": symbol, "size": 12 if asked else 9, "color": colour},
+            customdata=[hover(card) for card, *_ in mine],
+            hovertemplate="%{customdata}<extra></extra>",
+        )
+
+
+def _rate_hover(card: Card, task: str, language: str) -> str:
+    assert card.estimate is not None
+    found = rate(card.estimate, task)
+    values = say(
+        "plot.rate_hover",
+        language,
+        value=number(found.value),
+        low=number(found.low),
+        high=number(found.high),
+        unit=found.unit,
+        latency_ms=number(card.estimate.latency_ms),
+        implementation=escape(card.estimate.implementation, quote=False),
+        basis=say(f"report.basis_{card.estimate.basis}", language),
+    )
+    return f"<b>{escape(card.gpu.name, quote=False)}</b><br>{values}"
+
+
+def _measured_hover(gpu: str, row: Measurement, label: str) -> str:
+    what = escape(f"{row.implementation} {row.version or ''}", quote=False)
+    return f"<b>{escape(gpu, quote=False)}</b> {what}<br>{label}"
+
+
+def _cost_hover(card: Card, language: str) -> str:
+    assert card.cost is not None
+    found = card.cost
+    values = say(
+        "plot.cost_hover",
+        language,
+        value=number(found.usd_per_million_tokens),
+        low=number(found.low_usd),
+        high=number(found.high_usd),
+        usd_per_hour=number(found.usd_per_hour),
+        provider=escape(found.provider, quote=False),
+    )
+    dated = (
+        "" if found.as_of is None else say("plot.price_age", language, date=found.as_of, days=found.age_days)
+    )
+    return f"<b>{escape(card.gpu.name, quote=False)}</b><br>{values}<br>{dated}"
+
+
+def _figure(title: str, axis: str, rows: int, row_px: int = 30) -> Figure:
+    """An empty figure whose height follows the number of rows."""
+    from plotly.graph_objects import Figure, Layout
+
+    return Figure(
+        layout=Layout(
+            template="plotly_white",
+            height=max(260, 170 + row_px * rows),
+            title={
+                "text": title,
+                "x": 0,
+                "xref": "container",
+                "xanchor": "left",
+                "pad": {"l": 8},
+                "font": {"size": 16},
+            },
+            font={"family": FONT, "size": 13, "color": INK},
+            margin={"l": 8, "r": 20, "t": 84, "b": 8},
+            legend={
+                "orientation": "h",
+                "x": 0,
+                "xref": "container",
+                "y": 0,
+                "yref": "container",
+                "yanchor": "bottom",
+            },
+            xaxis={
+                "title": {"text": axis, "standoff": 10},
+                "gridcolor": GRID,
+                "automargin": True,
+                "zeroline": False,
+            },
+            yaxis={"autorange": "reversed", "automargin": True, "ticksuffix": "  ", "gridcolor": GRID},
+            hoverlabel={"align": "left"},
+        )
+    )
+
+
+def _empty(figure: Figure, sentence: str) -> Figure:
+    """Say in the figure's place why there is nothing to draw."""
+    figure.add_annotation(text=sentence, showarrow=False, xref="paper", yref="paper", x=0.5, y=0.5)
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    return figure
+
+
+def _scale(figure: Figure, values: Iterable[float], prefix: str = "") -> None:
+    """Linear from zero, or logarithmic with ticks at 1, 2 and 5 where the values are far apart."""
+    known = [value for value in values if value > 0]
+    if not known or max(known) < LOG_FROM_RATIO * min(known):
+        figure.update_xaxes(rangemode="tozero", tickprefix=prefix)
+        return
+    decades = [10.0**power for power in range(-9, 10)]
+    far = max(known) > 1000 * min(known)
+    ticks = [step * decade for decade in decades for step in ((1,) if far else (1, 2, 5))]
+    shown = [tick for tick in ticks if min(known) / 2 <= tick <= max(known) * 2]
+    figure.update_xaxes(type="log", tickvals=shown, ticktext=[f"{prefix}{tick:,.10g}" for tick in shown])
+
+
+def _name_rows(figure: Figure, names: Sequence[str], asked: str) -> None:
+    shown = [escape(name, quote=False) for name in names]
+    figure.update_yaxes(
+        categoryorder="array",
+        categoryarray=list(names),
+        tickvals=list(names),
+        ticktext=[
+            f"<b>{text}</b>" if name == asked else text for name, text in zip(names, shown, strict=True)
+        ],
+    )

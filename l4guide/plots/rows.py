@@ -1,0 +1,139 @@
+"""What the figures draw and the tables list: one row a thread block, a card or a measured call."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from l4guide.advise import Advice
+from l4guide.catalogue import Gpu
+from l4guide.estimate import Cost, Estimate
+from l4guide.measure.measurement import Measurement, Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """Shared memory of one thread block, of our kernel or a published one; `source` is a catalogue key."""
+
+    name: str
+    tile: str
+    shared_bytes: int
+    limit_bytes: int
+    fits: bool
+    kind: str
+    basis: str
+    source: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """One card of the comparison; `asked` marks the one that the question is about."""
+
+    gpu: Gpu
+    asked: bool
+    status: str | None
+    estimate: Estimate | None
+    cost: Cost | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """What an estimated time amounts to, with the ends of its interval, in `unit`."""
+
+    value: float
+    low: float
+    high: float
+    unit: str
+
+
+def number(value: float) -> str:
+    """Three significant digits with thousands separated; whole numbers in full."""
+    if isinstance(value, int):
+        return f"{value:,}"
+    if value and not 1e-4 <= abs(value) < 1e15:
+        return f"{value:.3g}"
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 4
+    return f"{value:,.{digits}f}" if abs(value) >= 1 else f"{value:.3g}"
+
+
+def blocks(advice: Advice) -> tuple[Block, ...]:
+    """Every block whose shared memory is known: our kernels first, then published ones."""
+    ours = [
+        Block(
+            name=f"l4guide {item.kernel}",
+            tile=tile_text(item.tile.block_m, item.tile.block_n, item.tile.warps, item.tile.stages),
+            shared_bytes=item.shared_bytes,
+            limit_bytes=item.limit_bytes,
+            fits=item.fits,
+            kind=item.kind,
+            basis=item.basis
+            if item.triton_version is None
+            else f"{item.basis}, Triton {item.triton_version}",
+            source=None,
+        )
+        for item in advice.resources
+    ]
+    limit, capability = advice.question.gpu.shared_bytes_per_block, advice.question.gpu.capability
+    if limit is None:
+        return tuple(ours)
+    published = [
+        Block(
+            name=f"{item.library} {item.versions.replace('>=', '≥')} {item.pass_name}",
+            tile=tile_text(item.block_m, item.block_n, item.warps)
+            + _for_others(item.capabilities, capability),
+            shared_bytes=item.shared_bytes,
+            limit_bytes=limit,
+            fits=item.shared_bytes <= limit,
+            kind="published",
+            basis=item.note,
+            source=item.source,
+        )
+        for item in advice.published_tiles
+    ]
+    return (*ours, *published)
+
+
+def _for_others(capabilities: tuple[str, ...], asked: str | None) -> str:
+    """The compute capabilities that a tile is launched on, where the asked card's is not one of them."""
+    return "" if asked in capabilities else f" (cc {', '.join(capabilities)})"
+
+
+def tile_text(block_m: int, block_n: int, warps: int, stages: int | None = None) -> str:
+    """A tile in one short word: queries by keys, warps, stages."""
+    return f"{block_m}×{block_n} w{warps}" + ("" if stages is None else f" s{stages}")
+
+
+def cards(advice: Advice) -> tuple[Card, ...]:
+    """The asked card, then the alternatives in their order."""
+    asked = advice.question.gpu
+    first = Card(gpu=asked, asked=True, status=None, estimate=advice.estimate, cost=advice.cost)
+    others = (
+        Card(gpu=item.gpu, asked=False, status=item.status, estimate=item.estimate, cost=item.cost)
+        for item in advice.alternatives
+        if item.gpu.name != asked.name
+    )
+    return (first, *others)
+
+
+def rate(estimate: Estimate, task: str) -> Rate:
+    """The bandwidth for decode, which is bound by it, and the arithmetic rate for the other tasks.
+
+    The same work over the slow and the fast end of the time gives the ends of the rate.
+    """
+    value, unit = (estimate.gb_per_s, "GB/s") if task == "decode" else (estimate.tflops, "TFLOP/s")
+    work = value * estimate.latency_ms
+    return Rate(value=value, low=work / estimate.high_ms, high=work / estimate.low_ms, unit=unit)
+
+
+def measured(advice: Advice, records: Sequence[Record]) -> tuple[tuple[str, Measurement], ...]:
+    """The rows, with their card, that were measured on a GPU for exactly the shape that was asked about."""
+    asked = advice.question.workload
+    same = ("task", "batch", "seqlen_q", "seqlen_kv", "heads", "kv_heads", "head_dim", "dtype", "causal")
+    return tuple(
+        (record.gpu, row)
+        for record in records
+        for row in record.rows
+        if record.gpu is not None
+        and row.basis == "gpu"
+        and row.tflops is not None
+        and row.gb_per_s is not None
+        and all(getattr(row, name) == getattr(asked, name) for name in same)
+    )
