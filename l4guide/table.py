@@ -119,7 +119,7 @@ def read_rows(path: Path, columns: Collection[str], key: Collection[str]) -> lis
         raise BadData("error.unreadable_table", file=path, reason=error) from None
     missing = [column for column in columns if column not in header]
     if missing:
-        raise BadData("error.missing_column", file=path.name, column=missing[0], columns=", ".join(header))
+        raise BadData("error.missing_column", file=path.name, column=missing[0])
     rows: list[Row] = []
     seen: dict[tuple[str, ...], int] = {}
     for line, cells in lines:
