@@ -32,7 +32,7 @@ class Workload:
     seqlen_q: int = 2048
     seqlen_kv: int = 2048
     heads: int = 32
-    kv_heads: int = 8
+    kv_heads: int = 32
     dtype: str = "bf16"
     kv_dtype: str = "bf16"
     causal: bool = True
@@ -55,14 +55,14 @@ class Workload:
         return self.batch * self.seqlen_q
 
 
-#: What a question that does not say is taken to mean; echoed to the user as `question.assumed`.
+#: What a question that does not say is taken to mean; echoed to the user as `question.assumed`. There are as many
+#: key and value heads as query heads unless said: grouping them is a feature that old releases lack.
 DEFAULTS: Mapping[str, object] = {
     "task": "training",
     "head_dim": 128,
     "batch": 1,
     "seqlen": 2048,
     "heads": 32,
-    "kv_heads": 8,
     "dtype": "bf16",
     "dropout": 0.0,
     "window": None,
@@ -148,8 +148,7 @@ def ask(options: Mapping[str, object]) -> tuple[Workload, tuple[str, ...]]:
     values.setdefault("head_dim_v", values["head_dim"])
     values.setdefault("kv_dtype", values["dtype"])
     values.setdefault("causal", True)
-    if "heads" in said and "kv_heads" not in said:
-        values["kv_heads"] = said["heads"]
+    values.setdefault("kv_heads", values["heads"])
     for name in _COUNTS:
         high = MAX_HEAD_DIM if name.startswith("head_dim") else MAX_COUNT
         values[name] = whole_number(name.replace("_", "-"), values[name], at_most=high)
