@@ -1,7 +1,7 @@
 """Attention kernels in Triton with flash-attn's names, argument order and layouts.
 
-Importing this package, or its `tiles` and `cross` modules, loads neither torch nor Triton: the functions below load
-them when first asked for.
+Importing this package, or its `tiles` and `cross` modules, loads neither torch nor Triton: the functions
+below load them when first asked for.
 """
 
 from importlib import import_module

@@ -31,7 +31,6 @@ class Attention(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dout: torch.Tensor, _dlse: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # noqa: ANN401
         """Runs the two backward programs."""
-        gradients = launch.backward(
-            *ctx.saved_tensors, dout, scale=ctx.scale, causal=ctx.causal, plan=ctx.plan
-        )
+        q, k, v, out, lse = ctx.saved_tensors
+        gradients = launch.backward(q, k, v, out, lse, dout, ctx.scale, ctx.causal, ctx.plan)
         return (*gradients, None, None, None)

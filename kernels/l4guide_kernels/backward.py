@@ -4,8 +4,9 @@
     P = exp2(S - LSE)               recomputed, block by block
     dV = Pᵀ dO      dP = dO Vᵀ      dS = P ∘ (dP - D)      dK = dSᵀ Q · scale      dQ = dS K · scale
 
-`dkdv_kernel` holds a block of keys and walks over the queries of every query head that shares them, so the sum over
-the group happens in its accumulators. `dq_kernel` holds a block of queries and walks over the keys.
+`dkdv_kernel` holds a block of keys and walks over the queries of every query head that shares them, so
+the sum over the group happens in its accumulators. `dq_kernel` holds a block of queries and walks over
+the keys.
 """
 
 import triton
@@ -21,8 +22,7 @@ from l4guide_kernels.dialect import (
     store_rows,
     zero_rows,
 )
-from l4guide_kernels.forward import seen_keys
-from l4guide_kernels.softmax import visible
+from l4guide_kernels.softmax import keys_seen
 
 _SIZES = ("heads", "group", "seqlen_q", "seqlen_k")
 _STRIDES = tuple(
@@ -67,11 +67,11 @@ def delta_kernel(
 
 @triton.jit
 def _load_lse(lse_ptr, offs_m, valid, MASKED: tl.constexpr):
-    """LSE of the queries; 0 where the query sees no key, since there every score is -inf and -inf - -inf is NaN."""
+    """LSE of the queries; 0 for one that sees no key: its scores are -inf, and -inf - -inf is NaN."""
     if MASKED:
         lse = tl.load(lse_ptr + offs_m, mask=valid, other=0.0)
         return tl.where(lse == float("-inf"), 0.0, lse)
-    else:  # noqa: RET505 - a compile-time branch needs both arms
+    else:
         return tl.load(lse_ptr + offs_m)
 
 
@@ -102,9 +102,9 @@ def _walk_queries(
     D2: tl.constexpr,
     BLOCK_M: tl.constexpr,
 ):
-    """`blocks` blocks of queries from block `first` on, of which `gap` are left out after `gap_at` of them."""
+    """`blocks` blocks of queries from block `first` on, leaving out `gap` of them after `gap_at`."""
     rows = tl.arange(0, BLOCK_M)
-    for i in range(0, blocks):
+    for i in range(blocks):
         if MASKED:
             start_m = (first + i + tl.where(i >= gap_at, gap, 0)) * BLOCK_M
         else:
@@ -117,8 +117,8 @@ def _walk_queries(
         lse = _load_lse(lse_ptr, offs_m, valid, MASKED)
         scores = dot_heads(k, q, D2) * scale_log2  # (N, M)
         if MASKED:
-            seen = visible(offs_m[None, :], offs_n[:, None], seqlen_k, seqlen_k - seqlen_q, CAUSAL)
-            scores = tl.where(seen & valid[None, :], scores, float("-inf"))
+            limit = tl.where(valid, keys_seen(offs_m, seqlen_k, seqlen_k - seqlen_q, CAUSAL), 0)
+            scores = tl.where(offs_n[:, None] < limit[None, :], scores, float("-inf"))
         p = tl.exp2(scores - lse[None, :])
         do = load_rows(do_block, rows * stride_dos, valid, HEAD_DIM, D1, D2, MASKED)
         dv = dot_rows(narrow(p, do_ptr.dtype.element_ty), do, dv, D2)
@@ -172,7 +172,7 @@ def dkdv_kernel(
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
 ):
-    """Grid (key blocks, kv heads, batch): dK and dV of BLOCK_N keys, summed over the query heads of the group."""
+    """Grid (key blocks, kv heads, batch): dK and dV of BLOCK_N keys, summed over the group's heads."""
     start_n, kv_head, batch = tl.program_id(0) * BLOCK_N, tl.program_id(1), tl.program_id(2)
     offset = seqlen_k - seqlen_q
     k_ptr = head_ptr(k_ptr, batch, kv_head, start_n, stride_kb, stride_kh, stride_ks)
@@ -195,7 +195,7 @@ def dkdv_kernel(
         whole = tl.minimum(tl.cdiv(tl.maximum(start_n + BLOCK_N - 1 - offset, 0), BLOCK_M), tail)
     else:
         first, whole = 0, 0
-    for member in range(0, group):
+    for member in range(group):
         head = kv_head * group + member
         q_head = head_ptr(q_ptr, batch, head, 0, stride_qb, stride_qh, stride_qs)
         do_head = head_ptr(do_ptr, batch, head, 0, stride_dob, stride_doh, stride_dos)
@@ -251,20 +251,18 @@ def _walk_keys(
     v_ptr,
     first,
     last,
-    offs_m,
+    limit,
     stride_ks,
     stride_vs,
     seqlen_k,
-    offset,
     scale_log2,
-    CAUSAL: tl.constexpr,
     MASKED: tl.constexpr,
     HEAD_DIM: tl.constexpr,
     D1: tl.constexpr,
     D2: tl.constexpr,
     BLOCK_N: tl.constexpr,
 ):
-    """Keys `first` to `last` (exclusive) into dQ."""
+    """Keys `first` to `last` (exclusive) into dQ; row i sees `limit[i]` keys."""
     offs_n = tl.arange(0, BLOCK_N)
     for start_n in range(first, last, BLOCK_N):
         valid = start_n + offs_n < seqlen_k
@@ -273,8 +271,7 @@ def _walk_keys(
         k = load_rows(k_block, offs_n * stride_ks, valid, HEAD_DIM, D1, D2, MASKED)
         scores = dot_heads(q, k, D2) * scale_log2  # (M, N)
         if MASKED:
-            seen = visible(offs_m[:, None], start_n + offs_n[None, :], seqlen_k, offset, CAUSAL)
-            scores = tl.where(seen, scores, float("-inf"))
+            scores = tl.where(start_n + offs_n[None, :] < limit[:, None], scores, float("-inf"))
         p = tl.exp2(scores - lse[:, None])
         v = load_rows(v_block, offs_n * stride_vs, valid, HEAD_DIM, D1, D2, MASKED)
         ds = p * (dot_heads(do, v, D2) - delta[:, None])
@@ -319,7 +316,7 @@ def dq_kernel(
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
 ):
-    """Grid (query blocks, heads, batch): dQ of BLOCK_M queries, longest programs first as in the forward pass."""
+    """Grid (query blocks, heads, batch): dQ of BLOCK_M queries, longest programs first."""
     start_m = (tl.num_programs(0) - 1 - tl.program_id(0)) * BLOCK_M
     head, batch = tl.program_id(1), tl.program_id(2)
     kv_head = head // group
@@ -340,8 +337,13 @@ def dq_kernel(
     delta = tl.load(delta_ptr + row + offs_m, mask=valid, other=0.0)
     dq = zero_rows(BLOCK_M, D1, D2)
 
-    whole, last = seen_keys(start_m, start_m + BLOCK_M - 1, seqlen_k, offset, CAUSAL)
-    whole = whole // BLOCK_N * BLOCK_N
+    limit = keys_seen(offs_m, seqlen_k, offset, CAUSAL)
+    whole = keys_seen(start_m, seqlen_k, offset, CAUSAL) // BLOCK_N * BLOCK_N
+    last = keys_seen(start_m + BLOCK_M - 1, seqlen_k, offset, CAUSAL)
+    dq = _walk_keys(
+        *(dq, q, do, lse, delta, k_ptr, v_ptr, 0, whole, limit, stride_ks, stride_vs, seqlen_k, scale_log2),
+        *(False, HEAD_DIM, D1, D2, BLOCK_N),
+    )
     dq = _walk_keys(
         *(
             dq,
@@ -351,20 +353,15 @@ def dq_kernel(
             delta,
             k_ptr,
             v_ptr,
-            0,
             whole,
-            offs_m,
+            last,
+            limit,
             stride_ks,
             stride_vs,
             seqlen_k,
-            offset,
             scale_log2,
         ),
-        *(CAUSAL, False, HEAD_DIM, D1, D2, BLOCK_N),
-    )
-    dq = _walk_keys(
-        *(dq, q, do, lse, delta, k_ptr, v_ptr, whole, last, offs_m, stride_ks, stride_vs, seqlen_k, offset),
-        *(scale_log2, CAUSAL, True, HEAD_DIM, D1, D2, BLOCK_N),
+        *(True, HEAD_DIM, D1, D2, BLOCK_N),
     )
     dq = scale_rows(dq, tl.full((BLOCK_M,), 1.0, tl.float32) * scale, D2)
     store_rows(dq_ptr, dq, rows * stride_dqs, valid, HEAD_DIM, D1, D2)

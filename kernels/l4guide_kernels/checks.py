@@ -1,4 +1,4 @@
-"""What the public functions refuse before anything is launched; one line each: the value, the limit, the way out."""
+"""What the public functions refuse before a launch; one line each: the value, the limit, the way out."""
 
 from collections.abc import Mapping
 
@@ -49,13 +49,13 @@ def check_tensors(
         )
     if q.shape[0] != k.shape[0] or q.shape[3] != k.shape[3]:
         raise ValueError(
-            f"{q_name} {tuple(q.shape)} and {k_name} {tuple(k.shape)} differ in batch or head_dim: make them equal"
+            f"{q_name} {tuple(q.shape)} and {k_name} {tuple(k.shape)} differ in batch or head_dim"
         )
     head_parts(q.shape[3])
     heads, kv_heads = q.shape[2], k.shape[2]
     if heads == 0 or kv_heads == 0 or heads % kv_heads:
         raise ValueError(
-            f"{heads} query heads do not divide among {kv_heads} KV heads: heads must be a multiple of kv_heads"
+            f"{heads} query heads cannot share {kv_heads} KV heads: heads must be a multiple of kv_heads"
         )
     if max(q.shape[0], heads) > _GRID_LIMIT:
         raise ValueError(
@@ -96,9 +96,7 @@ def check_tiles(tiles: Mapping[str, Tile]) -> None:
             raise ValueError(f"kernel {kernel!r} is unknown: use one of {', '.join(KERNELS)}")
         for size in (tile.block_m, tile.block_n):
             if size < 16 or size & (size - 1):
-                raise ValueError(
-                    f"block size {size} of {kernel} is no power of two from 16 on: use 16, 32, 64 …"
-                )
+                raise ValueError(f"block size {size} of {kernel} is no power of two from 16 on")
 
 
 def lengths_of(cache_seqlens: int | torch.Tensor | None, cache: torch.Tensor) -> torch.Tensor:
@@ -111,9 +109,15 @@ def lengths_of(cache_seqlens: int | torch.Tensor | None, cache: torch.Tensor) ->
     if isinstance(cache_seqlens, torch.Tensor):
         if cache_seqlens.shape != (batch,) or cache_seqlens.is_floating_point():
             raise ValueError(
-                f"cache_seqlens is {tuple(cache_seqlens.shape)} {cache_seqlens.dtype}: give ({batch},) integers"
+                f"cache_seqlens is {tuple(cache_seqlens.shape)} of {cache_seqlens.dtype}: give ({batch},) integers"
             )
-        return cache_seqlens.to(device=cache.device, dtype=torch.int32).contiguous()
+        clamped = cache_seqlens.clamp(0, seqlen)
+        # Asking a GPU would make the caller wait for it; there the clamp alone keeps reads inside the cache.
+        if cache_seqlens.device.type == "cpu" and not torch.equal(clamped, cache_seqlens):
+            raise ValueError(
+                f"cache_seqlens {cache_seqlens.tolist()} go outside 0 to {seqlen}, the cache's length"
+            )
+        return clamped.to(device=cache.device, dtype=torch.int32).contiguous()
     length = seqlen if cache_seqlens is None else cache_seqlens
     if not 0 <= length <= seqlen:
         raise ValueError(f"cache_seqlens {length} is outside 0 to {seqlen}, the length of the cache")

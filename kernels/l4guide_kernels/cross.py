@@ -1,15 +1,16 @@
 """Compiling a kernel for a GPU that is not there: Triton and its bundled ptxas need none.
 
-What is compiled is what `launch` launches: the same constants and options, pointers aligned to 16 bytes, sizes and
-strides not specialised. So the shared memory and the registers are those of the real thing.
+What is compiled is what `launch` launches: the same constants and options, pointers aligned to 16 bytes,
+sizes and strides not specialised. So the shared memory and the registers are those of the real thing.
 """
 
 import contextlib
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from l4guide_kernels.tiles import Tile, UnsupportedError, head_parts, tile_for
+from l4guide_kernels.tiles import Tile, head_parts, tile_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +136,7 @@ def _function(kernel: str) -> Any:  # noqa: ANN401 - Triton exports no type for 
     }[kernel]
 
 
-def _type(kernel: str, name: str, dtype: str, constants: dict[str, object]) -> str:
+def _type(kernel: str, name: str, dtype: str, constants: Mapping[str, object]) -> str:
     """An argument's type as a launch has it."""
     if name in constants:
         return "constexpr"

@@ -1,16 +1,25 @@
 """Decoding: few queries against a long cache, split along the keys so that the whole GPU has work.
 
-The queries of all heads that share a KV head are packed as the rows of one tile: row r is position r // group of
-head r % group, so the cache is read once per group. Each split leaves its own normalised output and log-sum-exp;
-`merge_kernel` weighs them by exp2(LSE - max LSE). The number of splits is FlashAttention-2's choice.
+The queries of all heads that share a KV head are packed as the rows of one tile: row r is position r //
+group of head r % group, so the cache is read once per group. Each split leaves its own normalised output
+and log-sum-exp; `merge_kernel` weighs them by exp2(LSE - max LSE). The number of splits is
+FlashAttention-2's choice.
 """
 
 import triton
 import triton.language as tl
 
-from l4guide_kernels.dialect import head_ptr, load_rows, scale_rows, store_rows, zero_rows
-from l4guide_kernels.forward import attend, seen_keys
-from l4guide_kernels.softmax import softmax_end
+from l4guide_kernels.dialect import (
+    add_rows,
+    head_ptr,
+    load_rows,
+    scale_rows,
+    store_rows,
+    sum_rows,
+    zero_rows,
+)
+from l4guide_kernels.forward import attend
+from l4guide_kernels.softmax import keys_seen, softmax_end
 
 MERGE_ROWS = tl.constexpr(16)
 
@@ -25,8 +34,8 @@ def split_count(programs: int, blocks: int, processors: int, most: int = 128) ->
         most: No more splits than this.
 
     Returns:
-        1 when the programs already fill 80 % of the GPU; else the fewest splits whose last wave is filled at least
-        85 % as well as the best choice's.
+        1 when the programs already fill 80 % of the GPU; else the fewest splits whose last wave is
+        filled at least 85 % as well as the best choice's.
     """
     if programs >= 0.8 * processors or blocks <= 1:
         return 1
@@ -81,7 +90,8 @@ def decode_kernel(
 ):
     """Grid (row blocks × splits, kv heads, batch).
 
-    The output is (splits, batch, seqlen_q, heads, head_dim), the LSE (splits, batch, heads, seqlen_q) in base 2.
+    The output is (splits, batch, seqlen_q, heads, head_dim), the LSE (splits, batch, heads, seqlen_q) in
+    base 2.
     """
     split, start_m = tl.program_id(0) % splits, tl.program_id(0) // splits * BLOCK_M
     kv_head, batch = tl.program_id(1), tl.program_id(2)
@@ -103,16 +113,18 @@ def decode_kernel(
 
     share = tl.cdiv(tl.cdiv(seqlen_k, BLOCK_N), splits) * BLOCK_N
     first = split * share
-    whole, last = seen_keys(start_m // group, (start_m + BLOCK_M - 1) // group, seqlen_k, offset, CAUSAL)
+    limit = keys_seen(position, seqlen_k, offset, CAUSAL)
+    whole = keys_seen(start_m // group, seqlen_k, offset, CAUSAL)
+    last = keys_seen((start_m + BLOCK_M - 1) // group, seqlen_k, offset, CAUSAL)
     last = tl.minimum(last, first + share)
     whole = tl.maximum(tl.minimum(whole, last) // BLOCK_N * BLOCK_N, first)
     acc, m_i, l_i = attend(
-        *(acc, m_i, l_i, q, k_ptr, v_ptr, first, whole, position, stride_ks, stride_vs, seqlen_k, offset),
-        *(scale_log2, CAUSAL, False, HEAD_DIM, D1, D2, BLOCK_N),
+        *(acc, m_i, l_i, q, k_ptr, v_ptr, first, whole, limit, stride_ks, stride_vs, seqlen_k, scale_log2),
+        *(False, HEAD_DIM, D1, D2, BLOCK_N),
     )
     acc, m_i, l_i = attend(
-        *(acc, m_i, l_i, q, k_ptr, v_ptr, whole, last, position, stride_ks, stride_vs, seqlen_k, offset),
-        *(scale_log2, CAUSAL, True, HEAD_DIM, D1, D2, BLOCK_N),
+        *(acc, m_i, l_i, q, k_ptr, v_ptr, whole, last, limit, stride_ks, stride_vs, seqlen_k, scale_log2),
+        *(True, HEAD_DIM, D1, D2, BLOCK_N),
     )
 
     inverse, lse = softmax_end(m_i, l_i)
@@ -141,7 +153,7 @@ def merge_kernel(
     D2: tl.constexpr,
     SPLITS: tl.constexpr,
 ):
-    """Grid (seqlen_q, heads, batch): one output row from `splits` partial ones (SPLITS: its next power of two)."""
+    """Grid (seqlen_q, heads, batch): one row from `splits` partial ones (SPLITS: the next power of two)."""
     position, head, batch = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     row = (tl.cast(batch, tl.int64) * tl.num_programs(1) + head) * tl.num_programs(0) + position
     every = tl.cast(tl.num_programs(2), tl.int64) * tl.num_programs(1) * tl.num_programs(0)
@@ -161,16 +173,9 @@ def merge_kernel(
         part = load_rows(
             part_ptr, parts * tl.cast(stride_pp, tl.int64), parts < splits, HEAD_DIM, D1, D2, True
         )
-        part = scale_rows(part, weight, D2)
-        if D2 > 0:
-            acc = (acc[0] + part[0], acc[1] + part[1])
-        else:
-            acc = (acc[0] + part[0],)
+        acc = add_rows(acc, scale_rows(part, weight, D2), D2)
 
-    if D2 > 0:
-        out = (tl.sum(acc[0], 0, keep_dims=True), tl.sum(acc[1], 0, keep_dims=True))
-    else:
-        out = (tl.sum(acc[0], 0, keep_dims=True),)
+    out = sum_rows(acc, D2)
     o_ptr = head_ptr(o_ptr, batch, head, position, stride_ob, stride_oh, stride_os)
     zero = tl.zeros((1,), tl.int32)
     store_rows(o_ptr, out, zero, zero == 0, HEAD_DIM, D1, D2)

@@ -1,11 +1,13 @@
 """The few words that every kernel is written in: rows of a head loaded, stored, multiplied and rounded.
 
-A head is one or two column blocks (`tiles.head_parts`), so a tile of rows is a tuple of one or two Triton tensors;
-`dot_heads` contracts two such tuples over the head, `dot_rows` multiplies into each block.
+A head is one or two column blocks (`tiles.head_parts`), so a tile of rows is a tuple of one or two
+Triton tensors; `dot_heads` contracts two such tuples over the head, `dot_rows` multiplies into each
+block.
 
-Triton's interpreter holds bf16 as raw 16-bit integers, so its arithmetic on them is wrong and its cast to bf16
-truncates. There (`INTERPRET`) rows are widened to fp32 as they are loaded, which is exact, and `narrow` rounds to the
-nearest bf16 by integer arithmetic while staying fp32, so that what follows sees the values a GPU would.
+Triton's interpreter holds bf16 as raw 16-bit integers, so its arithmetic on them is wrong and its cast
+to bf16 truncates. There (`INTERPRET`) rows are widened to fp32 as they are loaded, which is exact, and
+`narrow` rounds to the nearest bf16 by integer arithmetic while staying fp32, so that what follows sees
+the values a GPU would.
 """
 
 import os
@@ -29,17 +31,17 @@ def interpreted() -> bool:
 @triton.jit
 def narrow(x, DTYPE: tl.constexpr):
     """`x` (fp32) rounded to DTYPE, to nearest even, as an operand of a dot or a value to store."""
-    if INTERPRET and DTYPE == tl.bfloat16:
+    if INTERPRET and tl.bfloat16 == DTYPE:
         bits = x.to(tl.int32, bitcast=True)
         rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) & -0x10000
-        return tl.where(x == x, rounded, bits).to(tl.float32, bitcast=True)
-    else:  # noqa: RET505 - a compile-time branch needs both arms
+        return tl.where(x != x, bits, rounded).to(tl.float32, bitcast=True)
+    else:
         return x.to(DTYPE)
 
 
 @triton.jit
 def dot(a, b, acc=None):
-    """a @ b (+ acc) in fp32; fp32 operands are multiplied as fp32, not as TF32."""
+    """The product a @ b (+ acc) in fp32; fp32 operands are multiplied as fp32, not as TF32."""
     return tl.dot(a, b, acc, input_precision="ieee")
 
 
@@ -82,7 +84,7 @@ def load_rows(
     first = _load_block(ptr, offsets, valid, 0, D1, HEAD_DIM, MASKED)
     if D2 == 0:
         return (first,)
-    else:  # noqa: RET505
+    else:
         return (first, _load_block(ptr, offsets, valid, D1, D2, HEAD_DIM, MASKED))
 
 
@@ -98,7 +100,7 @@ def _store_block(ptr, x, offsets, valid, FIRST: tl.constexpr, WIDTH: tl.constexp
 
 @triton.jit
 def store_rows(ptr, parts, offsets, valid, HEAD_DIM: tl.constexpr, D1: tl.constexpr, D2: tl.constexpr):
-    """Writes the `valid` rows of `parts`, rounded to the type that `ptr` points to; `offsets` as in `load_rows`."""
+    """Writes the `valid` rows of `parts`, rounded to the type of `ptr`; `offsets` as in `load_rows`."""
     _store_block(ptr, parts[0], offsets, valid, 0, D1, HEAD_DIM)
     if D2 > 0:
         _store_block(ptr, parts[1], offsets, valid, D1, D2, HEAD_DIM)
@@ -117,13 +119,13 @@ def zero_rows(ROWS: tl.constexpr, D1: tl.constexpr, D2: tl.constexpr):
     first = tl.zeros((ROWS, D1), tl.float32)
     if D2 == 0:
         return (first,)
-    else:  # noqa: RET505
+    else:
         return (first, tl.zeros((ROWS, D2), tl.float32))
 
 
 @triton.jit
 def dot_heads(a, b, D2: tl.constexpr):
-    """a @ b.T over the columns of the head: (A, D) by (B, D) gives (A, B)."""
+    """The product a @ b.T over the columns of the head: (A, D) by (B, D) gives (A, B)."""
     product = dot(a[0], tl.trans(b[0]))
     if D2 > 0:
         product = dot(a[1], tl.trans(b[1]), product)
@@ -132,11 +134,11 @@ def dot_heads(a, b, D2: tl.constexpr):
 
 @triton.jit
 def dot_rows(weights, x, acc, D2: tl.constexpr):
-    """acc + weights @ x: (A, B) by (B, D) into (A, D)."""
+    """The sum acc + weights @ x: (A, B) by (B, D) into (A, D)."""
     first = dot(weights, x[0], acc[0])
     if D2 == 0:
         return (first,)
-    else:  # noqa: RET505
+    else:
         return (first, dot(weights, x[1], acc[1]))
 
 
@@ -146,5 +148,24 @@ def scale_rows(x, factor, D2: tl.constexpr):
     first = x[0] * factor[:, None]
     if D2 == 0:
         return (first,)
-    else:  # noqa: RET505
+    else:
         return (first, x[1] * factor[:, None])
+
+
+@triton.jit
+def add_rows(x, y, D2: tl.constexpr):
+    """The sum of two tiles of rows."""
+    if D2 == 0:
+        return (x[0] + y[0],)
+    else:
+        return (x[0] + y[0], x[1] + y[1])
+
+
+@triton.jit
+def sum_rows(x, D2: tl.constexpr):
+    """All rows of `x` added up into one."""
+    first = tl.sum(x[0], 0, keep_dims=True)
+    if D2 == 0:
+        return (first,)
+    else:
+        return (first, tl.sum(x[1], 0, keep_dims=True))

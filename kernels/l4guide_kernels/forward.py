@@ -2,8 +2,8 @@
 
     S = Q Kᵀ · scale · log2(e)      P = exp2(S - max S)      O = P V / sum P      LSE = max S + log2(sum P)
 
-Blocks of keys that every query sees go through the inner loop without any mask; the causal diagonal and the ragged
-end go through the same loop with MASKED set.
+Blocks of keys that every query sees go through the inner loop without any mask; the causal diagonal and
+the ragged end go through the same loop with MASKED set.
 """
 
 import triton
@@ -19,7 +19,7 @@ from l4guide_kernels.dialect import (
     store_rows,
     zero_rows,
 )
-from l4guide_kernels.softmax import softmax_end, softmax_step, visible
+from l4guide_kernels.softmax import keys_seen, softmax_end, softmax_step
 
 
 @triton.jit
@@ -32,20 +32,18 @@ def attend(
     v_ptr,
     first,
     last,
-    offs_m,
+    limit,
     stride_ks,
     stride_vs,
     seqlen_k,
-    offset,
     scale_log2,
-    CAUSAL: tl.constexpr,
     MASKED: tl.constexpr,
     HEAD_DIM: tl.constexpr,
     D1: tl.constexpr,
     D2: tl.constexpr,
     BLOCK_N: tl.constexpr,
 ):
-    """Keys `first` to `last` (exclusive) into the accumulator, maximum and sum; `offs_m` are the queries' positions."""
+    """Keys `first` to `last` (exclusive) into acc, m_i and l_i; row i sees `limit[i]` keys."""
     offs_n = tl.arange(0, BLOCK_N)
     for start_n in range(first, last, BLOCK_N):
         valid = start_n + offs_n < seqlen_k
@@ -54,23 +52,11 @@ def attend(
         k = load_rows(k_block, offs_n * stride_ks, valid, HEAD_DIM, D1, D2, MASKED)
         scores = dot_heads(q, k, D2) * scale_log2  # (M, N)
         if MASKED:
-            seen = visible(offs_m[:, None], start_n + offs_n[None, :], seqlen_k, offset, CAUSAL)
-            scores = tl.where(seen, scores, float("-inf"))
+            scores = tl.where(start_n + offs_n[None, :] < limit[:, None], scores, float("-inf"))
         m_i, l_i, p, alpha = softmax_step(scores, m_i, l_i, MASKED)
         v = load_rows(v_block, offs_n * stride_vs, valid, HEAD_DIM, D1, D2, MASKED)
         acc = dot_rows(narrow(p, v_ptr.dtype.element_ty), v, scale_rows(acc, alpha, D2), D2)
     return acc, m_i, l_i
-
-
-@triton.jit
-def seen_keys(first_query, last_query, seqlen_k, offset, CAUSAL: tl.constexpr):
-    """How many leading keys all queries of the range see, and how many any of them sees."""
-    if CAUSAL:
-        whole = tl.maximum(tl.minimum(seqlen_k, first_query + 1 + offset), 0)
-        last = tl.maximum(tl.minimum(seqlen_k, last_query + 1 + offset), 0)
-    else:
-        whole, last = seqlen_k, seqlen_k
-    return whole, last
 
 
 @triton.jit(
@@ -129,45 +115,16 @@ def forward_kernel(
     m_i = tl.full((BLOCK_M,), float("-inf"), tl.float32)
     l_i = tl.zeros((BLOCK_M,), tl.float32)
 
-    whole, last = seen_keys(start_m, start_m + BLOCK_M - 1, seqlen_k, offset, CAUSAL)
-    whole = whole // BLOCK_N * BLOCK_N
+    limit = keys_seen(offs_m, seqlen_k, offset, CAUSAL)
+    whole = keys_seen(start_m, seqlen_k, offset, CAUSAL) // BLOCK_N * BLOCK_N
+    last = keys_seen(start_m + BLOCK_M - 1, seqlen_k, offset, CAUSAL)
     acc, m_i, l_i = attend(
-        *(
-            acc,
-            m_i,
-            l_i,
-            q,
-            k_ptr,
-            v_ptr,
-            0,
-            whole,
-            offs_m,
-            stride_ks,
-            stride_vs,
-            seqlen_k,
-            offset,
-            scale_log2,
-        ),
-        *(CAUSAL, False, HEAD_DIM, D1, D2, BLOCK_N),
+        *(acc, m_i, l_i, q, k_ptr, v_ptr, 0, whole, limit, stride_ks, stride_vs, seqlen_k, scale_log2),
+        *(False, HEAD_DIM, D1, D2, BLOCK_N),
     )
     acc, m_i, l_i = attend(
-        *(
-            acc,
-            m_i,
-            l_i,
-            q,
-            k_ptr,
-            v_ptr,
-            whole,
-            last,
-            offs_m,
-            stride_ks,
-            stride_vs,
-            seqlen_k,
-            offset,
-            scale_log2,
-        ),
-        *(CAUSAL, True, HEAD_DIM, D1, D2, BLOCK_N),
+        *(acc, m_i, l_i, q, k_ptr, v_ptr, whole, last, limit, stride_ks, stride_vs, seqlen_k, scale_log2),
+        *(True, HEAD_DIM, D1, D2, BLOCK_N),
     )
 
     inverse, lse = softmax_end(m_i, l_i)

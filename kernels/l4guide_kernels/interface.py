@@ -41,13 +41,15 @@ def flash_attn_func(
         softcap: Only 0.0 is built.
         alibi_slopes: Only None is built.
         deterministic: The backward pass always is.
-        return_attn_probs: Also return the log-sum-exp, and flash-attn's third value, which is empty without dropout.
+        return_attn_probs: Also return the log-sum-exp, and flash-attn's third value, which is empty
+            without dropout.
         arch: Take the tiles of this architecture (89 for an L4) rather than the device's.
         tiles: Tiles to use instead of the table's, by kernel name.
 
     Returns:
-        The output, like `q`; with `return_attn_probs` also the natural log-sum-exp (batch, heads, seqlen_q) in fp32
-        and an empty tensor. A query that sees no key has output 0 and log-sum-exp -inf.
+        The output, like `q`; with `return_attn_probs` also the natural log-sum-exp (batch, heads,
+        seqlen_q) in fp32 and an empty tensor. A query that sees no key has output 0 and log-sum-exp
+        -inf.
 
     Raises:
         NotImplementedError: A feature that is not built was asked for.
@@ -114,7 +116,8 @@ def flash_attn_with_kvcache(
         tiles: Tiles to use instead of the table's, by kernel name.
 
     Returns:
-        The output, like `q`; with `return_softmax_lse` also the natural log-sum-exp (batch, heads, seqlen_q), fp32.
+        The output, like `q`; with `return_softmax_lse` also the natural log-sum-exp (batch, heads,
+        seqlen_q), fp32.
 
     Raises:
         NotImplementedError: A feature that is not built was asked for.
@@ -131,8 +134,14 @@ def flash_attn_with_kvcache(
     scale = launch.default_scale(q.shape[-1]) if softmax_scale is None else softmax_scale
     lengths = lengths_of(cache_seqlens, k_cache)
     with torch.no_grad():
-        padded = (_padded(x) for x in (q, k_cache, v_cache))
-        out, lse = launch.decode(*padded, lengths, scale=scale, causal=causal, splits=num_splits, plan=plan)
+        padded_q, padded_k, padded_v = (_padded(x) for x in (q, k_cache, v_cache))
+        out, lse = launch.decode(
+            *(padded_q, padded_k, padded_v, lengths),
+            scale=scale,
+            causal=causal,
+            splits=num_splits,
+            plan=plan,
+        )
     out = out[..., : q.shape[-1]]
     return (out, launch.natural(lse)) if return_softmax_lse else out
 
@@ -143,6 +152,6 @@ def _plan(q: torch.Tensor, arch: int | None, tiles: Mapping[str, Tile] | None) -
 
 
 def _padded(x: torch.Tensor) -> torch.Tensor:
-    """`x` with zero columns up to a multiple of 8, as flash-attn does: rows must be aligned for 16-byte loads."""
+    """`x` with zero columns up to a multiple of 8, as flash-attn does: loads are of 16 bytes."""
     missing = -x.shape[-1] % launch.HEAD_MULTIPLE
     return torch.nn.functional.pad(x, (0, missing)) if missing else x

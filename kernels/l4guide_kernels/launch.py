@@ -25,7 +25,7 @@ OPTIONS = {"enable_fp_fusion": True}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How to launch: the architecture whose tiles to take, and tiles that replace the table's, by kernel name."""
+    """How to launch: whose architecture's tiles to take, and tiles that replace them, by kernel name."""
 
     arch: int
     tiles: Mapping[str, Tile] = field(default_factory=dict)
@@ -47,15 +47,16 @@ def device_arch(device: torch.device) -> int:
     capability = 10 * major + minor
     served = [arch for arch in ARCHS if arch <= capability]
     if not served:
+        name = torch.cuda.get_device_name(device)
         raise UnsupportedError(
-            f"{torch.cuda.get_device_name(device)} is sm_{capability}, and Triton's tensor-core kernels start at "
-            f"sm_{ARCHS[0]}: use torch.nn.functional.scaled_dot_product_attention"
+            f"{name} is sm_{capability}, Triton's tensor cores start at sm_{ARCHS[0]}: "
+            "use torch.nn.functional.scaled_dot_product_attention"
         )
     return served[-1]
 
 
 def aligned(x: torch.Tensor) -> torch.Tensor:
-    """`x`, copied if its rows are not contiguous or not aligned to 16 bytes, which the kernels' loads rely on."""
+    """`x`, copied if a row is not contiguous or not aligned to 16 bytes, which the loads rely on."""
     outer = [stride for size, stride in zip(x.shape[:-1], x.stride()[:-1], strict=True) if size > 1]
     fits = (
         x.stride(-1) == 1 and x.data_ptr() % _ALIGN_BYTES == 0 and not any(s % HEAD_MULTIPLE for s in outer)
@@ -130,7 +131,6 @@ def backward(
     out: torch.Tensor,
     lse: torch.Tensor,
     dout: torch.Tensor,
-    *,
     scale: float,
     causal: bool,
     plan: Plan,
@@ -187,7 +187,7 @@ def decode(
     `splits` parts of the keys are worked on side by side; 0 lets `split_count` choose.
     """
     q, k, v = aligned(q), aligned(k), aligned(v)
-    batch, seqlen_q, heads, head_dim = q.shape
+    batch, seqlen_q, heads, _ = q.shape
     kv_heads = k.shape[2]
     out = torch.empty(q.shape, dtype=q.dtype, device=q.device)
     lse = torch.empty((batch, heads, seqlen_q), dtype=torch.float32, device=q.device)
@@ -230,7 +230,7 @@ def decode(
 
 def natural(lse: torch.Tensor) -> torch.Tensor:
     """A base-2 log-sum-exp as a natural one."""
-    return lse * LN_2.value
+    return lse * float(LN_2.value)
 
 
 def default_scale(head_dim: int) -> float:
@@ -239,7 +239,7 @@ def default_scale(head_dim: int) -> float:
 
 
 def _processors(device: torch.device) -> int:
-    """Programs that run side by side: two small ones to a streaming multiprocessor, as FlashAttention-2 counts."""
+    """Programs that run side by side: two small ones to a processor, as FlashAttention-2 counts."""
     if interpreted():
         return 1
     return 2 * int(torch.cuda.get_device_properties(device).multi_processor_count)

@@ -28,8 +28,8 @@ def reference_attention(
         cache_seqlens: (batch,) how many keys each sequence has; all of them when None.
 
     Returns:
-        The output (batch, seqlen_q, heads, head_dim) and the natural log-sum-exp (batch, heads, seqlen_q). A query
-        that sees no key has output 0 and log-sum-exp -inf.
+        The output (batch, seqlen_q, heads, head_dim) and the natural log-sum-exp (batch, heads,
+        seqlen_q). A query that sees no key has output 0 and log-sum-exp -inf.
     """
     batch, seqlen_q, heads, head_dim = q.shape
     seqlen_k, kv_heads = k.shape[1], k.shape[2]

@@ -1,7 +1,7 @@
-"""The score of a query for a key, which keys it may see, and one step of the online softmax; all in base 2.
+"""The score of a query for a key, which keys it sees, and one step of the online softmax; all in base 2.
 
-Scores are q·k * softmax_scale * log2(e), so that exp2, which the hardware has, replaces exp. The factor is applied
-after the dot: folded into a 16-bit q it would cost accuracy.
+Scores are q·k * softmax_scale * log2(e), so that exp2, which the hardware has, replaces exp. The factor
+is applied after the dot: folded into a 16-bit q it would cost accuracy.
 """
 
 import triton
@@ -12,16 +12,16 @@ LN_2 = tl.constexpr(0.6931471805599453)
 
 
 @triton.jit
-def visible(queries, keys, seqlen_k, offset, CAUSAL: tl.constexpr):
-    """Which keys each query sees; `queries` and `keys` broadcast against each other.
+def keys_seen(queries, seqlen_k, offset, CAUSAL: tl.constexpr):
+    """How many keys, from the first on, each query sees; `queries` are positions, one or many.
 
-    `offset` is seqlen_k - seqlen_q: the causal diagonal ends in the bottom right corner, so the last query sees
-    every key, and with more queries than keys the first ones see none.
+    `offset` is seqlen_k - seqlen_q: the causal diagonal ends in the bottom right corner, so the last
+    query sees every key, and with more queries than keys the first ones see none.
     """
-    seen = keys < seqlen_k
     if CAUSAL:
-        seen = seen & (keys <= queries + offset)
-    return seen
+        return tl.maximum(tl.minimum(queries + (offset + 1), seqlen_k), 0)
+    else:
+        return queries * 0 + seqlen_k
 
 
 @triton.jit
@@ -51,7 +51,7 @@ def softmax_step(scores, m_i, l_i, MASKED: tl.constexpr):
 
 @triton.jit
 def softmax_end(m_i, l_i):
-    """What the accumulator is multiplied by at the end, and the base-2 log-sum-exp; 0 and -inf for an empty row."""
+    """The accumulator's last factor and the base-2 log-sum-exp; 0 and -inf for an empty row."""
     empty = l_i == 0.0
     inverse = tl.where(empty, 0.0, 1.0 / tl.where(empty, 1.0, l_i))
     return inverse, tl.where(empty, float("-inf"), m_i + tl.log2(tl.where(empty, 1.0, l_i)))

@@ -1,12 +1,12 @@
 """Which tile each kernel runs with, and the shared memory it then takes: plain tables, no torch, no Triton.
 
-A *tile* is what one program works on: `block_m` queries by `block_n` keys, on `warps` warps, with a software
-pipeline of `stages` stages. The architecture is an argument (89 for an L4), never asked of a device, so that every
-branch can be read, compiled and tested anywhere.
+A *tile* is what one program works on: `block_m` queries by `block_n` keys, on `warps` warps, with a
+software pipeline of `stages` stages. The architecture is an argument (89 for an L4), never asked of a
+device, so that every branch can be read, compiled and tested anywhere.
 
 A head is cut into one or two column blocks whose widths are powers of two, since Triton's tiles are
-(`head_parts`): 192 is 128 + 64 rather than 256, which saves a quarter of the shared memory. Columns beyond the head
-are masked.
+(`head_parts`): 192 is 128 + 64 rather than 256, which saves a quarter of the shared memory. Columns
+beyond the head are masked.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,8 @@ DTYPES = ("fp16", "bf16", "fp32")
 ARCHS = (80, 86, 89, 90, 100, 103, 120)
 MAX_HEAD_DIM = 256
 
-# Padded head width -> its column blocks. Tensor cores need 16 columns, so 80 is 64 + 16 and nothing is narrower.
+# Padded head width -> its column blocks. Tensor cores need 16 columns, so 80 is 64 + 16 and nothing is
+# narrower.
 SPECIALISATIONS: dict[int, tuple[int, int]] = {
     16: (16, 0),
     32: (32, 0),
@@ -30,7 +31,7 @@ SPECIALISATIONS: dict[int, tuple[int, int]] = {
 
 
 class UnsupportedError(ValueError):
-    """A kernel, head_dim, dtype or architecture that these kernels do not serve; says the limit and a way out."""
+    """A kernel, head_dim, dtype or architecture that is not served; says the limit and a way out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +99,7 @@ def tile_for(kernel: str, head_dim: int, dtype: str, arch: int) -> Tile:
 
 
 def shared_bytes(tile: Tile, *, kernel: str, head_dim: int, dtype: str, arch: int) -> int | None:
-    """Bytes of shared memory that `kernel` takes with `tile`, by the closed formula; None where it is not verified.
+    """Bytes of shared memory of `kernel` with `tile`, by the closed formula; None where that is not verified.
 
     Raises:
         UnsupportedError: `kernel`, `head_dim`, `dtype` or `arch` is not served.
