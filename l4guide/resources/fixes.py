@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 
 PARTS = ("block_m", "block_n", "warps", "stages")
 SHOWN = 3
-#: The default tile, known to fit and not to spill, is proposed last whatever the search found.
+#: Compilations that a search may cost; of equally small changes only the first few are tried, since a tile
+#: that spills at one size mostly spills at its neighbours, and a clearly smaller one settles it sooner.
 TRIED = 8
+TRIED_PER_SIZE = 2
 SMALLEST_BLOCK = 16
 MOST_WARPS = 8
 
@@ -67,16 +70,19 @@ def changes_between(old: Tile, new: Tile) -> tuple[tuple[str, int, int], ...]:
     return tuple(pair for pair in pairs if pair[1] != pair[2])
 
 
-def candidates(tile: Tile) -> Iterator[Tile]:
-    """Tiles near `tile`, smallest change first: stages less by one, a block halved, warps halved or doubled.
+def candidates(tile: Tile) -> Iterator[tuple[int, Tile]]:
+    """Tiles near `tile`, smallest change first: stages less by one, a block halved, warps doubled.
 
     Among equally small changes the pipeline gives way before the blocks, since fewer stages leave the
     arithmetic as it is, and the larger area wins, since it reads memory less often.
+
+    Yields:
+        The number of steps, and the tile.
     """
     options = product(
         _halvings(tile.block_m),
         _halvings(tile.block_n),
-        [(0, tile.warps), *((1, w) for w in (tile.warps // 2, tile.warps * 2) if 1 <= w <= MOST_WARPS)],
+        [(0, tile.warps)] + [(1, 2 * tile.warps)] * (2 * tile.warps <= MOST_WARPS),
         [(tile.stages - s, s) for s in range(tile.stages, 0, -1)],
     )
     ranked = []
@@ -85,7 +91,8 @@ def candidates(tile: Tile) -> Iterator[Tile]:
         if steps:
             new = replace(tile, block_m=m, block_n=n, warps=warps, stages=stages)
             ranked.append((steps, m_steps + n_steps, w_steps, -m * n, abs(m - n), new))
-    yield from (entry[-1] for entry in sorted(ranked, key=lambda entry: entry[:-1]))
+    for entry in sorted(ranked, key=lambda entry: entry[:-1]):
+        yield entry[0], entry[-1]
 
 
 def _halvings(block: int) -> list[tuple[int, int]]:
@@ -114,15 +121,17 @@ def fixes_for(
         prove: the figures that are shown; it is asked at most `TRIED` times, and once more for `default`.
     """
     found: list[Fix] = []
-    tried = 0
-    for tile in candidates(wanted.tile):
-        if len(found) == SHOWN or tried == TRIED:
+    tried: Counter[int] = Counter()
+    for steps, tile in candidates(wanted.tile):
+        if len(found) == SHOWN or tried.total() == TRIED:
             break
+        if tried[steps] == TRIED_PER_SIZE:
+            continue
         new = replace(wanted, tile=tile)
         cheap = estimate(new)
         if cheap is None or not fits_without_spills(gpu, cheap) or _covered(wanted.tile, tile, found):
             continue
-        tried += 1
+        tried[steps] += 1
         _accept(found, gpu, wanted.tile, new, prove)
     if default != wanted.tile and default not in [fix.tile for fix in found]:
         del found[SHOWN - 1 :]

@@ -40,7 +40,7 @@ def compiled(wanted: Specialisation, registers: int = 200, spill_bytes: int = 0)
 
 def test_the_smallest_change_comes_first() -> None:
     """One step precedes two, and a shorter pipeline precedes a smaller block."""
-    near = [changes_between(BIG, new) for new in candidates(BIG)]
+    near = [changes_between(BIG, new) for _, new in candidates(BIG)]
     assert (("stages", 2, 1),) == near[0]
     one_step = [changes for changes in near if len(changes) == 1 and changes[0][1] <= 2 * changes[0][2]]
     assert near[: len(one_step)] == one_step
@@ -49,7 +49,7 @@ def test_the_smallest_change_comes_first() -> None:
 
 def test_blocks_stay_wide_enough_for_the_tensor_cores() -> None:
     """No candidate has a block narrower than 16, no warps, or a pipeline without stages."""
-    for new in candidates(tile(16, 32, warps=1, stages=1)):
+    for _, new in candidates(tile(16, 32, warps=1, stages=1)):
         assert min(new.block_m, new.block_n) >= 16
         assert new.warps >= 1
         assert new.stages == 1
@@ -86,7 +86,8 @@ def test_the_compiler_is_asked_a_bounded_number_of_times() -> None:
         raise CannotDo("error.needs_compiler", kernel=wanted.kernel, dtype=wanted.dtype)
 
     assert () == fixes_for(L4, WANTED, DEFAULT, estimate=by_area, prove=refuse)
-    assert TRIED + 1 == len(asked)
+    assert 1 < len(asked) <= TRIED + 1
+    assert DEFAULT == asked[-1]
 
 
 def test_going_further_than_a_fix_is_no_other_fix() -> None:
