@@ -2,18 +2,14 @@
 
 from l4guide.estimate.attention import IMPLEMENTATIONS, Ceiling, Estimate, attention_time, best_implementation
 from l4guide.estimate.cost import Cost, cost_of, offers_for
-from l4guide.estimate.work import Work, score_pairs, work_of
 
 __all__ = [
     "IMPLEMENTATIONS",
     "Ceiling",
     "Cost",
     "Estimate",
-    "Work",
     "attention_time",
     "best_implementation",
     "cost_of",
     "offers_for",
-    "score_pairs",
-    "work_of",
 ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from l4guide.catalogue import Gpu
 from l4guide.errors import BadInput, CannotDo
 from l4guide.estimate.calibration import Curve, Spread, calibration
-from l4guide.estimate.work import Work, work_of
+from l4guide.work import Work, work_of
 from l4guide.workload import Workload
 
 #: Implementations that run another one's kernels.

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 
 from l4guide.catalogue import Gpu, data_folder, find_gpu
-from l4guide.estimate.work import work_of
+from l4guide.work import work_of
 from l4guide.workload import ask
 
 #: Kernel names in the tables, and the implementation that each one is.

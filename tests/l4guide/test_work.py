@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l4guide.estimate import score_pairs, work_of
+from l4guide.work import score_pairs, work_of
 from l4guide.workload import Workload, ask
 
 SIZES = st.integers(1, 12)
