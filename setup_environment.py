@@ -103,26 +103,13 @@ def create() -> None:
         stop(f"could not create {ENVIRONMENT}; the reason is above")
 
 
-def pip(*arguments: str) -> list[str]:
-    """A pip command in the environment, with no question and no advertisement of a newer pip."""
-    quiet = [] if sys.stderr.isatty() else ["--quiet"]
-    return [
-        str(PYTHON),
-        "-m",
-        "pip",
-        "--disable-pip-version-check",
-        "--no-input",
-        "install",
-        *quiet,
-        *arguments,
-    ]
-
-
 def install(*arguments: str) -> None:
     """Run pip; where it fails, its own message stays on the screen and a way out follows."""
+    quiet = [] if sys.stderr.isatty() else ["--quiet"]
+    command = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input", "install", *quiet]
     # A user-wide PIP_USER would make pip refuse to install into an environment.
-    result = subprocess.run(pip(*arguments), cwd=ROOT, env={**os.environ, "PIP_USER": "0"}, check=False)
-    if result.returncode:
+    variables = {**os.environ, "PIP_USER": "0"}
+    if subprocess.run([*command, *arguments], cwd=ROOT, env=variables, check=False).returncode:
         stop(
             "pip could not install what is needed; its reason is above. If the network is the cause, set "
             "HTTPS_PROXY or PIP_INDEX_URL to what your network allows and run the same command again."
@@ -154,8 +141,8 @@ def installed_torch() -> str:
     ).stdout.strip()
 
 
-def torch_options() -> list[str]:
-    """Where pip finds the torch for this machine, as options to add to a pip command.
+def torch_options(python: Path = PYTHON) -> list[str]:
+    """Where the pip of `python` finds the torch for this machine, as options to add to a pip command.
 
     None where PyPI's own build is right: beside an NVIDIA driver it is the CUDA build, and outside Linux it
     brings no CUDA. Elsewhere the build without CUDA: from a folder that pip is configured with, else from
@@ -163,8 +150,10 @@ def torch_options() -> list[str]:
     """
     if sys.platform != "linux" or has_nvidia_driver():
         return []
-    local = pip("--no-index", "--no-deps", "--dry-run", "--ignore-installed", f"{torch_pin()}+cpu")
-    return ["--no-index"] if works(local) else ["--index-url", CPU_INDEX]
+    local = ["--no-index", "--no-deps", "--dry-run", "--ignore-installed", f"{torch_pin()}+cpu"]
+    if works([str(python), "-m", "pip", "install", *local]):
+        return ["--no-index"]
+    return ["--index-url", CPU_INDEX, "--timeout", "30", "--retries", "2"]
 
 
 def install_torch() -> None:
