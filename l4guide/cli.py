@@ -12,7 +12,7 @@ from typing import NoReturn
 from l4guide import __version__
 from l4guide.errors import BadInput, CannotDo, Problem
 from l4guide.files import write_text
-from l4guide.text import LANGUAGES, say
+from l4guide.text import LANGUAGES, digits, say
 
 Options = argparse.Namespace
 
@@ -52,7 +52,13 @@ class Parser(argparse.ArgumentParser):
 
 def question(options: Options) -> dict[str, object]:
     """What was said of the workload and the price, by option name; what was not said is absent."""
-    names = [name.replace("-", "_") for name, _ in (*QUESTION, *PRICE)] + [*FLAGS, "causal", "model", "component", "spot"]
+    names = [name.replace("-", "_") for name, _ in (*QUESTION, *PRICE)] + [
+        *FLAGS,
+        "causal",
+        "model",
+        "component",
+        "spot",
+    ]
     return {name: value for name in names if (value := getattr(options, name, None)) is not None}
 
 
@@ -84,11 +90,18 @@ def _resources(options: Options) -> tuple[object, str]:
 
     gpu, _ = find_gpu(options.gpu)
     tile = {
-        name: None if (value := getattr(options, name)) is None else whole_number(name.replace("_", "-"), value)
+        name: None
+        if (value := getattr(options, name)) is None
+        else whole_number(name.replace("_", "-"), value)
         for name in ("block_m", "block_n", "warps", "stages")
     }
     answer = resources_for(
-        gpu, options.kernel, whole_number("head-dim", options.head_dim), options.dtype, compile=options.compile, **tile
+        gpu,
+        options.kernel,
+        whole_number("head-dim", options.head_dim),
+        options.dtype,
+        compile=options.compile,
+        **tile,
     )
     return answer.to_json(), answer.say(options.language)
 
@@ -110,7 +123,9 @@ def _estimate_many(path: Path, options: Options) -> tuple[object, str]:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CannotDo("error.cannot_read", path=path, problem=getattr(error, "strerror", None) or error) from error
+        raise CannotDo(
+            "error.cannot_read", path=path, problem=getattr(error, "strerror", None) or error
+        ) from error
     defaults: dict[str, object] = {"gpu": options.gpu, "implementation": options.implementation}
     answered = estimate_rows(rows, {**defaults, **question(options)}, options.language)
     if options.out is not None:
@@ -125,7 +140,7 @@ def _estimate_many(path: Path, options: Options) -> tuple[object, str]:
 
 def _rounded(said: Mapping[str, object]) -> dict[str, object]:
     """The same with every real number at three digits, for reading."""
-    return {name: f"{value:.3g}" if isinstance(value, float) else value for name, value in said.items()}
+    return {name: digits(value) if isinstance(value, float) else value for name, value in said.items()}
 
 
 def _cost(options: Options) -> tuple[object, str]:
@@ -133,7 +148,7 @@ def _cost(options: Options) -> tuple[object, str]:
 
     gpu, cost = cost_for(options.gpu, question(options), options.implementation)
     said = cost.to_json()
-    shown = {**_rounded(said), "hourly": f"{cost.usd_per_hour:.3g}", "provider": cost.provider}
+    shown = {**_rounded(said), "hourly": digits(cost.usd_per_hour), "provider": cost.provider}
     return {"gpu": gpu, **said}, say("cli.cost", options.language, gpu=gpu, **shown)
 
 
@@ -173,10 +188,14 @@ def _lab(options: Options) -> tuple[object, str]:
 def _add_question(
     parser: argparse.ArgumentParser, *, model: bool, price: bool, gpu: str | None = "L4"
 ) -> None:
-    parser.add_argument("--gpu", default=gpu, help=f"a card, however written (default {gpu or 'the attached one'})")
+    parser.add_argument(
+        "--gpu", default=gpu, help=f"a card, however written (default {gpu or 'the attached one'})"
+    )
     for name, text in QUESTION + (PRICE if price else ()):
         parser.add_argument(f"--{name}", help=text)
-    parser.add_argument("--causal", action=argparse.BooleanOptionalAction, default=None, help="causal mask (default yes)")
+    parser.add_argument(
+        "--causal", action=argparse.BooleanOptionalAction, default=None, help="causal mask (default yes)"
+    )
     for name in FLAGS:
         parser.add_argument(f"--{name}", action="store_true", default=None)
     if model:
@@ -187,7 +206,10 @@ def _add_question(
 
 
 def _command(
-    commands: "argparse._SubParsersAction[Parser]", name: str, run: Callable[[Options], tuple[object, str]], text: str
+    commands: "argparse._SubParsersAction[Parser]",
+    name: str,
+    run: Callable[[Options], tuple[object, str]],
+    text: str,
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text, description=text)
     parser.add_argument("--json", action="store_true", help="print JSON on stdout and nothing else")
@@ -198,20 +220,30 @@ def _command(
 
 def build_parser() -> Parser:
     """All commands and their options."""
-    parser = Parser(prog="l4guide", description="Which GPU, and which attention implementation, for this workload.")
+    parser = Parser(
+        prog="l4guide", description="Which GPU, and which attention implementation, for this workload."
+    )
     parser.add_argument("--version", action="version", version=f"l4guide {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    _add_question(_command(commands, "advise", _advise, "the whole answer for a workload on a card"), model=True, price=True)
+    _add_question(
+        _command(commands, "advise", _advise, "the whole answer for a workload on a card"),
+        model=True,
+        price=True,
+    )
 
     support = _command(commands, "support", _support, "whether one library release runs a workload on a card")
     _add_question(support, model=False, price=False)
     support.add_argument("--library", default="flash-attn")
     support.add_argument("--version", help="a release; without it the newest known")
 
-    resources = _command(commands, "resources", _resources, "what one kernel needs of a card's multiprocessor")
+    resources = _command(
+        commands, "resources", _resources, "what one kernel needs of a card's multiprocessor"
+    )
     resources.add_argument("--gpu", default="L4")
-    resources.add_argument("--kernel", default="forward", help="forward, backward-dkdv, backward-dq or decode")
+    resources.add_argument(
+        "--kernel", default="forward", help="forward, backward-dkdv, backward-dq or decode"
+    )
     resources.add_argument("--head-dim", default="128")
     resources.add_argument("--dtype", default="bf16")
     for name in ("block-m", "block-n", "warps", "stages"):
@@ -226,9 +258,16 @@ def build_parser() -> Parser:
 
     cost = _command(commands, "cost", _cost, "what attention costs per million tokens")
     _add_question(cost, model=True, price=True)
-    cost.add_argument("--implementation", help="the implementation to time (default: the fastest measured one)")
+    cost.add_argument(
+        "--implementation", help="the implementation to time (default: the fastest measured one)"
+    )
 
-    _add_question(_command(commands, "doctor", _doctor, "this machine, and what the rules say of what is installed"), model=False, price=False, gpu=None)
+    _add_question(
+        _command(commands, "doctor", _doctor, "this machine, and what the rules say of what is installed"),
+        model=False,
+        price=False,
+        gpu=None,
+    )
 
     report = _command(commands, "report", _report, "the answer as one HTML file, JSON beside it")
     _add_question(report, model=True, price=True)

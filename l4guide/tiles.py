@@ -68,4 +68,6 @@ def read_published_tiles(path: Path, known_sources: Collection[str]) -> tuple[Pu
 @cache
 def published_tiles() -> tuple[PublishedTile, ...]:
     """Every published tile that the guide knows."""
-    return read_published_tiles(data_folder() / "tiles" / "published.csv", {source.key for source in sources()})
+    return read_published_tiles(
+        data_folder() / "tiles" / "published.csv", {source.key for source in sources()}
+    )

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 
 from l4guide.advise.own import LIBRARY, own_resources, own_verdict
 from l4guide.advise.question import complete
-from l4guide.advise.ranking import alternatives_to, price_options, recommend
+from l4guide.advise.ranking import alternatives_to, recommend
 from l4guide.advise.records import Advice, Part, Question
 from l4guide.catalogue import Gpu, find_gpu
-from l4guide.errors import Problem
-from l4guide.estimate import Cost, Estimate, attention_time, best_implementation, cost_of
+from l4guide.errors import CannotDo, Problem
+from l4guide.estimate import Cost, Estimate, Terms, attention_time, best_implementation, cost_of, terms_of
 from l4guide.support import Verdict, check, install_line, libraries, releases, snippet
 from l4guide.text import Joined, Sentence
 from l4guide.tiles import PublishedTile, published_tiles
@@ -34,13 +34,13 @@ def advise(gpu: str = "L4", options: Mapping[str, object] | None = None) -> Advi
     """
     said = dict(options or {})
     question, shapes = complete(gpu, said)
-    pricing = price_options(said)
+    terms = terms_of(said)
     parts = tuple(_part(name, workload, question.gpu) for name, workload in shapes)
     resources, problem = own_resources(question.workload, question.gpu)
-    estimate, cost, gaps = _figures(question, pricing)
+    estimate, cost, gaps = _figures(question, terms)
     answer = worst(part.answer for part in parts)
     runner = _runner(parts[0].implementations)
-    alternatives = alternatives_to(question, estimate, cost, pricing)
+    alternatives = alternatives_to(question, estimate, cost, terms)
     if problem is not None:
         gaps = (*gaps, problem.sentence)
     return Advice(
@@ -55,7 +55,9 @@ def advise(gpu: str = "L4", options: Mapping[str, object] | None = None) -> Advi
         cost=cost,
         alternatives=alternatives,
         recommendation=recommend(question, answer, cost, alternatives),
-        install=None if runner is None or runner.library == LIBRARY else install_line(runner.library, runner.version),
+        install=None
+        if runner is None or runner.library == LIBRARY
+        else install_line(runner.library, runner.version),
         snippet=None if runner is None else _snippet(runner, question),
         gaps=(*gaps, Sentence("gap.attention_alone")),
     )
@@ -97,9 +99,7 @@ def _part(name: str | None, workload: Workload, gpu: Gpu) -> Part:
     return Part(component=name, workload=workload, answer=answer_of(verdicts), implementations=verdicts)
 
 
-def _figures(
-    question: Question, pricing: Mapping[str, object]
-) -> tuple[Estimate | None, Cost | None, tuple[Sentence, ...]]:
+def _figures(question: Question, terms: Terms) -> tuple[Estimate | None, Cost | None, tuple[Sentence, ...]]:
     """Time and cost, or why there is none."""
     implementation = best_implementation(question.workload, question.gpu) or FLASH
     try:
@@ -107,12 +107,10 @@ def _figures(
     except Problem as problem:
         return None, None, (problem.sentence,)
     try:
-        cost = cost_of(estimate, question.workload, question.gpu, layers=question.layers, **pricing)  # type: ignore[arg-type]
-        return estimate, cost, ()
-    except Problem as problem:
-        if problem.exit_code == 2:
-            raise
+        cost = cost_of(estimate, question.workload, question.gpu, terms=terms, layers=question.layers)
+    except CannotDo as problem:
         return estimate, None, (problem.sentence,)
+    return estimate, cost, ()
 
 
 def _runner(verdicts: tuple[Verdict, ...]) -> Verdict | None:
@@ -207,7 +205,13 @@ def _too_large(question: Question, older: str) -> list[Sentence]:
     over = [tile for tile in tiles if limit is not None and tile.shared_bytes > limit]
     if not over:
         return []
-    values = {"older": older, "bytes": over[0].shared_bytes, "limit": limit, "gpu": question.gpu.name}
+    values = {
+        "library": FLASH,
+        "older": older,
+        "bytes": over[0].shared_bytes,
+        "limit": limit,
+        "gpu": question.gpu.name,
+    }
     now = [
         tile
         for tile in _tiles(question.workload, question.gpu)
@@ -217,7 +221,12 @@ def _too_large(question: Question, older: str) -> list[Sentence]:
     ]
     sentences = [Sentence("why.too_large", values)]
     if now:
-        values = {"bytes": now[0].shared_bytes, "block_m": now[0].block_m, "block_n": now[0].block_n}
+        values = {
+            "library": FLASH,
+            "bytes": now[0].shared_bytes,
+            "block_m": now[0].block_m,
+            "block_n": now[0].block_n,
+        }
         sentences.append(Sentence("why.fits_now", {**values, "versions": now[0].versions}))
     return sentences
 

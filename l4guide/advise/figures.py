@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Mapping
 
 from l4guide.advise.question import complete, workload_options
-from l4guide.advise.ranking import price_options
 from l4guide.catalogue import find_gpu
 from l4guide.errors import CannotDo, Problem
-from l4guide.estimate import Cost, Estimate, attention_time, best_implementation, cost_of
+from l4guide.estimate import Cost, Estimate, attention_time, best_implementation, cost_of, terms_of
 from l4guide.workload import ask
 
 ANSWER = ("latency_ms", "low_ms", "high_ms", "tflops", "gb_per_s", "basis")
@@ -24,14 +23,19 @@ def estimate_of(gpu: str, options: Mapping[str, object], implementation: str) ->
     return card.name, attention_time(workload, card, implementation)
 
 
-def estimate_rows(rows: Iterable[Mapping[str, str]], defaults: Mapping[str, object], language: str) -> list[dict[str, object]]:
+def estimate_rows(
+    rows: Iterable[Mapping[str, str]], defaults: Mapping[str, object], language: str
+) -> list[dict[str, object]]:
     """Every row with the columns of the answer added; a row that has none says why in `problem`.
 
     Columns are named as the options of `l4guide estimate`, with underscores; an empty cell takes `defaults`.
     """
     answered: list[dict[str, object]] = []
     for row in rows:
-        said = {**defaults, **{name: value for name, value in row.items() if name and value not in (None, "")}}
+        said = {
+            **defaults,
+            **{name: value for name, value in row.items() if name and value not in (None, "")},
+        }
         gpu, implementation = str(said.pop("gpu")), str(said.pop("implementation"))
         try:
             _, estimate = estimate_of(gpu, _typed(said), implementation)
@@ -47,7 +51,8 @@ def _typed(said: Mapping[str, object]) -> dict[str, object]:
     words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
     flags = ("causal", "alibi", "deterministic", "varlen")
     return {
-        name: words.get(str(value).strip().lower(), value) if name in flags else value for name, value in said.items()
+        name: words.get(str(value).strip().lower(), value) if name in flags else value
+        for name, value in said.items()
     }
 
 
@@ -62,8 +67,13 @@ def cost_for(gpu: str, options: Mapping[str, object], implementation: str | None
     chosen = implementation or best_implementation(question.workload, question.gpu)
     if chosen is None:
         raise CannotDo(
-            "error.no_estimate", implementation="attention", gpu=question.gpu.name, capability=question.gpu.capability
+            "error.no_estimate",
+            implementation="attention",
+            gpu=question.gpu.name,
+            capability=question.gpu.capability,
         )
     estimate = attention_time(question.workload, question.gpu, chosen)
-    cost = cost_of(estimate, question.workload, question.gpu, layers=question.layers, **price_options(options))  # type: ignore[arg-type]
-    return question.gpu.name, cost
+    terms = terms_of(options)
+    return question.gpu.name, cost_of(
+        estimate, question.workload, question.gpu, terms=terms, layers=question.layers
+    )

@@ -30,7 +30,9 @@ def doctor(gpu: str | None, options: Mapping[str, object], language: str = "en")
         "python": here.python,
         "platform": here.platform,
         **({"driver": here.driver} if here.driver else {}),
-        "gpus": [{name: value for name, value in asdict(item).items() if value is not None} for item in here.gpus],
+        "gpus": [
+            {name: value for name, value in asdict(item).items() if value is not None} for item in here.gpus
+        ],
         "libraries": dict(here.libraries),
         "judged_for": {"gpu": card.name, "because": judged_for},
         "question": {
@@ -71,5 +73,3 @@ def _said(item: Verdict | tuple[str, str, BadInput], language: str) -> dict[str,
         return item.to_json(language)
     library, installed, problem = item
     return {"library": library, "version": installed, "status": "unknown", "message": problem.say(language)}
-
-

@@ -29,16 +29,25 @@ def own_resources(workload: Workload, gpu: Gpu) -> tuple[tuple[Resources, ...], 
         return (), problem
 
 
-def own_verdict(workload: Workload, gpu: Gpu, resources: tuple[Resources, ...], problem: Problem | None) -> Verdict:
+def own_verdict(
+    workload: Workload, gpu: Gpu, resources: tuple[Resources, ...], problem: Problem | None
+) -> Verdict:
     """Whether our kernels run the workload on the card; ok only where every tile fits."""
-    reasons = [_reason("L4G-FEATURE", name, Sentence("own.no_feature", {"feature": name})) for name in _unsupported(workload)]
+    reasons = [
+        _reason("L4G-FEATURE", name, Sentence("own.no_feature", {"feature": name}))
+        for name in _unsupported(workload)
+    ]
     if problem is not None:
         reasons.append(_reason("L4G-SERVES", "gpu", problem.sentence))
     for item in resources:
         if not item.fits:
             reasons.append(_reason("L4G-SHARED", item.kernel, _over(item)))
     refused = bool(reasons)
-    message = reasons[0].text if refused else Sentence("own.ok", {"kernels": len(resources), "triton": _triton(resources)})
+    message = (
+        reasons[0].text
+        if refused
+        else Sentence("own.ok", {"kernels": len(resources), "triton": _triton(resources)})
+    )
     return Verdict(
         library=LIBRARY,
         version=__version__,
@@ -61,7 +70,9 @@ def _unsupported(workload: Workload) -> list[str]:
 
 
 def _over(item: Resources) -> Sentence:
-    return Sentence("own.too_large", {"kernel": item.kernel, "needed": item.shared_bytes, "limit": item.limit_bytes})
+    return Sentence(
+        "own.too_large", {"kernel": item.kernel, "needed": item.shared_bytes, "limit": item.limit_bytes}
+    )
 
 
 def _reason(code: str, field: str, text: Sentence) -> Reason:

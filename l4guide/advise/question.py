@@ -15,7 +15,9 @@ BESIDE_THE_WORKLOAD = ("model", "component", "gpus", "price", "provider", "spot"
 def workload_options(options: Mapping[str, object]) -> dict[str, object]:
     """What was said of the workload alone."""
     return {
-        name: value for name, value in options.items() if name not in BESIDE_THE_WORKLOAD and value is not None
+        name: value
+        for name, value in options.items()
+        if name not in BESIDE_THE_WORKLOAD and value is not None
     }
 
 
@@ -57,7 +59,9 @@ def _workload_of(
     return ask({**shape, **said})
 
 
-def complete(gpu_name: str, options: Mapping[str, object]) -> tuple[Question, tuple[tuple[str | None, Workload], ...]]:
+def complete(
+    gpu_name: str, options: Mapping[str, object]
+) -> tuple[Question, tuple[tuple[str | None, Workload], ...]]:
     """Read the question.
 
     Returns:
@@ -104,4 +108,6 @@ def _question(
     chosen: Model | None = None,
     component: str | None = None,
 ) -> Question:
-    return Question(workload=workload, gpu=gpu, model=chosen, component=component, assumed=assumed, notes=notes)
+    return Question(
+        workload=workload, gpu=gpu, model=chosen, component=component, assumed=assumed, notes=notes
+    )

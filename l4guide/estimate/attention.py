@@ -62,7 +62,8 @@ class Estimate:
             "fitted_on": list(self.gpus),
             "borrowed": self.borrowed,
             "ceilings": [
-                {"name": c.name, "low": c.low, "high": c.high, "unit": c.unit, "kind": c.kind} for c in self.ceilings
+                {"name": c.name, "low": c.low, "high": c.high, "unit": c.unit, "kind": c.kind}
+                for c in self.ceilings
             ],
             "sources": list(self.sources),
         }

@@ -1,4 +1,4 @@
-"""Fitted numbers under `data/calibration/`: how far measured attention lies from its roofline, by size of the problem."""
+"""Fitted numbers under `data/calibration/`: how far measured attention lies from its roofline, by size."""
 
 import tomllib
 from bisect import bisect_right
@@ -75,13 +75,18 @@ class Calibration:
     borrows: tuple[Borrow, ...]
     sources: tuple[str, ...]
 
-    def curve(self, implementation: str, phase: str, capability: str | None) -> tuple[Curve, Spread | None] | None:
+    def curve(
+        self, implementation: str, phase: str, capability: str | None
+    ) -> tuple[Curve, Spread | None] | None:
         """The curve of an implementation for a phase on a compute capability, and its stretch where it is borrowed.
 
         None where nobody measured anything that could stand for it.
         """
         for curve in self.curves:
-            if (curve.implementation, curve.phase) == (implementation, phase) and capability in curve.capabilities:
+            if (curve.implementation, curve.phase) == (
+                implementation,
+                phase,
+            ) and capability in curve.capabilities:
                 return curve, None
         for borrow in self.borrows:
             if borrow.implementation == implementation and capability in borrow.capabilities:
@@ -115,7 +120,8 @@ def calibration() -> Calibration:
                 launch_us=entry["launch_us"],
                 knots_us=tuple(entry["knots_us"]),
                 ratios=tuple(
-                    _spread({"low": low, "value": value, "high": high}) for low, value, high in entry["ratios"]
+                    _spread({"low": low, "value": value, "high": high})
+                    for low, value, high in entry["ratios"]
                 ),
                 widening=entry["widening"],
                 gpus=tuple(entry["gpus"]),

@@ -1,16 +1,44 @@
 """What attention costs: a dated price per hour times an estimated time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from l4guide.catalogue import Gpu, Price, prices
 from l4guide.errors import BadInput, CannotDo
 from l4guide.estimate.attention import Estimate
-from l4guide.workload import Workload, real_number
+from l4guide.workload import Workload, real_number, whole_number
 
 SECONDS_PER_HOUR = 3600
-MAX_USD_PER_HOUR = 10_000.0
+MAX_USD_PER_HOUR = 10_000
+MAX_GPUS = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """On what terms cards are rented: the cheapest published price unless a provider or an own price is given."""
+
+    gpus: int = 1
+    usd_per_hour: float | None = None
+    provider: str | None = None
+    spot: bool = False
+
+
+def terms_of(options: Mapping[str, object]) -> Terms:
+    """The terms among a user's options: `gpus`, `price`, `provider` and `spot`.
+
+    Raises:
+        BadInput: a price or a count that makes no sense.
+    """
+    gpus, price, provider = (options.get(name) for name in ("gpus", "price", "provider"))
+    return Terms(
+        gpus=1 if gpus is None else whole_number("gpus", gpus, at_most=MAX_GPUS),
+        usd_per_hour=None
+        if price is None
+        else real_number("price", price, at_least=0.0, below=MAX_USD_PER_HOUR),
+        provider=None if provider is None else str(provider),
+        spot=bool(options.get("spot")),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,27 +114,25 @@ def cost_of(
     workload: Workload,
     gpu: Gpu,
     *,
+    terms: Terms | None = None,
     layers: int = 1,
-    gpus: int = 1,
-    usd_per_hour: float | None = None,
-    provider: str | None = None,
-    spot: bool = False,
     today: date | None = None,
 ) -> Cost:
     """Cost of attention at the cheapest published price, a provider's price, or the user's own.
 
-    `gpus` cards serve separate requests: tokens per second and price per hour both grow with it.
+    Several cards serve separate requests: tokens per second and price per hour both grow with them.
 
     Raises:
-        BadInput: a price, provider or count that makes no sense.
+        BadInput: the provider does not list the card.
         CannotDo: no published price for the card.
     """
+    terms = terms or Terms()
+    gpus = terms.gpus
     offers: Sequence[Price] = ()
-    if usd_per_hour is None:
-        offers = offers_for(gpu, provider=provider, spot=spot)
+    rate = terms.usd_per_hour
+    if rate is None:
+        offers = offers_for(gpu, provider=terms.provider, spot=terms.spot)
         rate = offers[0].usd_per_hour
-    else:
-        rate = real_number("price", usd_per_hour, at_least=0.0, below=MAX_USD_PER_HOUR)
     per_second = [gpus * workload.tokens * 1e3 / (layers * ms) for ms in _milliseconds(estimate)]
     slow, middle, fast = per_second
     dollars = [gpus * rate / SECONDS_PER_HOUR / speed * 1e6 for speed in per_second]

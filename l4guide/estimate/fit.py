@@ -205,7 +205,10 @@ def _table(implementation: str, phase: str, capabilities: tuple[str, ...], rows:
         f"widening = {score.widening if score else UNTESTED_WIDENING:.2f}",
     ]
     if score is not None:
-        lines += [f"left_out_median_error = {score.median_error:.3f}", f"left_out_coverage = {score.coverage:.3f}"]
+        lines += [
+            f"left_out_median_error = {score.median_error:.3f}",
+            f"left_out_coverage = {score.coverage:.3f}",
+        ]
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ import string
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 
@@ -32,6 +33,11 @@ def say(key: str, /, language: str = "en", **values: object) -> str:
     """The sentence `key` in `language`, with `values` filled in; a value may itself be a sentence or several."""
     filled = {k: v.say(language) if isinstance(v, Sentence | Joined) else v for k, v in values.items()}
     return sentences(language)[key].format_map(filled)
+
+
+def digits(value: float, significant: int = 3) -> str:
+    """A number to read: so many significant digits, never an exponent."""
+    return format(Decimal(f"{value:.{significant}g}"), "f")
 
 
 def placeholders(sentence: str) -> set[str]:

@@ -34,7 +34,8 @@ def test_the_value_lies_inside_its_interval(
 def test_more_work_never_takes_less_time() -> None:
     """Time grows with the length of the sequence, through every knot of the curve."""
     times = [
-        attention_time(ask({"task": "prefill", "seqlen": 2**n})[0], gpu("L4")).latency_ms for n in range(4, 17)
+        attention_time(ask({"task": "prefill", "seqlen": 2**n})[0], gpu("L4")).latency_ms
+        for n in range(4, 17)
     ]
     assert sorted(times) == times
 

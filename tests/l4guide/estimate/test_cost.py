@@ -6,7 +6,7 @@ import pytest
 
 from l4guide.catalogue import gpu
 from l4guide.errors import BadInput, CannotDo
-from l4guide.estimate import Cost, Estimate, attention_time, cost_of, offers_for
+from l4guide.estimate import Cost, Estimate, Terms, attention_time, cost_of, offers_for, terms_of
 from l4guide.workload import Workload, ask
 
 TODAY = date(2026, 11, 22)
@@ -18,15 +18,15 @@ def asked(task: str = "prefill") -> tuple[Workload, Estimate]:
     return workload, attention_time(workload, gpu("L4"))
 
 
-def priced(**options: object) -> Cost:
-    """The cost of it."""
+def priced(*, layers: int = 1, **options: object) -> Cost:
+    """The cost of it on the terms among `options`."""
     workload, estimate = asked()
-    return cost_of(estimate, workload, gpu("L4"), today=TODAY, **options)  # type: ignore[arg-type]
+    return cost_of(estimate, workload, gpu("L4"), terms=terms_of(options), layers=layers, today=TODAY)
 
 
 def test_cost_is_price_over_throughput() -> None:
     """At one dollar an hour, dollars per million tokens are what the tokens per second say."""
-    cost = priced(usd_per_hour=1.0)
+    cost = priced(price=1.0)
     workload, estimate = asked()
     assert cost.tokens_per_s == pytest.approx(workload.tokens / (estimate.latency_ms / 1e3))
     assert cost.usd_per_million_tokens == pytest.approx(1e6 / 3600 / cost.tokens_per_s)
@@ -35,7 +35,11 @@ def test_cost_is_price_over_throughput() -> None:
 
 def test_layers_and_gpus_scale_as_they_should() -> None:
     """Twice the layers cost twice as much; two cards are twice as fast at the same cost per token."""
-    one, deep, wide = priced(usd_per_hour=1.0), priced(usd_per_hour=1.0, layers=2), priced(usd_per_hour=1.0, gpus=2)
+    one, deep, wide = (
+        priced(price=1.0),
+        priced(price=1.0, layers=2),
+        priced(price=1.0, gpus=2),
+    )
     assert deep.usd_per_million_tokens == pytest.approx(2 * one.usd_per_million_tokens)
     assert wide.tokens_per_s == pytest.approx(2 * one.tokens_per_s)
     assert wide.usd_per_million_tokens == pytest.approx(one.usd_per_million_tokens)
@@ -66,11 +70,11 @@ def test_no_price_asks_for_one() -> None:
     """A card that nobody rents out by spot says how to go on."""
     workload, estimate = asked()
     with pytest.raises(CannotDo, match="--price"):
-        cost_of(estimate, workload, gpu("RTX 4090"), spot=True)
+        cost_of(estimate, workload, gpu("RTX 4090"), terms=Terms(spot=True))
 
 
 @pytest.mark.parametrize("price", [-1, "free", float("inf")])
 def test_a_price_that_is_none_is_refused(price: object) -> None:
     """Negative, wordy and endless prices are bad input."""
     with pytest.raises(BadInput, match="price"):
-        priced(usd_per_hour=price)
+        priced(price=price)
