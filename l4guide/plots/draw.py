@@ -36,7 +36,7 @@ def shared_memory(advice: Advice, language: str = "en") -> Figure:
     """Bars of shared memory per block against the limit of the asked card."""
     gpu, every = advice.question.gpu, blocks(advice)
     title = say("plot.shared_title", language, gpu=gpu.name)
-    figure = _figure(title, say("plot.shared_axis", language), len(every), row_px=46)
+    figure = _figure(title, say("plot.shared_axis", language), len(every), row_px=50)
     if not every:
         return _empty(figure, say("plot.shared_none", language, gpu=gpu.name))
     for fits, colour, shape in ((True, BLUE, ""), (False, VERMILLION, "/")):
@@ -49,6 +49,7 @@ def shared_memory(advice: Advice, language: str = "en") -> Figure:
             x=[block.shared_bytes for block in drawn],
             text=[f"{number(block.shared_bytes)} {'✓' if fits else '✗'}" for block in drawn],
             textposition="auto",
+            textangle=0,
             insidetextfont={"color": "white"},
             marker={
                 "color": colour,
@@ -58,13 +59,34 @@ def shared_memory(advice: Advice, language: str = "en") -> Figure:
             customdata=[_block_hover(block, word, language) for block in drawn],
         )
     _draw_limits(figure, gpu, language)
-    figure.update_yaxes(categoryarray=[_block_label(block) for block in every])
-    figure.update_layout(bargap=0.34)
+    _name_bars(figure, every)
     return figure
 
 
 def _block_label(block: Block) -> str:
     return f"{escape(block.name, quote=False)}<br>{block.tile}"
+
+
+def _name_bars(figure: Figure, every: Sequence[Block]) -> None:
+    """Write each name above its bar, not beside it, so that bars keep their room on a narrow screen."""
+    figure.update_yaxes(
+        categoryarray=[_block_label(block) for block in every], showticklabels=False, showgrid=False
+    )
+    figure.update_layout(bargap=0.55)
+    for block in every:
+        figure.add_annotation(
+            x=0,
+            y=_block_label(block),
+            text=f"<b>{escape(block.name, quote=False)}</b> {block.tile}",
+            xanchor="left",
+            yanchor="bottom",
+            yshift=10,
+            showarrow=False,
+            align="left",
+            font={"size": 12, "color": INK},
+            bgcolor="rgba(255,255,255,0.85)",
+            borderpad=0,
+        )
 
 
 def _block_hover(block: Block, word: str, language: str) -> str:
@@ -103,11 +125,13 @@ def _draw_limits(figure: Figure, asked: Gpu, language: str) -> None:
             text=f"<b>{label}</b>" if name == asked.name else label,
             font={"size": 11, "color": INK},
         )
+    figure.update_layout(margin={"t": 84})
     known = [limit for limit in limits if limit]
     figure.update_xaxes(
         range=[0, max(known) * 1.08],
         tickvals=[step * KIB for step in range(0, 257, 64)],
-        ticktext=[f"{step} KiB" for step in range(0, 257, 64)],
+        ticktext=[str(step) for step in range(0, 257, 64)],
+        tickangle=0,
     )
 
 
@@ -172,11 +196,12 @@ def _draw_spans(
         if not mine:
             continue
         figure.add_scatter(
-            mode="lines",
+            mode="lines+markers",
+            marker={"symbol": "line-ns", "size": 11, "line": {"width": 2, "color": colour}},
             x=[end for _, _, low, high in mine for end in (low, high, None)],
             y=[name for card, *_ in mine for name in (card.gpu.name, card.gpu.name, None)],
-            line={"color": colour, "width": 5},
-            opacity=0.38,
+            line={"color": colour, "width": 3},
+            opacity=0.55,
             hoverinfo="skip",
             showlegend=False,
         )
@@ -238,17 +263,20 @@ def _figure(title: str, axis: str, rows: int, row_px: int = 30) -> Figure:
     return Figure(
         layout=Layout(
             template="plotly_white",
-            height=max(260, 170 + row_px * rows),
+            height=max(260, 165 + row_px * rows),
             title={
                 "text": title,
                 "x": 0,
                 "xref": "container",
                 "xanchor": "left",
-                "pad": {"l": 8},
+                "y": 1,
+                "yref": "container",
+                "yanchor": "top",
+                "pad": {"l": 8, "t": 12},
                 "font": {"size": 16},
             },
             font={"family": FONT, "size": 13, "color": INK},
-            margin={"l": 8, "r": 20, "t": 84, "b": 8},
+            margin={"l": 8, "r": 20, "t": 48, "b": 8},
             legend={
                 "orientation": "h",
                 "x": 0,
@@ -263,7 +291,14 @@ def _figure(title: str, axis: str, rows: int, row_px: int = 30) -> Figure:
                 "automargin": True,
                 "zeroline": False,
             },
-            yaxis={"autorange": "reversed", "automargin": True, "ticksuffix": "  ", "gridcolor": GRID},
+            yaxis={
+                "autorange": "reversed",
+                "automargin": True,
+                "ticks": "outside",
+                "ticklen": 8,
+                "tickcolor": "rgba(0,0,0,0)",
+                "gridcolor": GRID,
+            },
             hoverlabel={"align": "left"},
         )
     )

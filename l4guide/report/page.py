@@ -19,6 +19,8 @@ from l4guide import catalogue, plots
 from l4guide.advise import Advice
 from l4guide.catalogue import Source
 from l4guide.measure.measurement import Record
+from l4guide.resources.fixes import Fix
+from l4guide.support.conditions import label
 from l4guide.support.verdict import address
 from l4guide.text import Joined, Sentence, say
 from l4guide.workload import Workload
@@ -77,6 +79,7 @@ def _environment(language: str) -> jinja2.Environment:
         t=lambda key, **values: say(f"report.{key}", language, **values),
         say=partial(say, language=language),
         address=address,
+        label=label,
         source=catalogue.source,
     )
     environment.filters.update(
@@ -90,17 +93,15 @@ def _environment(language: str) -> jinja2.Environment:
 
 def _said(language: str, sentence: object) -> str:
     """A sentence in the page's language; a library's own text and a number as they are."""
-    return (
-        sentence.say(language)
-        if isinstance(sentence, Sentence | Joined)
-        else _option_value(language, sentence)
-    )
+    if isinstance(sentence, Sentence | Joined | Fix):
+        return sentence.say(language)
+    return _option_value(language, sentence)
 
 
 def _option_value(language: str, value: object) -> str:
     if isinstance(value, bool):
         return say("report.yes" if value else "report.no", language)
-    return plots.number(value) if isinstance(value, int) else str(value)
+    return plots.number(value) if isinstance(value, int | float) else str(value)
 
 
 def _options(advice: Advice) -> list[tuple[str, object, bool]]:
