@@ -1,0 +1,105 @@
+"""The question: what the user chooses."""
+
+from collections.abc import Sequence
+
+import ipywidgets
+
+from l4guide import catalogue
+from l4guide.text import LANGUAGES, say
+from l4guide.widgets.field import Choices, Field
+from l4guide.widgets.markup import render
+from l4guide.widgets.state import CUSTOM, GuideState
+from l4guide.workload import DTYPES, TASKS
+
+USUAL_HEAD_DIMS = (32, 64, 72, 80, 96, 128, 192, 256)
+
+
+class Controls:
+    """Every input, each with its label and its own message when it is wrong.
+
+    Args:
+        state: what the inputs write to.
+        attached: catalogue names of the GPUs of this machine, to be marked in the list.
+    """
+
+    def __init__(self, state: GuideState, attached: Sequence[str] = ()) -> None:
+        self.state = state
+        self._attached = frozenset(attached)
+        self._heading = ipywidgets.HTML()
+        self._general = ipywidgets.HTML(layout={"display": "none"})
+        self.fields = {
+            "task": Field(state, "task", ipywidgets.ToggleButtons(), choices=_tasks),
+            "head_dim": Field(
+                state, "head_dim", ipywidgets.ToggleButtons(), choices=_head_dims, shows_problem=False
+            ),
+            "head_dim_entry": Field(state, "head_dim", _entry(), key="head_dim_entry"),
+            "gpu": Field(state, "gpu", ipywidgets.Dropdown(), choices=self._gpus),
+            "model": Field(state, "model", ipywidgets.Dropdown(), choices=_models),
+            "dtype": Field(state, "dtype", ipywidgets.Dropdown(), choices=_same(DTYPES)),
+            **{
+                name: Field(state, name, _entry())
+                for name in ("dropout", "batch", "seqlen", "heads", "kv_heads")
+            },
+            "causal": Field(state, "causal", ipywidgets.Checkbox(indent=False)),
+        }
+        small = ("dtype", "dropout", "batch", "seqlen", "heads", "kv_heads")
+        grid = ipywidgets.Box([self.fields[name].view for name in small])
+        grid.add_class("l4g-small-fields")
+        self.view = ipywidgets.VBox(
+            [
+                self._heading,
+                *(self.fields[name].view for name in ("task", "head_dim", "head_dim_entry", "gpu", "model")),
+                grid,
+                self.fields["causal"].view,
+                self._general,
+            ]
+        )
+        self.view.add_class("l4g-card")
+        self.view.add_class("l4g-controls")
+        state.observe(state.guarded(lambda _: self._speak()), ["language", "problem", "problem_field"])
+        self._speak()
+
+    def _speak(self) -> None:
+        state = self.state
+        self._heading.value = render("heading", state.language, key="guide.question")
+        homeless = state.problem is not None and state.problem_field not in self.fields
+        sentence = state.problem.say(state.language) if homeless else ""
+        self._general.value = render("problem", state.language, sentence=sentence) if homeless else ""
+        self._general.layout.display = None if homeless else "none"
+
+    def _gpus(self, language: str) -> list[tuple[str, str]]:
+        def label(name: str) -> str:
+            return say("guide.attached", language, gpu=name) if name in self._attached else name
+
+        return [(label(gpu.name), gpu.name) for gpu in catalogue.gpus()]
+
+
+class LanguageSwitch:
+    """English or Chinese, for everything at once."""
+
+    def __init__(self, state: GuideState) -> None:
+        choices = [(label, code) for code, label in LANGUAGES.items()]
+        self.field = Field(state, "language", ipywidgets.ToggleButtons(), choices=lambda _: choices)
+        self.view = self.field.view
+        self.view.add_class("l4g-language")
+
+
+def _entry() -> ipywidgets.Text:
+    """A text entry that speaks when the user has finished: on Enter or on leaving it."""
+    return ipywidgets.Text(continuous_update=False)
+
+
+def _same(values: Sequence[str]) -> Choices:
+    return lambda _: [(value, value) for value in values]
+
+
+def _tasks(language: str) -> list[tuple[str, str]]:
+    return [(say(f"guide_task.{task}", language), task) for task in TASKS]
+
+
+def _head_dims(_language: str) -> list[tuple[str, str]]:
+    return [(str(width), str(width)) for width in USUAL_HEAD_DIMS]
+
+
+def _models(language: str) -> list[tuple[str, str]]:
+    return [(say("guide.custom_shape", language), CUSTOM), *((m.name, m.name) for m in catalogue.models())]

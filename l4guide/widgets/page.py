@@ -1,0 +1,70 @@
+"""The whole guide on one page."""
+
+import ipywidgets
+
+from l4guide.measure import probe
+from l4guide.widgets.controls import Controls, LanguageSwitch
+from l4guide.widgets.evidence import evidence_table, resources_table
+from l4guide.widgets.export import ExportPanel
+from l4guide.widgets.figures import Figures
+from l4guide.widgets.live import LivePanel
+from l4guide.widgets.markup import render
+from l4guide.widgets.panel import HtmlPanel
+from l4guide.widgets.plot_panel import PageAssets
+from l4guide.widgets.state import GuideState
+from l4guide.widgets.verdict import VerdictCard
+
+
+class Guide:
+    """The guide's state and its page.
+
+    Attributes:
+        state: every input and output; set `state.head_dim` and the page follows.
+        view: the widget to display.
+
+    Args:
+        inputs: first values of the inputs, such as `gpu="A100"` or `language="zh"`.
+
+    Raises:
+        BadInput: `gpu` or `model` is not known.
+    """
+
+    def __init__(self, **inputs: object) -> None:
+        attached = probe.attached()
+        self.state = state = GuideState(**inputs)
+        self.controls = Controls(state, [card.catalogue_name for card in attached if card.catalogue_name])
+        self.verdict = VerdictCard(state)
+        self.figures = Figures(state)
+        self.live = LivePanel(state, [card.name for card in attached])
+        self.export = ExportPanel(state)
+        self.view = self._lay_out()
+
+    def _lay_out(self) -> ipywidgets.Widget:
+        state = self.state
+        title = HtmlPanel(state, lambda s: render("title", s.language), ["language"], "l4g-title").view
+        side = ipywidgets.HBox([self.export.view, LanguageSwitch(state).view])
+        side.add_class("l4g-side")
+        top = _row([title, side], "l4g-top")
+        error = HtmlPanel(state, _draw_error, ["error", "language"], "l4g-error").view
+        question = _row([self.controls.view, self.verdict.view], "l4g-question")
+        evidence = evidence_table(state).view
+        resources = resources_table(state).view
+        parts = [top, error, question, self.figures.view, evidence, resources, self.live.view, PageAssets()]
+        page = ipywidgets.VBox(parts)
+        page.add_class("l4g-page")
+        return page
+
+
+def guide(**inputs: object) -> ipywidgets.Widget:
+    """The guide, ready to be displayed; see `Guide` for the inputs."""
+    return Guide(**inputs).view
+
+
+def _row(children: list[ipywidgets.Widget], css_class: str) -> ipywidgets.Box:
+    row = ipywidgets.Box(children)
+    row.add_class(css_class)
+    return row
+
+
+def _draw_error(state: GuideState) -> str:
+    return render("error", state.language, sentence=state.error.say(state.language)) if state.error else ""

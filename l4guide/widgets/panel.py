@@ -1,0 +1,32 @@
+"""A part of the page that is drawn anew whenever what it shows changes."""
+
+from collections.abc import Callable, Sequence
+
+import ipywidgets
+
+from l4guide.widgets.state import GuideState
+
+
+class HtmlPanel:
+    """HTML that `draw` writes from the state; redrawn when one of the traits in `watches` changes.
+
+    Args:
+        state: what `draw` reads.
+        draw: gives the HTML; empty text hides the panel.
+        watches: names of the traits that it depends on.
+        css_class: names the panel for the style sheet.
+    """
+
+    def __init__(
+        self, state: GuideState, draw: Callable[[GuideState], str], watches: Sequence[str], css_class: str
+    ) -> None:
+        self._state, self._draw = state, draw
+        self.view = ipywidgets.HTML()
+        self.view.add_class(css_class)
+        redraw = state.guarded(self._redraw)
+        state.observe(lambda _: redraw(), list(watches))
+        redraw()
+
+    def _redraw(self) -> None:
+        self.view.value = self._draw(self._state)
+        self.view.layout.display = None if self.view.value else "none"

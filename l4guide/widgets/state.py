@@ -1,0 +1,172 @@
+"""What the user chose and what came of it; every panel watches this one object, and no panel another."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import traitlets
+
+from l4guide import catalogue
+from l4guide.advise import advise
+from l4guide.errors import Problem
+from l4guide.text import LANGUAGES, Sentence
+from l4guide.workload import DEFAULTS
+
+log = logging.getLogger(__name__)
+# The user reads one line; who wants the traceback configures logging. Without a handler it would land in the cell.
+log.addHandler(logging.NullHandler())
+
+#: Inputs that a model preset fills in; changing one of them by hand leaves the preset.
+SHAPE = ("head_dim", "heads", "kv_heads")
+INPUTS = (
+    "task",
+    "head_dim",
+    "gpu",
+    "model",
+    "dtype",
+    "dropout",
+    "batch",
+    "seqlen",
+    "heads",
+    "kv_heads",
+    "causal",
+)
+#: What `model` holds when the shape was given by hand.
+CUSTOM = ""
+SETTLE_S = 0.05
+#: The input that a problem is about, where its message does not name one.
+FIELD_OF = {
+    "error.heads_not_divisible": "kv_heads",
+    "error.model_shape_unknown": "head_dim",
+    "error.no_decode": "task",
+    "error.unknown_gpu": "gpu",
+    "error.unknown_model": "model",
+}
+
+
+class GuideState(traitlets.HasTraits):  # type: ignore[misc]
+    """The guide's inputs and outputs.
+
+    Numbers are held as the user wrote them, so that a mistake can be shown beside its field. `advice` is the last
+    good answer; `problem` says what is wrong with the question now, and `problem_field` where; `error` is the last
+    thing that went wrong elsewhere. `rows` and `limits` are what a live run has finished.
+    """
+
+    task = traitlets.Unicode(str(DEFAULTS["task"]))
+    head_dim = traitlets.Unicode(str(DEFAULTS["head_dim"]))
+    gpu = traitlets.Unicode("L4")
+    model = traitlets.Unicode(CUSTOM)
+    dtype = traitlets.Unicode(str(DEFAULTS["dtype"]))
+    dropout = traitlets.Unicode("0")
+    batch = traitlets.Unicode(str(DEFAULTS["batch"]))
+    seqlen = traitlets.Unicode(str(DEFAULTS["seqlen"]))
+    heads = traitlets.Unicode(str(DEFAULTS["heads"]))
+    kv_heads = traitlets.Unicode(str(DEFAULTS["heads"]))
+    causal = traitlets.Bool(True)
+    language = traitlets.Enum(tuple(LANGUAGES), default_value="en")
+
+    advice = traitlets.Any(None, allow_none=True)
+    problem = traitlets.Instance(Sentence, allow_none=True)
+    problem_field = traitlets.Unicode("")
+    error = traitlets.Instance(Sentence, allow_none=True)
+
+    running = traitlets.Bool(False)
+    progress = traitlets.Instance(Sentence, allow_none=True)
+    rows = traitlets.Tuple()
+    limits = traitlets.Tuple()
+
+    def __init__(self, **inputs: object) -> None:
+        super().__init__(**inputs)
+        self._changed = ""
+        self._answer_soon = Settled(self.guarded(self.answer))
+        self.observe(self.guarded(self._fill_shape), "model")
+        self.observe(self.guarded(self._leave_preset), SHAPE)
+        self.observe(self.guarded(self._input_changed), INPUTS)
+        self.guarded(self.answer)()
+
+    def options(self) -> dict[str, object]:
+        """The question as `advise` takes it; a preset stands for its shapes."""
+        asked: dict[str, object] = {name: getattr(self, name) for name in INPUTS if name != "gpu"}
+        if self.model == CUSTOM:
+            del asked["model"]
+            return asked
+        settled = {name for name in SHAPE if self._preset(name) is not None or not asked[name]}
+        return {name: value for name, value in asked.items() if name not in settled and name != "causal"}
+
+    def answer(self) -> None:
+        """Ask for advice now; a question that cannot be asked leaves the last good answer in place."""
+        try:
+            advice = advise(self.gpu, self.options())
+        except Problem as problem:
+            with self.hold_trait_notifications():
+                self.problem, self.problem_field = problem.sentence, self._field_of(problem.sentence)
+            return
+        with self.hold_trait_notifications():
+            self.problem, self.problem_field, self.advice = None, "", advice
+
+    def guarded(self, function: Callable[..., object]) -> Callable[..., None]:
+        """`function` as a callback whose exception becomes `error`: the front end would swallow it."""
+
+        def call(*arguments: object) -> None:
+            try:
+                function(*arguments)
+            except Problem as problem:
+                self.error = problem.sentence
+            except Exception as failure:
+                log.exception("a callback of the guide failed")
+                values = {"kind": type(failure).__name__, "reason": str(failure)}
+                self.error = Sentence("guide.unexpected", values)
+
+        return call
+
+    def _input_changed(self, change: traitlets.Bunch) -> None:
+        self._changed = change.name
+        self.error = None
+        self._answer_soon()
+
+    def _preset(self, name: str) -> object:
+        """What the chosen model's first component says of `name`; None where nobody published it."""
+        return getattr(catalogue.model(self.model).components[0], name)
+
+    def _fill_shape(self, _change: traitlets.Bunch) -> None:
+        """Write the preset's shape into its fields; a shape that is not public is asked for, not borrowed."""
+        if self.model == CUSTOM:
+            return
+        causal = self._preset("causal")
+        shape = {name: self._preset(name) for name in SHAPE}
+        with self.hold_trait_notifications():
+            for name, value in shape.items():
+                setattr(self, name, "" if value is None else str(value))
+            if causal is not None:
+                self.causal = causal
+
+    def _leave_preset(self, change: traitlets.Bunch) -> None:
+        if self.model == CUSTOM:
+            return
+        expected = self._preset(change.name)
+        if expected is not None and change.new.strip() != str(expected):
+            self.model = CUSTOM
+
+    def _field_of(self, sentence: Sentence) -> str:
+        """The input that a problem is about: the one it names, else the one that was changed last."""
+        named = str(sentence.values.get("name", "")).replace("-", "_")
+        return FIELD_OF.get(sentence.key) or (named if named in INPUTS else self._changed)
+
+
+class Settled:
+    """Calls a function once its caller has been quiet for a moment; at once where no event loop runs."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._function = function
+        self._handle: asyncio.TimerHandle | None = None
+
+    def __call__(self) -> None:
+        """Ask for the call."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._function()
+            return
+        if self._handle is not None:
+            self._handle.cancel()
+        self._handle = loop.call_later(SETTLE_S, self._function)

@@ -1,0 +1,3 @@
+globalThis.l4guidePlotly = globalThis.Plotly;
+globalThis.dispatchEvent(new Event("l4guide-plotly"));
+export default { render() {} };
