@@ -1,7 +1,7 @@
 """Attention on the attached GPU, or in Triton's interpreter where there is none; runs inside the worker.
 
-On a GPU every implementation gets the same inputs: its error against fp64 first, then its time. In the interpreter
-our kernels run on small shapes for correctness alone, and no row has a time.
+On a GPU every implementation gets the same inputs: its error against fp64 first, then its time. In the
+interpreter our kernels run on small shapes for correctness alone, and no row has a time.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,8 +21,8 @@ from l4guide.workload import Workload, ask
 
 Emit = Callable[..., None]
 
-#: (queries, keys) in the interpreter: a multiple of the tiles, odd ones, more keys than queries. About a second each.
-SMALL_SHAPES = ((16, 16), (64, 64), (33, 33), (48, 96), (97, 97), (128, 128))
+#: (queries, keys) in the interpreter: multiples of a tile, odd ones, more keys than queries; a second each.
+SMALL_SHAPES = ((16, 16), (33, 33), (48, 96), (97, 97), (128, 128))
 SMALL_CACHES = (16, 97, 128, 200, 256, 384)
 MOST_SMALL_GROUPS = 4
 QUICK = (
@@ -82,7 +82,7 @@ def small_workloads(workload: Workload) -> list[Workload]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Case:
+class Case:
     """One workload with all that every implementation is measured by."""
 
     workload: Workload
@@ -98,15 +98,8 @@ def _measure(
     """Every implementation on every workload: progress, rows, and the closing sentence."""
     total, done = len(cases) * len(peers), 0
     key = "measure.started_gpu" if place.basis == "gpu" else "measure.started_interpreter"
-    emit(
-        "started",
-        mode=place.basis,
-        gpu=place.gpu,
-        arch=place.arch,
-        total=total,
-        key=key,
-        values={"gpu": place.gpu},
-    )
+    where = {"mode": place.basis, "gpu": place.gpu, "arch": place.arch}
+    emit("started", **where, total=total, key=key, values={"gpu": place.gpu})
     stopwatch = None if budget_ms is None else Stopwatch(budget_ms=budget_ms)
     rows: list[Measurement] = []
     for workload in cases:
@@ -123,7 +116,7 @@ def _measure(
     emit("finished", **_closing(rows))
 
 
-def _prepare(workload: Workload, place: Place, stopwatch: Stopwatch | None) -> _Case:
+def _prepare(workload: Workload, place: Place, stopwatch: Stopwatch | None) -> Case:
     import torch
 
     try:
@@ -132,10 +125,10 @@ def _prepare(workload: Workload, place: Place, stopwatch: Stopwatch | None) -> _
     except torch.OutOfMemoryError as problem:
         values = {"gpu": place.gpu, "batch": workload.batch, "seqlen_kv": workload.seqlen_kv}
         raise CannotDo("error.out_of_memory", **values) from problem
-    return _Case(workload=workload, inputs=inputs, oracle=oracle, place=place, stopwatch=stopwatch)
+    return Case(workload=workload, inputs=inputs, oracle=oracle, place=place, stopwatch=stopwatch)
 
 
-def measure(peer: Peer, case: _Case) -> Iterator[Measurement]:
+def measure(peer: Peer, case: Case) -> Iterator[Measurement]:
     """The rows of one implementation: one a pass, or one that says why it could not run.
 
     Raises:
@@ -155,10 +148,9 @@ def measure(peer: Peer, case: _Case) -> Iterator[Measurement]:
             _check_device(case.place, failure)
             accuracies, raised = {}, failure
     if not accuracies:
-        text = " ".join([f"{type(raised).__name__}: {raised}", *warned]).split()
-        yield _row(
-            peer, case, "forward", version=version, status="refused", reason=" ".join(text)[:REASON_LENGTH]
-        )
+        words = " ".join([f"{type(raised).__name__}: {raised}", *warned]).split()
+        reason = " ".join(words)[:REASON_LENGTH]
+        yield _row(peer, case, "forward", version=version, status="refused", reason=reason)
         return
     for attention_pass, accuracy in accuracies.items():
         status = "ok" if accuracy.passed or peer.approximate else "wrong"
@@ -167,8 +159,8 @@ def measure(peer: Peer, case: _Case) -> Iterator[Measurement]:
         yield _with_timing(row, case.workload, timings.get(attention_pass))
 
 
-def _timings(attention: Callable[..., Any], case: _Case, passes: tuple[str, ...]) -> dict[str, Timing]:
-    """The time of each pass; empty where nothing is timed. A backward is timed alone, on a graph kept for it."""
+def _timings(attention: Callable[..., Any], case: Case, passes: tuple[str, ...]) -> dict[str, Timing]:
+    """The time of each pass, empty where nothing is timed; a backward alone, on a graph kept for it."""
     import torch
 
     stopwatch, inputs = case.stopwatch, case.inputs
@@ -203,7 +195,7 @@ def _check_device(place: Place, failure: Exception) -> None:
 
 def _row(
     peer: Peer,
-    case: _Case,
+    case: Case,
     attention_pass: str,
     *,
     version: str | None,
@@ -229,7 +221,7 @@ def _shape(workload: Workload) -> dict[str, Any]:
     return {name: getattr(workload, name) for name in names}
 
 
-def _with_accuracy(row: Measurement, accuracy: Accuracy, case: _Case, *, approximate: bool) -> Measurement:
+def _with_accuracy(row: Measurement, accuracy: Accuracy, case: Case, *, approximate: bool) -> Measurement:
     return replace(
         row,
         max_error=accuracy.max_error,

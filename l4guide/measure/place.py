@@ -6,7 +6,7 @@ from typing import Any
 
 from l4guide import catalogue
 from l4guide.errors import BadInput, CannotDo
-from l4guide.measure.probe import attached, catalogue_name
+from l4guide.measure.probe import catalogue_name
 from l4guide.workload import Workload
 
 #: The kernels of an L4, when no card was chosen and none is attached.
@@ -42,12 +42,8 @@ def find_place(chosen: object = None, *, compiling: bool = False) -> Place:
         BadInput: no card is called so.
         CannotDo: torch or Triton is missing, or our kernels do not serve the chosen card.
     """
-    place = _attached_place() if attached() else None
-    if place is None:
-        place = _stand_in(str(chosen or DEFAULT_GPU))
-        os.environ["TRITON_INTERPRET"] = "0" if compiling else "1"
-    else:
-        os.environ["TRITON_INTERPRET"] = "0"
+    place = _attached_place() or _stand_in(str(chosen or DEFAULT_GPU))
+    os.environ["TRITON_INTERPRET"] = "0" if compiling or place.basis == "gpu" else "1"
     try:
         import l4guide_kernels.launch  # noqa: F401 - finds out now whether it can be loaded
     except ImportError as problem:

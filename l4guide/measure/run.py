@@ -47,8 +47,8 @@ def kernel_post() -> Post:
 class Run:
     """One worker process at a time, its events handed to `on_event` through `post`.
 
-    `rows` and `limits` hold what was finished, whatever became of the process. `last` is the event that ended
-    the run, None before that.
+    `rows` and `limits` hold what was finished, whatever became of the process. `gpu` is the card that the
+    worker named when it started. `last` is the event that ended the run, None before that.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class Run:
         self.module = module
         self.rows: list[Event] = []
         self.limits: list[Event] = []
+        self.gpu: str | None = None
         self.last: Event | None = None
         self._process: subprocess.Popen[str] | None = None
         self._pump_thread: threading.Thread | None = None
@@ -85,7 +86,7 @@ class Run:
         if self.running:
             raise CannotDo("error.run_in_progress")
         self.rows, self.limits = [], []
-        self.last = self._ended_by = self._failure = None
+        self.gpu = self.last = self._ended_by = self._failure = None
         command = [sys.executable, "-u", "-m", self.module, "--tethered", "--json", json.dumps(request)]
         try:
             # A group of its own lets cancel reach the compilers that the worker starts; stdin is the tether.
@@ -170,6 +171,8 @@ class Run:
             self.rows.append(event["row"])
         elif event["kind"] == "limit":
             self.limits.append(event["limit"])
+        elif event["kind"] == "started":
+            self.gpu = event.get("gpu")
 
     def _hand_over(self, event: Event) -> None:
         try:

@@ -219,7 +219,8 @@ def test_worker_ends_with_its_parent(tmp_path: Path) -> None:
     )
     (tmp_path / "stub_worker.py").write_text(
         PREAMBLE
-        + "from l4guide.measure.worker import tether\ntether(sys.stdin.fileno())\nstarted()\ntime.sleep(600)\n",
+        + "from l4guide.measure.worker import tether\n"
+        + "tether(sys.stdin.fileno())\nstarted()\ntime.sleep(600)\n",
         encoding="utf-8",
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
