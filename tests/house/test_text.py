@@ -24,21 +24,33 @@ def sources(*endings: str) -> Iterator[tuple[str, str]]:
             yield str(path.relative_to(PACKAGE)), path.read_text(encoding="utf-8")
 
 
+RULES = [
+    path.read_text(encoding="utf-8") for path in sorted((PACKAGE.parent / "data" / "rules").glob("*.toml"))
+]
 #: All that may name a sentence.
-CODE = "\n".join(text for _, text in sources(".py", ".j2", ".html", ".js", ".ipynb"))
+CODE = "\n".join([*RULES, *(text for _, text in sources(".py", ".j2", ".html", ".js"))])
 QUOTED = set(re.findall(r"""["']([a-z0-9_.]+)["']""", CODE))
-#: The beginnings of keys that end in a value: `f"report.kind_{kind}"`, or `"kind_" ~ kind` in a template.
-BEGINNINGS = set(re.findall(r"""["']([a-z0-9_]+\.[a-z0-9_]*)\{""", CODE))
-OPEN_SECTIONS = {beginning for beginning in BEGINNINGS if beginning.endswith(".")}
-OPEN_NAMES = tuple(name for name in QUOTED if name.endswith("_") and "." not in name)
+#: Keys that end in a value: `"report.kind_" + kind`, `"kind_" ~ kind`, `f"report.kind_{kind}"`.
+BEGINNINGS = {text for text in QUOTED if text.endswith(("_", "."))}
+SHAPES = {
+    re.sub(r"{.*?}", "{}", text) for text in re.findall(r"""f["']([a-z0-9_]+\.[^"']*{[^"']*)["']""", CODE)
+}
+#: Sections whose names come from elsewhere: the name is then to be found in the code by itself.
+SECTIONS = {text for text in BEGINNINGS if text.endswith(".")}
+SECTIONS |= {shape.removesuffix("{}") for shape in SHAPES if shape.endswith(".{}")}
+WHOLE_BEGINNINGS = tuple(text for text in BEGINNINGS - SECTIONS if "." in text)
+NAME_BEGINNINGS = tuple(text for text in BEGINNINGS if "." not in text)
+PATTERNS = [re.escape(shape).replace(r"\{\}", "[a-z0-9_]+") for shape in SHAPES if not shape.endswith(".{}")]
 
 
 def is_used(key: str) -> bool:
     """Whether the code names the key, whole or by its parts."""
     section, name = key.split(".", 1)
-    if key in QUOTED or key.startswith(tuple(BEGINNINGS - OPEN_SECTIONS)):
+    if key in QUOTED or key.startswith(WHOLE_BEGINNINGS):
         return True
-    return f"{section}." in OPEN_SECTIONS and (name in QUOTED or name.startswith(OPEN_NAMES))
+    if any(re.fullmatch(pattern, key) for pattern in PATTERNS):
+        return True
+    return f"{section}." in SECTIONS and (name in QUOTED or name.startswith(NAME_BEGINNINGS))
 
 
 def spoken() -> Iterator[tuple[str, str, ast.Call]]:
