@@ -30,16 +30,15 @@ class Timing:
 class Stopwatch:
     """Times calls on one device; holds the buffer whose clearing empties the L2 cache."""
 
-    def __init__(self, *, budget_ms: float = 200.0) -> None:
+    def __init__(self, *, budget_ms: float, device: str = "cuda") -> None:
         import torch
 
         properties = torch.cuda.get_device_properties(torch.cuda.current_device())
         self.budget_ms = budget_ms
         self._uuid = str(getattr(properties, "uuid", "")) or None
         # Twice the cache, so that no line of the inputs survives a write to all of it.
-        self._flush = torch.empty(
-            max(2 * properties.L2_cache_size, 64 * MIB), dtype=torch.int8, device="cuda"
-        )
+        flush_bytes = max(2 * properties.L2_cache_size, 64 * MIB)
+        self._flush = torch.empty(flush_bytes, dtype=torch.int8, device=device)
 
     def time(self, call: Callable[[], object]) -> Timing:
         """Time `call`; the first calls, which compile and warm up, do not count."""
