@@ -22,12 +22,13 @@ test: ## Run the tests, the browser's included; finds or installs Chromium
 	TRITON_INTERPRET=1 $(BIN)/pytest tests/kernels
 	$(BIN)/pytest tests --ignore=tests/kernels
 
-check: ## Formatting, lint, types, import arrows, stripped notebooks
+check: ## Formatting, lint, types, import arrows, spelling, stripped notebooks
 	@$(SETUP) dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/typos
 	$(BIN)/nbstripout --verify notebooks/guide.ipynb
 
 notebooks: ## Run every notebook from top to bottom
