@@ -22,13 +22,9 @@ class Answer:
 
     status: str
     reasons: tuple[Reason, ...] = ()
+    families: tuple[str, ...] = ()
     cover: Cover | None = None
     evidence: str | None = None
-
-    @property
-    def codes(self) -> tuple[str, ...]:
-        """The codes of the reasons, by which two answers are compared."""
-        return tuple(reason.code for reason in self.reasons)
 
 
 @cache
@@ -41,9 +37,9 @@ def _table(library: str, version: str) -> tuple[tuple[Rule, ...], tuple[Cover, .
     """The rules, covers and calls of one release."""
     book = _books()[library]
     return (
-        tuple(r for r in book.rules if r.library == library and version in r.versions),
-        tuple(c for c in book.covers if c.library == library and version in c.versions),
-        tuple(c for c in book.calls if c.library == library and version in c.versions),
+        tuple(r for r in book.rules if library in r.libraries and version in r.versions),
+        tuple(c for c in book.covers if library in c.libraries and version in c.versions),
+        tuple(c for c in book.calls if library in c.libraries and version in c.versions),
     )
 
 
@@ -125,6 +121,7 @@ def _blanks(workload: Workload, gpu: Gpu, library: str, version: str) -> dict[st
         "seqlen_q": workload.seqlen_q,
         "seqlen_kv": workload.seqlen_kv,
         "causal": workload.causal,
+        "gqa": workload.kv_heads != workload.heads,
         "dtype": workload.dtype,
         "kv_dtype": workload.kv_dtype,
         "torch_dtype": torch_dtype.get(workload.dtype, "torch.float8_e4m3fn"),
@@ -141,18 +138,18 @@ def call_of(workload: Workload, gpu: Gpu, library: str, version: str) -> Call | 
     return next((call for call in calls if all_hold(call.when, workload, gpu)), None)
 
 
-def _text(rule: Rule, condition: Condition, blanks: Mapping[str, object]) -> Sentence | str:
+def _text(rule: Rule, library: str, condition: Condition, blanks: Mapping[str, object]) -> Sentence | str:
     """The library's own text, filled in; where nobody read it, the rule in our words."""
     if rule.text is not None:
         text = rule.text.format_map(blanks)
         return f"{text} …" if rule.partial else text
-    values = {**blanks, "library": rule.library, "field": label(condition.field), "needed": condition.needed}
+    values = {**blanks, "library": library, "field": label(condition.field), "needed": condition.needed}
     return Sentence(rule.finding or "support.broken", values)
 
 
-def _reason(rule: Rule, workload: Workload, gpu: Gpu, version: str) -> Reason:
+def _reason(rule: Rule, workload: Workload, gpu: Gpu, library: str, version: str) -> Reason:
     """The reason that a broken rule gives."""
-    blanks = _blanks(workload, gpu, rule.library, version)
+    blanks = _blanks(workload, gpu, library, version)
     found = rule.needs.found(workload, gpu)
     return Reason(
         code=rule.code,
@@ -160,7 +157,7 @@ def _reason(rule: Rule, workload: Workload, gpu: Gpu, version: str) -> Reason:
         field=rule.needs.field,
         found=found,
         needed=rule.needs.needed,
-        text=_text(rule, rule.needs, {**blanks, "found": found}),
+        text=_text(rule, library, rule.needs, {**blanks, "found": found}),
         evidence=rule.evidence,
         consequence_evidence=rule.consequence_evidence,
         source=rule.source,
@@ -183,7 +180,7 @@ def _unknown(code: str, field: str, found: object, key: str, **values: object) -
         source=None,
         place="",
     )
-    return Answer(status="unknown", reasons=(reason,))
+    return Answer(status="unknown", reasons=(reason,), families=(code,))
 
 
 def _uncovered(workload: Workload, gpu: Gpu, library: str, version: str, on: str) -> Answer | Cover:
@@ -230,16 +227,20 @@ def _read(workload: Workload, gpu: Gpu, library: str, version: str) -> Answer:
             continue
         kept = rule.needs.holds(workload, gpu)
         if applies and kept is False:
-            broken.append(_reason(rule, workload, gpu, version))
+            broken.append(rule)
         elif kept is not True:
             undecided.append(rule)
-    statuses = {reason.status for reason in broken}
+    statuses = {rule.status for rule in broken}
     if "refused" in statuses or (broken and not undecided):
-        return Answer(status="refused" if "refused" in statuses else "unsafe", reasons=tuple(broken))
+        return Answer(
+            status="refused" if "refused" in statuses else "unsafe",
+            reasons=tuple(_reason(rule, workload, gpu, library, version) for rule in broken),
+            families=tuple(rule.family for rule in broken),
+        )
     if undecided:
         field = undecided[0].needs.field
-        values = {"library": library, "gpu": gpu.name, "field": label(field), "code": undecided[0].code}
-        return _unknown("UNKNOWN-VALUE", field, None, "support.unknown_value", **values)
+        named = {"library": library, "gpu": gpu.name, "field": label(field), "code": undecided[0].code}
+        return _unknown("UNKNOWN-VALUE", field, None, "support.unknown_value", **named)
     covers = [_uncovered(workload, gpu, library, version, on) for on in workload.passes]
     for cover in covers:
         if isinstance(cover, Answer):
@@ -248,22 +249,49 @@ def _read(workload: Workload, gpu: Gpu, library: str, version: str) -> Answer:
     return Answer(status="ok", cover=last, evidence=last.evidence)
 
 
-def _between(below: Release, above: Release, answers: tuple[Answer, Answer], library: str) -> Answer:
+def _inferred(first: Answer, second: Answer, below: Release, above: Release, version: str) -> Answer:
+    """The answer of two releases that agree, for one between them; says so where their wording differs."""
+    if first.status == "unknown":
+        return replace(first, reasons=tuple(_about(reason, version) for reason in first.reasons))
+    others = dict(zip(second.families, second.reasons, strict=True))
+    reasons = []
+    for family, reason in zip(first.families, first.reasons, strict=True):
+        values = {"text": reason.text, "below": below.version, "above": above.version}
+        text = reason.text
+        if family not in others:
+            text = Sentence("support.text_other", values)
+        elif text != others[family].text:
+            text = Sentence("support.text_between", values)
+        reasons.append(replace(reason, text=text, evidence="inferred"))
+    return replace(first, reasons=tuple(reasons), evidence="inferred" if first.evidence else None)
+
+
+def _about(reason: Reason, version: str) -> Reason:
+    """The same reason, said of another release."""
+    if isinstance(reason.text, str):
+        return reason
+    return replace(reason, text=Sentence(reason.text.key, {**reason.text.values, "version": version}))
+
+
+def _between(known: tuple[Release, ...], place: int, read: Mapping[str, Answer], library: str) -> Answer:
     """The answer for a release that nobody read, from the read ones on either side of it."""
-    first, second = answers
-    if first.status == second.status and first.codes == second.codes:
-        reasons = tuple(
-            replace(reason, evidence="inferred") if reason.evidence else reason for reason in first.reasons
-        )
-        return replace(first, reasons=reasons, evidence="inferred" if first.evidence else None)
-    values: dict[str, object] = {
-        "library": library,
-        "below": below.version,
-        "above": above.version,
+    version = known[place].version
+    below = next((r for r in reversed(known[:place]) if r.checked), None)
+    above = next((r for r in known[place:] if r.checked), None)
+    if below is None or above is None:
+        on = Sentence("support.pass_forward")
+        key = "support.unknown_release"
+        return _unknown("UNKNOWN-RELEASE", "version", version, key, library=library, version=version, on=on)
+    first, second = read[below.version], read[above.version]
+    if first.status == second.status:
+        return _inferred(first, second, below, above, version)
+    key = "support.unknown_between"
+    values = {"library": library, "below": below.version, "above": above.version}
+    said = {
         "below_status": Sentence(f"support.status_{first.status}"),
         "above_status": Sentence(f"support.status_{second.status}"),
     }
-    return _unknown("UNKNOWN-BETWEEN", "version", None, "support.unknown_between", **values)
+    return _unknown("UNKNOWN-BETWEEN", "version", version, key, **values, **said)
 
 
 def _answers(workload: Workload, gpu: Gpu, library: str, exact: str) -> dict[str, Answer]:
@@ -280,19 +308,8 @@ def _answers(workload: Workload, gpu: Gpu, library: str, exact: str) -> dict[str
             read[release.version] = asked[key]
     answers = {}
     for place, release in enumerate(known):
-        if release.checked:
-            answers[release.version] = read[release.version]
-            continue
-        below = next((r for r in reversed(known[:place]) if r.checked), None)
-        above = next((r for r in known[place:] if r.checked), None)
-        if below and above:
-            both = (read[below.version], read[above.version])
-            answers[release.version] = _between(below, above, both, library)
-        else:
-            values = {"library": library, "version": release.version, "on": Sentence("support.pass_forward")}
-            answers[release.version] = _unknown(
-                "UNKNOWN-RELEASE", "version", release.version, "support.unknown_release", **values
-            )
+        version = release.version
+        answers[version] = read[version] if release.checked else _between(known, place, read, library)
     return answers
 
 

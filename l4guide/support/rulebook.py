@@ -36,7 +36,7 @@ EVIDENCE = ("source", "binary", "header", "compiled", "measured", "documented", 
 #: What an error text, a call or a snippet may have filled in.
 BLANKS = frozenset(
     {"head_dim", "head_dim_v", "heads", "kv_heads", "seqlen_q", "seqlen_kv", "dtype", "kv_dtype", "dropout"}
-    | {"capability", "entry", "version", "batch", "causal", "torch_dtype"}
+    | {"capability", "entry", "version", "batch", "causal", "torch_dtype", "gqa"}
 )
 
 
@@ -62,7 +62,7 @@ class Release:
 class Rule:
     """One limit: where `when` holds, `needs` must hold too. `text` is the library's own error text."""
 
-    library: str
+    libraries: tuple[str, ...]
     code: str
     family: str
     versions: frozenset[str]
@@ -83,7 +83,7 @@ class Rule:
 class Cover:
     """What was found to work, for the releases, cards, passes and features that it names."""
 
-    library: str
+    libraries: tuple[str, ...]
     versions: frozenset[str]
     passes: tuple[str, ...]
     capabilities: tuple[str, ...]
@@ -100,7 +100,7 @@ class Cover:
 class Call:
     """The function that a user calls for some questions, and how; the first that matches is meant."""
 
-    library: str
+    libraries: tuple[str, ...]
     versions: frozenset[str]
     when: tuple[Condition, ...]
     entry: str
@@ -236,7 +236,7 @@ class Reader:
         code = entry.take("code", str)
         needs = self.conditions(entry, "needs", [entry.take("needs", dict)])[0]
         rule = Rule(
-            library=self.library(entry),
+            libraries=self.concerned(entry),
             code=code,
             family=entry.take("family", str, code),
             versions=self.versions(entry),
@@ -261,7 +261,7 @@ class Reader:
         """One entry of what works."""
         low, high = entry.take("head_dim", list)
         cover = Cover(
-            library=self.library(entry),
+            libraries=self.concerned(entry),
             versions=self.versions(entry),
             passes=entry.choices("passes", PASSES),
             capabilities=tuple(entry.take("capabilities", list)),
@@ -279,7 +279,7 @@ class Reader:
     def call(self, entry: Entry) -> Call:
         """One way to call a library."""
         call = Call(
-            library=self.library(entry),
+            libraries=self.concerned(entry),
             versions=self.versions(entry),
             when=self.conditions(entry, "when", entry.take("when", list, [])),
             entry=entry.take("entry", str),
@@ -289,11 +289,9 @@ class Reader:
         entry.done()
         return call
 
-    def library(self, entry: Entry) -> str:
-        """The library of an entry; may be left out where the file has only one."""
-        return entry.choice(
-            "library", self.libraries, self.libraries[0] if len(self.libraries) == 1 else None
-        )
+    def concerned(self, entry: Entry) -> tuple[str, ...]:
+        """The libraries that an entry is about; all of the file's where it does not say."""
+        return entry.choices("libraries", self.libraries) if "libraries" in entry.rest else self.libraries
 
     def consequence(self, entry: Entry) -> str | None:
         """How the consequence is known, where that differs from how the limit is known."""

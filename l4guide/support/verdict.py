@@ -64,9 +64,10 @@ class Verdict:
     """The answer of one library at one version, for one question on one card.
 
     `status` is ok, refused, unsafe (no error, wrong result) or unknown. `reasons` lists every broken rule in
-    the order in which a run would meet them. `first_version` is the first release that answers ok, `last_refused`
-    the newest one that does not run it; `raises` is the exception that a user sees, where it differs from
-    `message` (PyTorch prints its reasons as warnings). `evidence` and `source` belong to an ok answer.
+    the order in which a run would meet them. `first_version` is the first release that answers ok,
+    `last_refused` the newest one that does not run it; `raises` is the exception that a user sees, where it
+    differs from `message` (PyTorch prints its reasons as warnings). `evidence` and `source` belong to an ok
+    answer.
     """
 
     library: str
