@@ -111,7 +111,7 @@ def _measure(
                 emit("progress", done=done, total=total, key="measure.timing", values=values)
             for row in measure(peer, case):
                 rows.append(row)
-                emit("row", row=row.as_json())
+                emit("row", row=row.to_json())
             done += 1
     emit("finished", **_closing(rows))
 

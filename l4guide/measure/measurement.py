@@ -71,7 +71,7 @@ class Measurement:
         """Whether the error is within the bound; None when it was not checked."""
         return None if self.max_error is None or self.bound is None else self.max_error <= self.bound
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The row without what is not known: a row from a CPU has no key for a time."""
         return _known(self)
 
@@ -97,9 +97,9 @@ class Record:
     rows: tuple[Measurement, ...]
     schema: int = SCHEMA
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The record as it is written, rows last."""
-        return {**_known(self), "rows": [row.as_json() for row in self.rows]}
+        return {**_known(self), "rows": [row.to_json() for row in self.rows]}
 
 
 def write(record: Record, path: Path) -> None:
@@ -108,7 +108,7 @@ def write(record: Record, path: Path) -> None:
     Raises:
         CannotDo: the folder does not exist or may not be written to.
     """
-    text = json.dumps(record.as_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(record.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     temporary: Path | None = None
     try:
         with tempfile.NamedTemporaryFile(

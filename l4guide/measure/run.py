@@ -182,8 +182,10 @@ class Run:
             self._end("cancelled")
 
     def _verdict(self, last: Event | None, code: int, stderr: str) -> Event:
-        """The one event that ends the run; the worker's own word counts unless it was stopped from here."""
+        """The one event that ends the run: the worker's own last word, else why it had none."""
         kept = {"rows_kept": len(self.rows)}
+        if last is not None:
+            return {**last, **kept}
         if self._ended_by == "cancelled":
             return {
                 "kind": "cancelled",
@@ -194,8 +196,6 @@ class Run:
         if self._ended_by == "deadline":
             values = {"seconds": round(self.deadline_s), "rows": len(self.rows)}
             return {"kind": "error", "key": "measure.deadline_passed", "values": values, "detail": "", **kept}
-        if last is not None:
-            return {**last, **kept}
         if code < 0:
             cause = {"signal": _signal_name(-code), "rows": len(self.rows)}
             return {

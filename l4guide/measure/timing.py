@@ -52,7 +52,7 @@ class Stopwatch:
         with _Sensors(self._uuid) as sensors:
             cold = self._events(call, repeats=repeats, cold=True)
             warm = self._events(call, repeats=repeats, cold=False)
-        low, *_, high = quantiles(cold, n=5)
+        low, *_, high = quantiles(cold, n=5, method="inclusive")
         return Timing(
             latency_ms=median(cold),
             low_ms=low,

@@ -119,7 +119,7 @@ def test_approximate_result_has_an_error_but_no_bound() -> None:
 def test_rows_without_a_stopwatch_have_no_time() -> None:
     """Where nothing is timed no row has a key for a time, a rate or a sensor."""
     for row in measure(peer(right), case()):
-        assert set() == (TIMES | SENSORS) & set(row.as_json())
+        assert set() == (TIMES | SENSORS) & set(row.to_json())
 
 
 def test_passes_are_timed_apart() -> None:
@@ -135,8 +135,8 @@ def test_passes_are_timed_apart() -> None:
         backward.sm_clock_mhz,
         backward.power_w,
     )
-    assert TIMES - {"gb_per_s"} <= set(forward.as_json())
-    assert "temperature_c" not in forward.as_json()
+    assert TIMES - {"gb_per_s"} <= set(forward.to_json())
+    assert "temperature_c" not in forward.to_json()
 
 
 def test_decode_is_rated_in_bytes() -> None:

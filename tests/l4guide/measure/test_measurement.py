@@ -113,8 +113,8 @@ def test_folder_as_target_is_refused(tmp_path: Path) -> None:
 )
 def test_broken_row_is_named(tmp_path: Path, column: str, value: object) -> None:
     """A value of the wrong type, outside its choices, missing or unknown is named by row and column."""
-    content = RECORD.as_json()
-    content["rows"] = [ROW.as_json(), {**ROW.as_json(), column: value}]
+    content = RECORD.to_json()
+    content["rows"] = [ROW.to_json(), {**ROW.to_json(), column: value}]
     (tmp_path / "l4.json").write_text(json.dumps(content))
     with pytest.raises(BadData, match=rf"row 2.*{column}"):
         read(tmp_path / "l4.json")
@@ -126,7 +126,7 @@ def test_broken_row_is_named(tmp_path: Path, column: str, value: object) -> None
 )
 def test_broken_head_is_named(tmp_path: Path, change: dict[str, object], message: str) -> None:
     """A record of another schema, or with a broken value above its rows, is refused with what is wrong."""
-    (tmp_path / "l4.json").write_text(json.dumps({**RECORD.as_json(), **change}))
+    (tmp_path / "l4.json").write_text(json.dumps({**RECORD.to_json(), **change}))
     with pytest.raises(BadData, match=message):
         read(tmp_path / "l4.json")
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from l4guide.errors import CannotDo
+from l4guide.measure import quick
 from l4guide.measure.measurement import read, row_from_json
-from l4guide.measure.quick import quick
 from l4guide.measure.run import Event, Run
 from l4guide.text import LANGUAGES, say
 
