@@ -19,7 +19,7 @@ report: ## Write report.html; needs no browser
 
 test: ## Run the tests, the browser's included; finds or installs Chromium
 	@$(SETUP) dev chromium
-	TRITON_INTERPRET=1 $(BIN)/pytest tests/kernels
+	$(BIN)/pytest tests/kernels
 	$(BIN)/pytest tests --ignore=tests/kernels
 
 check: ## Formatting, lint, types, import arrows, spelling, stripped notebooks
