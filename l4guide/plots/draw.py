@@ -50,6 +50,7 @@ def shared_memory(advice: Advice, language: str = "en") -> Figure:
             text=[f"{number(block.shared_bytes)} {'✓' if fits else '✗'}" for block in drawn],
             textposition="auto",
             textangle=0,
+            insidetextanchor="start",
             insidetextfont={"color": "white"},
             marker={
                 "color": colour,
@@ -322,7 +323,11 @@ def _scale(figure: Figure, values: Iterable[float], prefix: str = "") -> None:
     far = max(known) > 1000 * min(known)
     ticks = [step * decade for decade in decades for step in ((1,) if far else (1, 2, 5))]
     shown = [tick for tick in ticks if min(known) / 2 <= tick <= max(known) * 2]
-    figure.update_xaxes(type="log", tickvals=shown, ticktext=[f"{prefix}{tick:,.10g}" for tick in shown])
+    figure.update_xaxes(
+        type="log",
+        tickvals=shown,
+        ticktext=[prefix + number(tick).removesuffix(".00").removesuffix(".0") for tick in shown],
+    )
 
 
 def _name_rows(figure: Figure, names: Sequence[str], asked: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from l4guide.advise import Advice
 from l4guide.catalogue import Gpu
@@ -45,13 +46,10 @@ class Rate:
 
 
 def number(value: float) -> str:
-    """Three significant digits with thousands separated; whole numbers in full."""
-    if isinstance(value, int):
-        return f"{value:,}"
-    if value and not 1e-4 <= abs(value) < 1e15:
-        return f"{value:.3g}"
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 4
-    return f"{value:,.{digits}f}" if abs(value) >= 1 else f"{value:.3g}"
+    """Three significant digits with thousands separated and no exponent; whole numbers in full."""
+    if isinstance(value, int) or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return format(Decimal(f"{value:#.3g}" if abs(value) >= 1 else f"{value:.3g}"), "f")
 
 
 def blocks(advice: Advice) -> tuple[Block, ...]:
