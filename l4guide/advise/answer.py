@@ -3,19 +3,17 @@
 from collections.abc import Iterable, Mapping
 
 from l4guide.advise.own import LIBRARY, own_resources, own_verdict
-from l4guide.advise.question import complete
-from l4guide.advise.ranking import alternatives_to, recommend
+from l4guide.advise.question import ask_for, complete, workload_options
+from l4guide.advise.ranking import MATH, MEASURED, alternatives_to, recommend
 from l4guide.advise.records import Advice, Part, Question
 from l4guide.catalogue import Gpu, find_gpu
-from l4guide.errors import CannotDo, Problem
+from l4guide.errors import CannotDo
 from l4guide.estimate import Cost, Estimate, Terms, attention_time, best_implementation, cost_of, terms_of
 from l4guide.support import Verdict, check, install_line, libraries, releases, snippet
 from l4guide.text import Joined, Sentence
 from l4guide.tiles import PublishedTile, published_tiles
-from l4guide.workload import Workload, ask
+from l4guide.workload import Workload
 
-#: Implementations that keep the score matrix out of memory; PyTorch's math backend always runs and never counts.
-MATH = "torch/math"
 FLASH = "flash-attn"
 #: Cards whose limits a reader compares with.
 LARGER_CAPABILITIES = ("8.0", "9.0")
@@ -37,7 +35,7 @@ def advise(gpu: str = "L4", options: Mapping[str, object] | None = None) -> Advi
     terms = terms_of(said)
     parts = tuple(_part(name, workload, question.gpu) for name, workload in shapes)
     resources, problem = own_resources(question.workload, question.gpu)
-    estimate, cost, gaps = _figures(question, terms)
+    estimate, cost, gaps = _figures(question, parts[0], terms)
     answer = worst(part.answer for part in parts)
     runner = _runner(parts[0].implementations)
     alternatives = alternatives_to(question, estimate, cost, terms)
@@ -54,7 +52,7 @@ def advise(gpu: str = "L4", options: Mapping[str, object] | None = None) -> Advi
         estimate=estimate,
         cost=cost,
         alternatives=alternatives,
-        recommendation=recommend(question, answer, cost, alternatives),
+        recommendation=recommend(question, parts[0].implementations, cost, alternatives),
         install=None
         if runner is None or runner.library == LIBRARY
         else install_line(runner.library, runner.version),
@@ -70,7 +68,7 @@ def support_of(gpu: str, options: Mapping[str, object], library: str, version: s
         BadInput: the card, an option, the library or its version is not known.
     """
     card, _ = find_gpu(gpu)
-    workload, _ = ask(options)
+    workload, _ = ask_for(card, workload_options(options))
     if library.strip().lower() == LIBRARY and version is None:
         return own_verdict(workload, card, *own_resources(workload, card))
     return check(workload, card, library, version)
@@ -99,12 +97,16 @@ def _part(name: str | None, workload: Workload, gpu: Gpu) -> Part:
     return Part(component=name, workload=workload, answer=answer_of(verdicts), implementations=verdicts)
 
 
-def _figures(question: Question, terms: Terms) -> tuple[Estimate | None, Cost | None, tuple[Sentence, ...]]:
-    """Time and cost, or why there is none."""
+def _figures(
+    question: Question, part: Part, terms: Terms
+) -> tuple[Estimate | None, Cost | None, tuple[Sentence, ...]]:
+    """Time and cost of an implementation that runs here, or why there is none."""
+    if not any(verdict.status == "ok" and verdict.library in MEASURED for verdict in part.implementations):
+        return None, None, (Sentence("gap.unmeasured", {"gpu": question.gpu.name}),)
     implementation = best_implementation(question.workload, question.gpu) or FLASH
     try:
         estimate = attention_time(question.workload, question.gpu, implementation)
-    except Problem as problem:
+    except CannotDo as problem:
         return None, None, (problem.sentence,)
     try:
         cost = cost_of(estimate, question.workload, question.gpu, terms=terms, layers=question.layers)
@@ -170,9 +172,9 @@ def _why(question: Question, part: Part) -> tuple[Sentence, ...]:
     """Why the newest release answers as it does, and what an older one tripped over."""
     flash = next(verdict for verdict in part.implementations if verdict.library == FLASH)
     if flash.status != "ok":
-        found = [Sentence("why.now", {"library": FLASH, "version": flash.version, "text": flash.message})]
         broken = [reason for reason in flash.reasons if reason.needed is not None]
-        return (*found, *(_limit(reason) for reason in broken[:2]))
+        found = Sentence("why.now", {"library": FLASH, "version": flash.version, "text": flash.message})
+        return (found, *(_limit(reason) for reason in broken))
     said: list[Sentence] = []
     releases_before = [r.version for r in releases(FLASH) if r.version != flash.first_version]
     older = flash.last_refused if flash.last_refused in releases_before else None
@@ -186,7 +188,7 @@ def _why(question: Question, part: Part) -> tuple[Sentence, ...]:
                     "first": flash.first_version,
                     "date": flash.first_released.isoformat() if flash.first_released else "?",
                     "older": older,
-                    "text": refused.message,
+                    "text": Joined(tuple(dict.fromkeys(reason.text for reason in refused.reasons))),
                 },
             )
         )

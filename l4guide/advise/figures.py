@@ -1,13 +1,15 @@
 """Times and costs for the command line: one question, a table of them, or the cost of a model's attention."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 
-from l4guide.advise.question import complete, workload_options
+from l4guide.advise.question import ask_for, complete, workload_options
 from l4guide.catalogue import find_gpu
 from l4guide.errors import CannotDo, Problem
 from l4guide.estimate import Cost, Estimate, attention_time, best_implementation, cost_of, terms_of
-from l4guide.workload import ask
+from l4guide.workload import Workload
 
+OPTIONS = frozenset({f.name for f in fields(Workload)} | {"seqlen", "gpu", "implementation"})
 ANSWER = ("latency_ms", "low_ms", "high_ms", "tflops", "gb_per_s", "basis")
 
 
@@ -19,7 +21,7 @@ def estimate_of(gpu: str, options: Mapping[str, object], implementation: str) ->
         CannotDo: nothing measured supports a number.
     """
     card, _ = find_gpu(gpu)
-    workload, _ = ask(workload_options(options))
+    workload, _ = ask_for(card, workload_options(options))
     return card.name, attention_time(workload, card, implementation)
 
 
@@ -28,14 +30,12 @@ def estimate_rows(
 ) -> list[dict[str, object]]:
     """Every row with the columns of the answer added; a row that has none says why in `problem`.
 
-    Columns are named as the options of `l4guide estimate`, with underscores; an empty cell takes `defaults`.
+    Columns are named as the options of `l4guide estimate`, with underscores; an empty cell takes `defaults`, and
+    any other column is the user's own.
     """
     answered: list[dict[str, object]] = []
     for row in rows:
-        said = {
-            **defaults,
-            **{name: value for name, value in row.items() if name and value not in (None, "")},
-        }
+        said = {**defaults, **{name: value for name, value in row.items() if name in OPTIONS and value}}
         gpu, implementation = str(said.pop("gpu")), str(said.pop("implementation"))
         try:
             _, estimate = estimate_of(gpu, _typed(said), implementation)

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from l4guide.advise.own import own_resources, own_verdict
-from l4guide.advise.question import workload_options
+from l4guide.advise.question import ask_for, workload_options
 from l4guide.catalogue import Gpu, find_gpu
 from l4guide.errors import BadInput
 from l4guide.measure.probe import Machine, machine
 from l4guide.support import Verdict, check, libraries
-from l4guide.workload import Workload, ask
+from l4guide.workload import Workload
 
 
 def doctor(gpu: str | None, options: Mapping[str, object], language: str = "en") -> dict[str, object]:
@@ -25,7 +25,7 @@ def doctor(gpu: str | None, options: Mapping[str, object], language: str = "en")
     """
     here = machine()
     card, judged_for = _card(here, gpu)
-    workload, assumed = ask(workload_options(options))
+    workload, assumed = ask_for(card, workload_options(options))
     return {
         "python": here.python,
         "platform": here.platform,

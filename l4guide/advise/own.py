@@ -43,11 +43,8 @@ def own_verdict(
         if not item.fits:
             reasons.append(_reason("L4G-SHARED", item.kernel, _over(item)))
     refused = bool(reasons)
-    message = (
-        reasons[0].text
-        if refused
-        else Sentence("own.ok", {"kernels": len(resources), "triton": _triton(resources)})
-    )
+    proven = all(item.kind == "compiled" for item in resources)
+    message = reasons[0].text if refused else _fits(resources, proven)
     return Verdict(
         library=LIBRARY,
         version=__version__,
@@ -59,7 +56,7 @@ def own_verdict(
         first_version=None if refused else __version__,
         first_released=None,
         last_refused=None,
-        evidence=None if refused else "compiled",
+        evidence=None if refused else "compiled" if proven else "inferred",
         source=None,
         place="data/resources",
     )
@@ -90,5 +87,8 @@ def _reason(code: str, field: str, text: Sentence) -> Reason:
     )
 
 
-def _triton(resources: tuple[Resources, ...]) -> str:
-    return ", ".join(sorted({item.triton_version or "?" for item in resources}))
+def _fits(resources: tuple[Resources, ...], proven: bool) -> Sentence:
+    if not proven:
+        return Sentence("own.ok_by_formula", {"kernels": len(resources)})
+    versions = sorted({item.triton_version for item in resources if item.triton_version})
+    return Sentence("own.ok", {"kernels": len(resources), "triton": ", ".join(versions)})

@@ -1,6 +1,7 @@
 """From what a user said to a complete question: the card found, the model's shape filled in, the rest assumed."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 
 from l4guide.advise.records import Question
 from l4guide.catalogue import Component, Gpu, Model, find_gpu, model
@@ -19,6 +20,19 @@ def workload_options(options: Mapping[str, object]) -> dict[str, object]:
         for name, value in options.items()
         if name not in BESIDE_THE_WORKLOAD and value is not None
     }
+
+
+def ask_for(gpu: Gpu, said: Mapping[str, object]) -> tuple[Workload, tuple[str, ...]]:
+    """The workload, assuming fp16 rather than bf16 on a card that has no tensor cores for bf16.
+
+    Raises:
+        BadInput: an option is malformed, unknown or contradicts another.
+    """
+    if said.get("dtype") is not None or gpu.bf16_tensor_cores:
+        return ask(said)
+    workload, assumed = ask({**said, "dtype": "fp16"})
+    order = [f.name for f in fields(Workload)]
+    return workload, tuple(sorted({*assumed, "dtype"}, key=order.index))
 
 
 def shape_of(component: Component) -> dict[str, object]:
@@ -49,14 +63,14 @@ def _component(chosen: Model, name: str | None) -> Component:
 
 
 def _workload_of(
-    chosen: Model, component: Component, said: Mapping[str, object]
+    gpu: Gpu, chosen: Model, component: Component, said: Mapping[str, object]
 ) -> tuple[Workload, tuple[str, ...]]:
     shape = shape_of(component)
     if "head_dim" not in {**shape, **said}:
         raise BadInput("error.model_shape_unknown", model=chosen.name, component=component.name)
     if component.causal is False and said.get("task") == "decode":
         raise BadInput("error.no_decode", model=chosen.name, component=component.name)
-    return ask({**shape, **said})
+    return ask_for(gpu, {**shape, **said})
 
 
 def complete(
@@ -74,29 +88,31 @@ def complete(
     notes = (note,) if note is not None else ()
     said = workload_options(options)
     if options.get("model") is None:
-        workload, assumed = ask(said)
+        workload, assumed = ask_for(gpu, said)
         return _question(workload, gpu, assumed, notes), ((None, workload),)
     chosen = model(str(options["model"]))
     named = options.get("component")
     asked = _component(chosen, None if named is None else str(named))
-    workload, assumed = _workload_of(chosen, asked, said)
+    workload, assumed = _workload_of(gpu, chosen, asked, said)
     filled = tuple(name for name in assumed if name not in shape_of(asked))
     parts: list[tuple[str | None, Workload]] = [(asked.name, workload)]
     if named is None and not {"head_dim", "heads", "kv_heads"} & said.keys():
-        parts += _others(chosen, asked, said)
+        parts += _others(gpu, chosen, asked, said)
     if asked.note:
         notes = (*notes, Sentence("note.model", {"model": chosen.name, "note": asked.note}))
     return _question(workload, gpu, filled, notes, chosen, asked.name), tuple(parts)
 
 
-def _others(chosen: Model, asked: Component, said: Mapping[str, object]) -> list[tuple[str | None, Workload]]:
+def _others(
+    gpu: Gpu, chosen: Model, asked: Component, said: Mapping[str, object]
+) -> list[tuple[str | None, Workload]]:
     """The other components with a public shape; an encoder runs its forward where the model decodes."""
     found: list[tuple[str | None, Workload]] = []
     for component in chosen.components:
         if component is asked or component.head_dim is None:
             continue
         task = {"task": "prefill"} if component.causal is False and said.get("task") == "decode" else {}
-        found.append((component.name, _workload_of(chosen, component, {**said, **task})[0]))
+        found.append((component.name, _workload_of(gpu, chosen, component, {**said, **task})[0]))
     return found
 
 

@@ -1,14 +1,20 @@
 """Other cards for the same workload, and the recommendation: stay, or take another, because."""
 
+from collections.abc import Iterable
+
 from l4guide.advise.records import Alternative, Question
 from l4guide.catalogue import Gpu, gpus
 from l4guide.errors import CannotDo, Problem
 from l4guide.estimate import Cost, Estimate, Terms, attention_time, best_implementation, cost_of
-from l4guide.support import check
+from l4guide.support import Verdict, check
 from l4guide.text import Sentence, digits
 
+#: PyTorch's fallback keeps the score matrix in memory; it always runs, and never counts as support.
+MATH = "torch/math"
 #: In the order in which a user would reach for them.
 CANDIDATES = ("flash-attn", "torch/flash", "torch/efficient")
+#: Those whose kernels the estimator has measured rows of.
+MEASURED = ("flash-attn", "torch/flash")
 
 
 def alternatives_to(
@@ -38,10 +44,15 @@ def _order(item: Alternative) -> tuple[int, float]:
 def _alternative(
     gpu: Gpu, question: Question, mine: Estimate | None, my_cost: Cost | None, terms: Terms
 ) -> Alternative:
-    verdicts = [check(question.workload, gpu, library) for library in CANDIDATES]
-    runner = next((verdict for verdict in verdicts if verdict.status == "ok"), verdicts[0])
-    estimate, cost, gap = None, None, None
-    if runner.status == "ok":
+    verdicts = [check(question.workload, gpu, CANDIDATES[0])]
+    for library in CANDIDATES[1:]:
+        if verdicts[-1].status != "ok":
+            verdicts.append(check(question.workload, gpu, library))
+    runner = verdicts[-1] if verdicts[-1].status == "ok" else verdicts[0]
+    estimate: Estimate | None = None
+    cost: Cost | None = None
+    gap: Sentence | None = Sentence("alternative.no_estimate")
+    if runner.library in MEASURED and runner.status == "ok":
         estimate, cost, gap = _figures(gpu, question, terms)
     return Alternative(
         gpu=gpu,
@@ -108,44 +119,42 @@ def _reason(
 
 
 def recommend(
-    question: Question, answer: str, cost: Cost | None, alternatives: tuple[Alternative, ...]
+    question: Question, verdicts: Iterable[Verdict], cost: Cost | None, alternatives: tuple[Alternative, ...]
 ) -> Sentence:
     """Stay, or take another card, because."""
-    values: dict[str, object] = {"gpu": question.gpu.name}
+    statuses = {verdict.status for verdict in verdicts if verdict.library != MATH}
+    values: dict[str, object] = {"gpu": question.gpu.name, **_figures_of(cost)}
     priced = [item for item in alternatives if item.cost is not None]
     best = priced[0] if priced else None
-    if answer == "no":
-        return (
-            Sentence("recommend.take_other", {**values, **_named(best)})
-            if best
-            else Sentence("recommend.nothing", values)
-        )
+    values |= _named(best)
+    if "ok" not in statuses:
+        asked = "unknown" if "unknown" in statuses else "refused"
+        return Sentence(f"recommend.{asked}_take" if best else f"recommend.{asked}_alone", values)
     if cost is None:
         return Sentence("recommend.unpriced", values)
-    values |= _figures_of(cost)
     if best is None or best.cost is None:
         return Sentence("recommend.stay_alone", values)
     if best.cost.usd_per_million_tokens >= cost.usd_per_million_tokens:
-        return Sentence("recommend.stay_cheapest", {**values, **_named(best)})
-    if best.cost.high_usd >= cost.low_usd:
-        return Sentence("recommend.stay_within", {**values, **_named(best)})
-    return Sentence("recommend.take_cheaper", {**values, **_named(best)})
+        return Sentence("recommend.stay_cheapest", values)
+    apart = best.cost.high_usd < cost.low_usd
+    return Sentence("recommend.take_cheaper" if apart else "recommend.stay_within", values)
 
 
-def _figures_of(cost: Cost) -> dict[str, object]:
+def _figures_of(cost: Cost | None) -> dict[str, object]:
+    if cost is None:
+        return {}
     return {
         "usd": digits(cost.usd_per_million_tokens),
         "low": digits(cost.low_usd),
         "high": digits(cost.high_usd),
         "hourly": digits(cost.usd_per_hour),
-        "provider": cost.provider,
+        "provider": Sentence("price.own") if cost.as_of is None else cost.provider,
+        "as_of": "" if cost.as_of is None else cost.as_of.isoformat(),
     }
 
 
 def _named(item: Alternative | None) -> dict[str, object]:
-    if item is None or item.cost is None:
+    if item is None:
         return {}
-    return {
-        "other": item.gpu.name,
-        **{f"other_{name}": value for name, value in _figures_of(item.cost).items()},
-    }
+    figures = {f"other_{name}": value for name, value in _figures_of(item.cost).items()}
+    return {"other": item.gpu.name, **figures}

@@ -12,6 +12,8 @@ from l4guide.workload import Workload
 SAME_KERNELS = {"torch/flash": "flash-attn"}
 IMPLEMENTATIONS = ("flash-attn", "flash-attn-3", "flashinfer", "torch/flash", "l4guide")
 INFERENCE_ONLY = ("flashinfer",)
+#: Wider heads than any measured row has run on tiles of another family.
+WIDEST_HEAD = 256
 UNSTRETCHED = Spread(low=1.0, value=1.0, high=1.0)
 
 
@@ -103,6 +105,8 @@ def _curve_for(workload: Workload, gpu: Gpu, implementation: str) -> tuple[Curve
     if workload.task == "training" and implementation in INFERENCE_ONLY:
         raise CannotDo("error.no_backward", implementation=implementation)
     family = SAME_KERNELS.get(implementation, implementation)
+    if workload.head_dim > WIDEST_HEAD:
+        raise CannotDo("error.no_estimate_head_dim", head_dim=workload.head_dim, widest=WIDEST_HEAD)
     found = calibration().curve(family, _phase(workload), gpu.capability)
     if found is None:
         where = gpu.capability or gpu.architecture

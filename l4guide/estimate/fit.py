@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import median
 
 from l4guide.catalogue import Gpu, data_folder, find_gpu
+from l4guide.estimate.attention import WIDEST_HEAD
 from l4guide.work import work_of
 from l4guide.workload import ask
 
@@ -42,8 +43,6 @@ FEWEST_ROWS = 8
 COVERAGE = 0.8
 #: Widening of a curve that only one GPU stands behind, so that none could be left out.
 UNTESTED_WIDENING = 1.3
-#: Wider heads run on tiles of another family.
-WIDEST_HEAD = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

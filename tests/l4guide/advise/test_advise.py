@@ -1,0 +1,160 @@
+"""The whole answer: right, complete, sayable in both languages, and honest about what it does not know."""
+
+import itertools
+import json
+import re
+
+import pytest
+
+from l4guide.advise import Advice, advise, support_of
+from l4guide.catalogue import gpus, models
+from l4guide.errors import BadInput
+from l4guide.text import Sentence
+
+
+def sentences_of(advice: Advice) -> list[Sentence]:
+    """Everything that a reader is told."""
+    reasons = [item.reason for item in advice.alternatives]
+    return [
+        advice.headline,
+        *advice.why,
+        advice.recommendation,
+        *advice.gaps,
+        *advice.question.notes,
+        *reasons,
+    ]
+
+
+def test_the_question_that_the_project_exists_for() -> None:
+    """Training at head_dim 128 on L4: yes, since 2.0.0, and the tile that did not fit is named with its bytes."""
+    advice = advise("L4", {"task": "training", "head_dim": 128})
+    assert "yes" == advice.answer
+    assert "flash-attn since 2.0.0" in str(advice.headline)
+    assert "torch/flash since 2.2.0" in str(advice.headline)
+    why = " ".join(map(str, advice.why))
+    assert "155648" in why
+    assert "101376" in why
+    assert "81920" in why
+    assert "flash-attn 1.0.9 and before refused it" in why
+
+
+def test_our_kernels_fit_without_spilling_where_the_guide_says_so() -> None:
+    """The three training kernels at head_dim 128 on L4 come from the compiler, fit, and spill nothing."""
+    advice = advise("L4", {"task": "training", "head_dim": 128})
+    assert ["forward", "backward-dkdv", "backward-dq"] == [item.kernel for item in advice.resources]
+    assert all(item.fits and item.kind == "compiled" and item.spill_bytes == 0 for item in advice.resources)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "options", "answer"),
+    [
+        ("L4", {"task": "prefill", "head_dim": 256}, "yes"),
+        ("L4", {"task": "training", "head_dim": 256, "dropout": 0.1}, "depends"),
+        ("A100", {"task": "training", "head_dim": 256, "dropout": 0.1}, "yes"),
+        ("L4", {"task": "training", "head_dim": 320}, "depends"),
+        ("T4", {"task": "prefill", "head_dim": 128}, "depends"),
+        ("MI300X", {"task": "prefill", "head_dim": 128}, "depends"),
+    ],
+)
+def test_answers(gpu: str, options: dict[str, object], answer: str) -> None:
+    """Yes where flash-attn runs it, depends where only something else does or nobody knows."""
+    assert answer == advise(gpu, options).answer
+
+
+def test_an_unsafe_answer_warns_in_the_headline() -> None:
+    """Silent garbage is said first, with what to use instead."""
+    headline = str(advise("L4", {"head_dim": 256, "dropout": 0.1}).headline)
+    assert "no error" in headline
+    assert "torch/efficient" in headline
+
+
+def test_nothing_is_estimated_for_what_does_not_run() -> None:
+    """Where no measured implementation runs the question there is no time, no cost, and a gap that says so."""
+    advice = advise("L4", {"head_dim": 320})
+    assert advice.estimate is None
+    assert advice.cost is None
+    assert not {"estimate", "cost"} & advice.to_json().keys()
+    assert "no estimate" in " ".join(map(str, advice.gaps))
+
+
+def test_alternatives_are_the_other_cards_cheapest_first() -> None:
+    """Every other card is there once; those with a cost come first, in its order."""
+    advice = advise("L4", {"task": "prefill"})
+    assert sorted(card.name for card in gpus() if card.name != "L4") == sorted(
+        item.gpu.name for item in advice.alternatives
+    )
+    costs = [item.cost.usd_per_million_tokens for item in advice.alternatives if item.cost is not None]
+    assert sorted(costs) == costs
+    assert all(item.cost is not None for item in advice.alternatives[: len(costs)])
+
+
+def test_the_recommendation_changes_with_the_price() -> None:
+    """At a price of next to nothing one stays; at a ruinous one one leaves."""
+    assert str(advise("L4", {"price": 0.001}).recommendation).startswith("Stay on L4")
+    assert not str(advise("L4", {"price": 100}).recommendation).startswith("Stay")
+
+
+def test_a_model_is_as_good_as_its_worst_component() -> None:
+    """HunyuanOCR has a text and a vision component, each with a verdict of its own at its own head_dim."""
+    advice = advise("L4", {"model": "hunyuan ocr"})
+    assert [("text", 128), ("vision", 72)] == [
+        (part.component, part.workload.head_dim) for part in advice.parts
+    ]
+    assert ["text", "vision"] == [part["component"] for part in advice.to_json()["components"]]  # type: ignore[attr-defined]
+
+
+def test_a_shape_that_nobody_published_is_asked_for() -> None:
+    """No stand-in is borrowed; with the shape given by hand the question is answered."""
+    with pytest.raises(BadInput, match="--head-dim"):
+        advise("L4", {"model": "Spark-Formalizer-X1-7B"})
+    assert advise("L4", {"model": "Spark-Formalizer-X1-7B", "head_dim": 128}).answer == "yes"
+
+
+@pytest.mark.parametrize("task", ["prefill", "training"])
+@pytest.mark.parametrize("name", [model.name for model in models() if model.status != "not-found"])
+def test_every_model_preset_with_a_shape_is_answered(name: str, task: str) -> None:
+    """No preset breaks, for inference or training."""
+    assert advise("L4", {"model": name, "task": task}).answer in ("yes", "depends", "no")
+
+
+def test_a_card_without_bf16_is_asked_about_fp16() -> None:
+    """bf16 is a default, not a wish: T4 gets fp16 and the answer says that this was assumed."""
+    question = advise("T4", {"task": "prefill"}).question
+    assert "fp16" == question.workload.dtype
+    assert "dtype" in question.assumed
+    assert "bf16" == advise("T4", {"task": "prefill", "dtype": "bf16"}).question.workload.dtype
+
+
+def test_an_ambiguous_card_says_how_it_was_read() -> None:
+    """A100-80GB takes the SXM card and the question notes it."""
+    question = advise("A100-80GB").question
+    assert "A100-80GB-SXM" == question.gpu.name
+    assert any("SXM" in note.say() for note in question.notes)
+
+
+CASES = [
+    (card.name, {"task": task, "head_dim": head_dim, "dropout": dropout})
+    for card, (task, head_dim, dropout) in itertools.product(
+        gpus(), [("prefill", 128, 0.0), ("decode", 64, 0.0), ("training", 256, 0.1), ("training", 320, 0.0)]
+    )
+]
+
+
+@pytest.mark.parametrize(("gpu", "options"), CASES)
+def test_every_sentence_can_be_said_in_both_languages(gpu: str, options: dict[str, object]) -> None:
+    """No answer for any card leaves a placeholder open, prints None, or ends in an exponent."""
+    advice = advise(gpu, options)
+    for language in ("en", "zh"):
+        for sentence in sentences_of(advice):
+            said = sentence.say(language)
+            assert not re.search(r"\{\w+\}|\bNone\b|\d[eE][-+]\d", said), said
+        json.dumps(advice.to_json(language))
+    assert [s.say("en") for s in sentences_of(advice)] != [s.say("zh") for s in sentences_of(advice)]
+
+
+def test_support_of_knows_our_own_kernels() -> None:
+    """`l4guide` is a library like the others, and refuses by name what it cannot do."""
+    assert "ok" == support_of("L4", {"head_dim": 128}, "l4guide").status
+    refused = support_of("L4", {"head_dim": 128, "dropout": 0.1, "window": 64}, "l4guide")
+    assert "refused" == refused.status
+    assert ["dropout", "window"] == [reason.field for reason in refused.reasons]

@@ -1,0 +1,208 @@
+"""The command line: JSON alone on stdout, one line for what is wrong, and the exit code that goes with it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from l4guide.cli import main
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of one command."""
+    code = main(list(arguments))
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def answered(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    """The JSON of a command that answers."""
+    code, out, err = run(capsys, *arguments, "--json")
+    assert (0, "") == (code, err)
+    return json.loads(out)
+
+
+SUPPORT = ("support", "--library", "flash-attn", "--gpu", "L4", "--task", "training")
+
+
+@pytest.mark.parametrize(
+    ("version", "head_dim", "extra", "status", "text"),
+    [
+        (
+            "1.0.9",
+            128,
+            (),
+            "refused",
+            "requires A100 or H100 GPUs as the implementation needs a large amount",
+        ),
+        ("2.0.0", 128, (), "ok", ""),
+        ("2.5.4", 256, (), "refused", "head dim > 192 requires A100/A800 or H100/H800"),
+        ("2.5.5", 256, (), "ok", ""),
+        ("2.8.3", 256, ("--dropout", "0.1"), "unsafe", ""),
+        ("2.8.3", 320, (), "refused", "FlashAttention forward only supports head dimension at most 256"),
+    ],
+)
+def test_support(
+    capsys: pytest.CaptureFixture[str],
+    version: str,
+    head_dim: int,
+    extra: tuple[str, ...],
+    status: str,
+    text: str,
+) -> None:
+    """The verdicts that the guide exists for, with the text of that version."""
+    said = answered(capsys, *SUPPORT, "--version", version, "--head-dim", str(head_dim), *extra)
+    assert status == said["status"]
+    assert text in said["message"]
+    if status != "ok":
+        assert {"code", "found", "needed", "text", "evidence", "source"} <= said["reasons"][0].keys()
+
+
+def test_the_same_question_on_a100_is_safe(capsys: pytest.CaptureFixture[str]) -> None:
+    """What L4 does silently wrong, A100 does right."""
+    arguments = (*SUPPORT[:-4], "--gpu", "A100", "--task", "training")
+    said = answered(capsys, *arguments, "--version", "2.8.3", "--head-dim", "256", "--dropout", "0.1")
+    assert "ok" == said["status"]
+
+
+def test_advise_has_the_promised_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every key of the contract that is built, and none made up."""
+    said = answered(capsys, "advise", "--gpu", "L4", "--task", "training", "--head-dim", "128")
+    wanted = {
+        "question",
+        "answer",
+        "headline",
+        "implementations",
+        "resources",
+        "estimate",
+        "cost",
+        "alternatives",
+    }
+    assert wanted <= said.keys()
+    assert "memory" not in said
+    assert "assumed" in said["question"]
+
+
+def test_resources_from_the_record(capsys: pytest.CaptureFixture[str]) -> None:
+    """The default tile of the flagship kernel fits and spills nothing."""
+    said = answered(capsys, "resources", "--gpu", "L4", "--kernel", "backward-dkdv", "--head-dim", "128")
+    assert (True, 0, "recorded") == (said["fits"], said["spill_bytes"], said["basis"])
+
+
+def test_estimate_of_one_call(capsys: pytest.CaptureFixture[str]) -> None:
+    """The keys of the contract, with the value inside its interval."""
+    shape = ("--batch", "1", "--seqlen-q", "2048", "--seqlen-kv", "2048", "--heads", "32", "--kv-heads", "8")
+    kind = ("--head-dim", "128", "--dtype", "bf16", "--kv-dtype", "bf16", "--causal")
+    asked = ("--gpu", "L4", "--task", "prefill", "--implementation", "flash-attn")
+    said = answered(capsys, "estimate", *asked, *shape, *kind)
+    assert said["low_ms"] < said["latency_ms"] < said["high_ms"]
+    assert {"tflops", "gb_per_s", "basis"} <= said.keys()
+
+
+def test_estimate_of_a_table(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Each row keeps its columns and gains the answer's, or the reason why it has none."""
+    rows, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    rows.write_text("id,gpu,task,head_dim,causal\na,L4,prefill,128,0\nb,L4,prefill,x,1\n", encoding="utf-8")
+    code, _, err = run(capsys, "estimate", "--workloads", str(rows), "--out", str(out))
+    assert (0, "") == (code, err)
+    header, first, second = out.read_text(encoding="utf-8").splitlines()
+    assert header.startswith("id,gpu,task,head_dim,causal,latency_ms,low_ms,high_ms,tflops,gb_per_s,basis")
+    assert first.startswith("a,L4,prefill,128,0,")
+    assert "head-dim must be a whole number" in second
+
+
+def test_a_table_with_an_unknown_column_keeps_it(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A column that is no option is the user's own and comes back untouched."""
+    rows, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    rows.write_text("note,head_dim\nmine,64\n", encoding="utf-8")
+    assert 0 == run(capsys, "estimate", "--workloads", str(rows), "--out", str(out))[0]
+    assert out.read_text(encoding="utf-8").splitlines()[1].startswith("mine,64,0.")
+
+
+def test_cost_of_a_model(capsys: pytest.CaptureFixture[str]) -> None:
+    """Price with provider and date, throughput and cost with their intervals."""
+    said = answered(capsys, "cost", "--gpu", "L4", "--model", "Llama-3.1-8B", "--task", "decode")
+    assert 32 == said["layers"]
+    assert said["low"] < said["usd_per_million_tokens"] < said["high"]
+    assert {"provider", "usd_per_hour", "as_of"} <= said["price"].keys()
+
+
+def test_doctor_answers_on_any_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    """Python, libraries, GPUs (none is fine), and verdicts on what is installed."""
+    said = answered(capsys, "doctor")
+    assert isinstance(said["gpus"], list)
+    assert all("status" in verdict for verdict in said["verdicts"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        (("advise", "--head-dim", "0"), "head-dim is 0"),
+        (("advise", "--head-dim", "-8"), "head-dim is -8"),
+        (("advise", "--head-dim", "1.5"), "not '1.5'"),
+        (("support", "--head-dim", "abc"), "not 'abc'"),
+        (("resources", "--head-dim", "abc"), "not 'abc'"),
+        (("resources", "--head-dim", "0"), "head-dim is 0"),
+        (("resources", "--block-m", "17"), "17"),
+        (("resources", "--kernel", "forwards"), "forward"),
+        (("advise", "--gpu", "L44"), "L4"),
+        (("advise", "--model", "Lama-3.1-8B"), "Llama-3.1-8B"),
+        (("support", "--version", "2.9.99"), "2.9.99"),
+        (("support", "--library", "flash"), "flash-attn"),
+        (("advise", "--heads", "32", "--kv-heads", "5"), "multiple of kv-heads (5)"),
+        (("advise", "--dropout", "-0.1"), "dropout is -0.1"),
+        (("advise", "--provider", "nobody"), "nobody"),
+        (("cost", "--gpus", "0"), "gpus is 0"),
+        (("advise", "--headdim", "64"), "--headdim"),
+        (("frobnicate",), "frobnicate"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], wanted: str
+) -> None:
+    """One line on stderr with the value, nothing on stdout, no traceback."""
+    code, out, err = run(capsys, *arguments)
+    assert (2, "") == (code, out)
+    assert wanted in err
+    assert 1 == len(err.splitlines())
+
+
+def test_bad_input_is_said_in_the_language_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """Errors are sentences too."""
+    _, _, err = run(capsys, "advise", "--head-dim", "0", "--language", "zh")
+    assert "必须在" in err
+
+
+@pytest.mark.parametrize("command", ["report", "estimate"])
+def test_a_place_that_cannot_be_written_is_exit_1(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str
+) -> None:
+    """The path is named and nothing is left behind."""
+    rows = tmp_path / "in.csv"
+    rows.write_text("head_dim\n64\n", encoding="utf-8")
+    extra = ("--workloads", str(rows)) if command == "estimate" else ()
+    code, out, err = run(capsys, command, *extra, "--out", str(tmp_path / "no" / "where"))
+    assert (1, "") == (code, out)
+    assert str(tmp_path / "no") in err
+    assert ["in.csv"] == [entry.name for entry in tmp_path.iterdir()]
+
+
+def test_report_writes_both_files(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The HTML file, and the JSON beside it."""
+    said = answered(capsys, "report", "--out", str(tmp_path / "report.html"))
+    assert [Path(said["html"]), Path(said["json"])] == [tmp_path / "report.html", tmp_path / "report.json"]
+    assert all(Path(path).stat().st_size > 1000 for path in said.values())
+
+
+def test_advise_loads_nothing_heavy() -> None:
+    """A whole answer needs no torch, Triton, plotly or widgets, so that it stays quick."""
+    script = (
+        "import sys; from l4guide.cli import main; code = main(['advise', '--json']);"
+        "heavy = {'torch', 'triton', 'plotly', 'pandas', 'ipywidgets', 'anywidget', 'numpy'} & set(sys.modules);"
+        "sys.exit(code or (f'loaded {sorted(heavy)}' if heavy else 0))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (0, "") == (done.returncode, done.stderr)
