@@ -165,7 +165,7 @@ def _reason(rule: Rule, workload: Workload, gpu: Gpu, library: str, version: str
     )
 
 
-def _unknown(code: str, field: str, found: object, key: str, **values: object) -> Answer:
+def _unknown(code: str, field: str, found: object, key: str, /, **values: object) -> Answer:
     """An answer that says what nobody knows."""
     value = found if isinstance(found, str | int | float | bool) else None
     reason = Reason(

@@ -1,0 +1,88 @@
+"""The rule files themselves: unique codes, ranges without overlap or hole, and texts that can be said."""
+
+from datetime import date
+from itertools import pairwise
+
+import pytest
+from packaging.version import Version
+
+from l4guide.support.rulebook import Rule, Rulebook, rulebooks
+
+BOOKS = rulebooks()
+RULES = [rule for book in BOOKS for rule in book.rules]
+
+
+def test_codes_are_unique() -> None:
+    """A code names one rule, so that a reader can quote it."""
+    codes = [rule.code for rule in RULES]
+    assert sorted(set(codes)) == sorted(codes)
+
+
+def test_libraries_belong_to_one_file() -> None:
+    """No library is described by two files."""
+    names = [library for book in BOOKS for library in book.libraries]
+    assert sorted(set(names)) == sorted(names)
+
+
+@pytest.mark.parametrize("book", BOOKS, ids=lambda book: book.libraries[0])
+def test_releases_are_ordered_and_dated_in_order(book: Rulebook) -> None:
+    """Within one minor series, a later release is never dated before an earlier one."""
+    assert len({release.key for release in book.releases}) == len(book.releases)
+    for one, other in pairwise(r for r in book.releases if r.date):
+        if Version(one.version).release[:2] == Version(other.version).release[:2]:
+            assert (one.date or date.min) <= (other.date or date.max), (one.version, other.version)
+
+
+@pytest.mark.parametrize("book", BOOKS, ids=lambda book: book.libraries[0])
+def test_the_ends_of_the_list_were_read(book: Rulebook) -> None:
+    """The newest release is a checked one: nothing stands beyond what somebody read."""
+    assert book.releases[-1].checked
+
+
+def _families() -> list[tuple[Rulebook, str, list[Rule]]]:
+    found = []
+    for book in BOOKS:
+        for family in dict.fromkeys(rule.family for rule in book.rules):
+            found.append((book, family, [rule for rule in book.rules if rule.family == family]))
+    return found
+
+
+@pytest.mark.parametrize(("book", "family", "rules"), _families(), ids=lambda item: str(item)[:40])
+def test_ranges_of_a_family_neither_overlap_nor_leave_holes(
+    book: Rulebook, family: str, rules: list[Rule]
+) -> None:
+    """Rules that replace one another hand over at one release; those of the same range ask different things."""
+    ranges = list(dict.fromkeys(rule.versions for rule in rules))
+    for place, one in enumerate(ranges):
+        for other in ranges[place + 1 :]:
+            assert not one & other, family
+    places = sorted(
+        number for number, release in enumerate(book.releases) if any(release.version in r for r in ranges)
+    )
+    assert list(range(places[0], places[-1] + 1)) == places
+    asked = [(rule.versions, rule.when, rule.needs) for rule in rules]
+    assert len(asked) == len(set(map(str, asked)))
+
+
+@pytest.mark.parametrize("book", BOOKS, ids=lambda book: book.libraries[0])
+def test_every_checked_release_has_an_entry_of_what_works(book: Rulebook) -> None:
+    """A checked release of a library is covered in both passes, but for the cuDNN backend before it existed."""
+    for library in book.libraries:
+        for release in book.releases:
+            if not release.checked or (library == "torch/cudnn" and release.key < Version("2.5.0")):
+                continue
+            covers = [c for c in book.covers if library in c.libraries and release.version in c.versions]
+            assert {on for cover in covers for on in cover.passes} == {"forward", "backward"}, release.version
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
+def test_an_unsafe_rule_says_what_happens(rule: Rule) -> None:
+    """Where no error is raised there is no error text: the finding is a sentence of ours, and only there."""
+    assert (rule.status == "unsafe") == (rule.finding is not None)
+    assert rule.text is None or rule.finding is None
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
+def test_a_rule_points_at_a_public_page(rule: Rule) -> None:
+    """The source of a rule can be opened by anyone."""
+    assert rule.source.url.startswith("https://")

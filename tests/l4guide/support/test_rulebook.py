@@ -1,0 +1,60 @@
+"""Rule files are read strictly."""
+
+from pathlib import Path
+
+import pytest
+
+from l4guide.catalogue import sources
+from l4guide.errors import BadData
+from l4guide.support.rulebook import read_rulebook
+
+RULE = """
+libraries = ["some"]
+vendor = "NVIDIA"
+install = "pip install some=={version}"
+install_tag = "pip install some=={version}"
+release = [{ version = "1.0" }]
+covers = []
+call = []
+aliases = {}
+[[rule]]
+code = "SOME-RULE"
+versions = ">=1.0"
+passes = ["forward"]
+needs = { field = "workload.head_dim", test = "at-most", value = 64 }
+evidence = "source"
+source = "pytorch-sdpa-docs"
+place = ""
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ('"at-most"', '"no-more-than"', "no-more-than"),
+        ("workload.head_dim", "workload.heads_dim", "heads_dim"),
+        ("value = 64", 'value = "64"', "value"),
+        ("value = 64", "valeu = 64", "value"),
+        ('evidence = "source"', 'evidence = "hearsay"', "hearsay"),
+        ('source = "pytorch-sdpa-docs"', 'source = "nowhere"', "nowhere"),
+        ('versions = ">=1.0"', 'versions = "==1.0"', "versions"),
+        ('versions = ">=1.0"', 'versions = ">=3.0"', "versions"),
+        ('passes = ["forward"]', 'passes = ["sideways"]', "sideways"),
+        ('place = ""', 'place = ""\ntext = "{nonsense}"', "nonsense"),
+        ('place = ""', 'place = ""\nremark = "x"', "remark"),
+        ('code = "SOME-RULE"\n', "", "code"),
+        ("[[rule]]", "[[rule", "rules.toml"),
+    ],
+)
+def test_a_broken_rule_file_names_file_rule_and_key(
+    tmp_path: Path, right: str, wrong: str, said: str
+) -> None:
+    """Nothing misspelt is silently without effect."""
+    known = {source.key: source for source in sources()}
+    path = tmp_path / "rules.toml"
+    path.write_text(RULE, encoding="utf-8")
+    assert read_rulebook(path, known).rules[0].code == "SOME-RULE"
+    path.write_text(RULE.replace(right, wrong), encoding="utf-8")
+    with pytest.raises(BadData, match=r"rules\.toml") as caught:
+        read_rulebook(path, known)
+    assert said in str(caught.value)
