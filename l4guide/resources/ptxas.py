@@ -1,10 +1,8 @@
-"""What ptxas says of a kernel in its verbose log, asked with the very flags that Triton gave it."""
+"""What ptxas says of a kernel in its verbose log."""
 
+import contextlib
 import re
-import subprocess
 import sys
-import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,35 +37,27 @@ def read_log(log: str) -> Usage:
 
 
 class Overheard:
-    """The last assembling command that this process ran.
+    """The last log that Triton had ptxas write in this process.
 
-    Triton's flags for ptxas differ between its versions, and it keeps no log; an audit hook hears the command
-    whatever the version. A hook cannot be removed, so one of these serves a whole process.
+    Triton runs `ptxas -v` into a temporary file and removes it unread; an audit hook reads it just before. Running
+    ptxas again would tell the same, but needs flags that differ between Triton's versions, and takes as long as
+    the rest of the compilation where a kernel spills. A hook cannot be removed, so one serves a whole process.
     """
 
     def __init__(self) -> None:
-        self.command: tuple[str, ...] = ()
+        self.log = ""
         sys.addaudithook(self._hear)
 
     def _hear(self, event: str, arguments: tuple[object, ...]) -> None:
-        if event == "subprocess.Popen" and isinstance(arguments[1], Sequence):
-            command = tuple(str(word) for word in arguments[1])
-            if "ptxas" in Path(command[0]).name and any(word.endswith(".ptx") for word in command):
-                self.command = command
+        if event == "os.remove" and str(arguments[0]).endswith(".log"):
+            with contextlib.suppress(OSError):
+                self.log = Path(str(arguments[0])).read_text(encoding="utf-8", errors="replace")
 
-    def assemble(self, ptx: str) -> Usage:
-        """Assemble `ptx` once more as the last command did, and read what is said.
+    def take(self) -> Usage:
+        """What the last log says; it is said once.
 
         Raises:
-            ValueError: no command was heard, or ptxas reported no function.
-            subprocess.CalledProcessError: ptxas failed.
+            ValueError: ptxas was not run, or reported no function.
         """
-        if not self.command:
-            raise ValueError("Triton did not run ptxas")
-        with tempfile.TemporaryDirectory() as folder:
-            source, binary = Path(folder, "kernel.ptx"), Path(folder, "kernel.cubin")
-            source.write_text(ptx, encoding="utf-8")
-            command = [str(source) if word.endswith(".ptx") else word for word in self.command]
-            command[command.index("-o") + 1] = str(binary)
-            said = subprocess.run([*command, "-v"], check=True, capture_output=True, text=True)
-        return read_log(said.stdout + said.stderr)
+        log, self.log = self.log, ""
+        return read_log(log)

@@ -29,7 +29,7 @@ def compile_one(question: dict[str, Any]) -> dict[str, object]:
 
     ptxas = _overheard()
     compiled = compile_ahead(**question | {"tile": Tile(**question["tile"])})
-    usage = ptxas.assemble(compiled.ptx)
+    usage = ptxas.take()
     return {
         "shared_bytes": compiled.shared_bytes,
         "registers": usage.registers,

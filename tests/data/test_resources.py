@@ -47,7 +47,7 @@ def _moved(wanted: Specialisation, arch: int) -> Specialisation:
 
 
 def test_rows_are_plausible() -> None:
-    """Registers within what a thread and a multiprocessor have, spills in whole words and only with a stack."""
+    """Registers within what a thread and a multiprocessor have; spills in words, and only with a stack."""
     assert [] == [row for row in ROWS if not _plausible(row[0], row[1])]
 
 

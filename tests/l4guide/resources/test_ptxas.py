@@ -1,8 +1,10 @@
 """Reading the compiler's log."""
 
+from pathlib import Path
+
 import pytest
 
-from l4guide.resources.ptxas import read_log
+from l4guide.resources.ptxas import Overheard, read_log
 
 LOG = """ptxas info    : 0 bytes gmem
 ptxas info    : Compiling entry function 'dkdv' for 'sm_89'
@@ -32,3 +34,16 @@ def test_a_log_without_figures_is_not_read_as_zero(log: str) -> None:
     """Nothing reported is a failure, never zero registers."""
     with pytest.raises(ValueError, match="reports no function"):
         read_log(log)
+
+
+def test_a_log_is_heard_when_it_is_removed(tmp_path: Path) -> None:
+    """Triton deletes the log unread; what it said is kept, and given out once."""
+    heard = Overheard()
+    log, other = tmp_path / "triton.log", tmp_path / "triton.ptx"
+    log.write_text(LOG)
+    other.write_text("not a log")
+    log.unlink()
+    other.unlink()
+    assert 255 == heard.take().registers
+    with pytest.raises(ValueError, match="reports no function"):
+        heard.take()
