@@ -1,5 +1,17 @@
 """The attached GPU: what it is, and what attention does on it. Each run lives in a process of its own."""
 
-from l4guide.measure.survey import quick
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from l4guide.measure.survey import quick
 
 __all__ = ["quick"]
+
+
+def __getattr__(name: str) -> object:
+    # Who only asks what is attached should not wait for what starts processes.
+    if name == "quick":
+        from l4guide.measure.survey import quick
+
+        return quick
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -80,6 +80,7 @@ class Measurement:
 class Record:
     """One run on one machine on one day. `complete` is False when it was stopped half-way."""
 
+    schema: int = SCHEMA
     measured_at: str
     l4guide_version: str
     complete: bool
@@ -95,7 +96,6 @@ class Record:
     platform: str
     libraries: Mapping[str, str]
     rows: tuple[Measurement, ...]
-    schema: int = SCHEMA
 
     def to_json(self) -> dict[str, Any]:
         """The record as it is written, rows last."""

@@ -5,7 +5,6 @@ thread. So the work happens in a child; stopping means ending its process group,
 then is kept here.
 """
 
-import asyncio
 import contextlib
 import json
 import os
@@ -38,6 +37,8 @@ def kernel_post() -> Post:
 
     Take it while a cell or a callback runs; outside an event loop it is `direct_post`.
     """
+    import asyncio
+
     try:
         return asyncio.get_running_loop().call_soon_threadsafe
     except RuntimeError:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from l4guide_kernels.reference import reference_attention
 
+from l4guide.errors import CannotDo
 from l4guide.measure.accuracy import Oracle, draw
 from l4guide.measure.live import Case, measure, small_workloads
 from l4guide.measure.measurement import Measurement
@@ -93,6 +94,36 @@ def test_refusal_carries_its_reason() -> None:
     assert "refused" == row.status
     assert row.reason is not None
     assert "Error" in row.reason
+
+
+def raising(_: Workload) -> Any:
+    """An implementation that raises when it runs."""
+
+    def attention(*_: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered\nmore lines")
+
+    return attention
+
+
+def test_device_fault_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the device does not survive a failure nothing is measured after it, and the user is told why."""
+
+    def dead() -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(torch.cuda, "synchronize", dead)
+    on_gpu = replace(case(task="prefill"), place=replace(PLACE, basis="gpu"))
+    with pytest.raises(CannotDo, match=r"L4 reported a fault .*illegal memory access"):
+        list(measure(peer(raising), on_gpu))
+
+
+def test_device_that_survives_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the device survives, the failure is that implementation's refusal."""
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    on_gpu = replace(case(task="prefill"), place=replace(PLACE, basis="gpu"))
+    (row,) = measure(peer(raising), on_gpu)
+    assert ("refused", "gpu") == (row.status, row.basis)
 
 
 def test_missing_library_is_told_from_a_refusal() -> None:

@@ -139,7 +139,7 @@ def test_exit_without_a_word_is_an_error(worker: MakeRun) -> None:
 
 def test_deadline_ends_the_run(worker: MakeRun) -> None:
     """A run past its deadline ends as an error that says so, and keeps its rows."""
-    run, events = worker("started(); row(1); time.sleep(600)", deadline_s=3.0)
+    run, events = worker("started(); row(1); time.sleep(600)", deadline_s=6.0)
     run.start({})
     assert run.join(WAIT_S)
     assert ("error", "measure.deadline_passed") == (events[-1]["kind"], events[-1]["key"])
