@@ -1,9 +1,9 @@
 """What a rule may ask: a closed set of tests on a closed set of fields of the question and the card."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from operator import eq, ge, gt, le, lt, ne
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from l4guide.catalogue import Gpu
 from l4guide.text import Sentence
@@ -13,7 +13,23 @@ from l4guide.workload import Workload
 Value = str | int | float | bool | None
 
 GPU_FIELDS = ("name", "capability", "arch", "shared_bytes_per_block")
-FIELDS = frozenset(f"workload.{f.name}" for f in fields(Workload)) | {f"gpu.{name}" for name in GPU_FIELDS}
+
+
+def _kinds() -> dict[str, tuple[type, ...]]:
+    """What a value of each field is, read from the records; None stands for unknown everywhere."""
+    hints = {f"workload.{name}": hint for name, hint in get_type_hints(Workload).items()}
+    card = {**get_type_hints(Gpu), "arch": int}
+    hints |= {f"gpu.{name}": card[name] for name in GPU_FIELDS}
+    kinds = {field: set(get_args(hint) or (hint,)) - {type(None)} for field, hint in hints.items()}
+    return {field: (int, float) if kind & {int, float} else tuple(kind) for field, kind in kinds.items()}
+
+
+FIELDS: Mapping[str, tuple[type, ...]] = _kinds()
+
+
+def fits(field: str, value: object) -> bool:
+    """Whether `value` is of the kind that `field` holds, so that comparing them can have an answer."""
+    return isinstance(value, FIELDS[field]) and (bool in FIELDS[field] or not isinstance(value, bool))
 
 
 def value_of(field: str, workload: Workload, gpu: Gpu) -> Value:
@@ -40,8 +56,8 @@ TESTS: Mapping[str, Callable[[Any, Any], bool]] = {
     "absent": lambda value, bound: value is None,
     "present": lambda value, bound: value is not None,
 }
-ORDER_TESTS = ("at-least", "at-most", "above", "below", "multiple-of")
-LIST_TESTS = ("one-of", "none-of")
+ORDER_TESTS = ("at-least", "at-most", "above", "below", "multiple-of", "within")
+LIST_TESTS = ("one-of", "none-of", "within")
 #: These name another field instead of a value.
 FIELD_TESTS = ("same-as", "other-than")
 #: These take no value: whether the field is set is the question.

@@ -122,6 +122,8 @@ def _blanks(workload: Workload, gpu: Gpu, library: str, version: str) -> dict[st
         "seqlen_kv": workload.seqlen_kv,
         "causal": workload.causal,
         "gqa": workload.kv_heads != workload.heads,
+        "window": workload.window,
+        "softcap": workload.softcap,
         "dtype": workload.dtype,
         "kv_dtype": workload.kv_dtype,
         "torch_dtype": torch_dtype.get(workload.dtype, "torch.float8_e4m3fn"),
@@ -373,4 +375,9 @@ def snippet(library: str, workload: Workload, gpu: Gpu, version: str | None = No
     library = find_library(library)
     number = find_release(library, version).version
     call = call_of(workload, gpu, library, number)
-    return call.snippet.format_map(_blanks(workload, gpu, library, number)) if call else ""
+    if call is None:
+        return ""
+    blanks = _blanks(workload, gpu, library, number)
+    used = features_of(workload)
+    options = [text.format_map(blanks) for feature, text in call.options.items() if feature in used]
+    return call.snippet.format_map({**blanks, "options": "".join(options)})

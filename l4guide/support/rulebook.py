@@ -24,6 +24,7 @@ from l4guide.support.conditions import (
     ORDER_TESTS,
     TESTS,
     Condition,
+    fits,
 )
 from l4guide.text import Sentence, sentences
 from l4guide.workload import DTYPES
@@ -36,7 +37,18 @@ EVIDENCE = ("source", "binary", "header", "compiled", "measured", "documented", 
 #: What an error text, a call or a snippet may have filled in.
 BLANKS = frozenset(
     {"head_dim", "head_dim_v", "heads", "kv_heads", "seqlen_q", "seqlen_kv", "dtype", "kv_dtype", "dropout"}
-    | {"capability", "entry", "version", "batch", "causal", "torch_dtype", "gqa"}
+    | {
+        "capability",
+        "entry",
+        "version",
+        "batch",
+        "causal",
+        "torch_dtype",
+        "gqa",
+        "window",
+        "softcap",
+        "options",
+    }
 )
 
 
@@ -98,7 +110,10 @@ class Cover:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """The function that a user calls for some questions, and how; the first that matches is meant."""
+    """The function that a user calls for some questions, and how; the first that matches is meant.
+
+    `options` holds, by feature, what the call needs on top; the snippet takes them at `{options}`.
+    """
 
     libraries: tuple[str, ...]
     versions: frozenset[str]
@@ -106,6 +121,7 @@ class Call:
     entry: str
     raises: str | None
     snippet: str
+    options: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,6 +301,7 @@ class Reader:
             entry=entry.take("entry", str),
             raises=entry.maybe("raises", str),
             snippet=self.text(entry, "snippet"),
+            options=self.options(entry),
         )
         entry.done()
         return call
@@ -292,6 +309,12 @@ class Reader:
     def concerned(self, entry: Entry) -> tuple[str, ...]:
         """The libraries that an entry is about; all of the file's where it does not say."""
         return entry.choices("libraries", self.libraries) if "libraries" in entry.rest else self.libraries
+
+    def options(self, entry: Entry) -> Mapping[str, str]:
+        """What a call needs on top for some features."""
+        table = Entry(entry.take("options", dict, {}), entry.file, f"{entry.where}, options")
+        table.check("options", list(table.rest), FEATURES)
+        return {feature: self.text(table, feature) for feature in list(table.rest)}
 
     def consequence(self, entry: Entry) -> str | None:
         """How the consequence is known, where that differs from how the limit is known."""
@@ -342,16 +365,22 @@ class Reader:
         value = None if test in BARE_TESTS else entry.rest.pop("value", None)
         if test in FIELD_TESTS:
             entry.check("value", [str(value)], FIELDS)
-        elif test in ORDER_TESTS and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise entry.fault("value", Sentence("error.rule_expected", {"expected": "int, float"}))
-        elif test in LIST_TESTS or test == "within":
-            if not isinstance(value, list) or not value or (test == "within" and len(value) != 2):
-                raise entry.fault("value", Sentence("error.rule_expected", {"expected": "list"}))
-            value = tuple(value)
-        elif test not in BARE_TESTS and value is None:
-            raise entry.fault("value", Sentence("error.rule_missing"))
+        elif test not in BARE_TESTS:
+            value = self.bound(entry, field, test, value)
         entry.done()
         return Condition(field=field, test=test, value=value)
+
+    def bound(self, entry: Entry, field: str, test: str, value: object) -> object:
+        """`value`, if it is what `test` compares and of the kind that `field` holds."""
+        listed = test in LIST_TESTS
+        values = value if listed and isinstance(value, list) else [value]
+        numbers = int in FIELDS[field] or test not in ORDER_TESTS
+        right = not listed or (isinstance(value, list) and (test != "within" or len(value) == 2))
+        if not (right and values and numbers and all(fits(field, one) for one in values)):
+            kinds = ", ".join(kind.__name__ for kind in FIELDS[field])
+            expected = Sentence("error.rule_bound", {"test": test, "field": field, "kinds": kinds})
+            raise entry.fault("value", Sentence("error.rule_expected", {"expected": expected}))
+        return tuple(values) if listed else value
 
 
 def read_rulebook(path: Path, sources: Mapping[str, Source]) -> Rulebook:

@@ -100,6 +100,13 @@ def test_snippets_are_python(library: str) -> None:
         assert text or release.key < support.find_release(library, None).key
 
 
+def test_a_snippet_passes_what_was_asked() -> None:
+    """The options of the question reach the call."""
+    question = ask({"head_dim": 128, "window": 1024, "softcap": 30, "heads": 8})[0]
+    text = support.snippet("flash-attn", question, gpu("L4"))
+    assert "causal=True, window_size=(1024, 0), softcap=30.0)" in text
+
+
 def test_a_verdict_is_json_in_both_languages(check: Check) -> None:
     """The keys that other programs call; the library's own text is not translated."""
     verdict = check("flash-attn", "1.0.9", head_dim=128)

@@ -6,6 +6,7 @@ import pytest
 
 from l4guide.catalogue import sources
 from l4guide.errors import BadData
+from l4guide.support.conditions import FIELD_TESTS, FIELDS, TESTS, Condition, label
 from l4guide.support.rulebook import read_rulebook
 
 RULE = """
@@ -35,6 +36,15 @@ place = ""
         ("workload.head_dim", "workload.heads_dim", "heads_dim"),
         ("value = 64", 'value = "64"', "value"),
         ("value = 64", "valeu = 64", "value"),
+        ("value = 64", "value = true", "value"),
+        ("value = 64", "value = [64]", "value"),
+        ('"at-most", value = 64', '"within", value = [64]', "within"),
+        (
+            '"workload.head_dim", test = "at-most", value = 64',
+            '"gpu.capability", test = "at-most", value = 8.9',
+            "str",
+        ),
+        ('"at-most", value = 64', '"same-as", value = "head_dim_v"', "head_dim_v"),
         ('evidence = "source"', 'evidence = "hearsay"', "hearsay"),
         ('source = "pytorch-sdpa-docs"', 'source = "nowhere"', "nowhere"),
         ('versions = ">=1.0"', 'versions = "==1.0"', "versions"),
@@ -58,3 +68,13 @@ def test_a_broken_rule_file_names_file_rule_and_key(
     with pytest.raises(BadData, match=r"rules\.toml") as caught:
         read_rulebook(path, known)
     assert said in str(caught.value)
+
+
+def test_every_field_and_test_can_be_said() -> None:
+    """A rule on any field, with any test, has words in both languages."""
+    for language in ("en", "zh"):
+        for field in FIELDS:
+            assert label(field).say(language)
+        for test in TESTS:
+            value = (1, 2) if test == "within" else "workload.heads" if test in FIELD_TESTS else 1
+            assert Condition(field="workload.batch", test=test, value=value).needed.say(language)
