@@ -103,8 +103,8 @@ def create() -> None:
         stop(f"could not create {ENVIRONMENT}; the reason is above")
 
 
-def install(*arguments: str) -> None:
-    """Run pip; where it fails, its own message stays on the screen and a way out follows."""
+def install(*arguments: str, way_out: str = "") -> None:
+    """Run pip; where it fails, its own message stays on the screen and ways out follow."""
     quiet = [] if sys.stderr.isatty() else ["--quiet"]
     command = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input", "install", *quiet]
     # A user-wide PIP_USER would make pip refuse to install into an environment.
@@ -112,7 +112,7 @@ def install(*arguments: str) -> None:
     if subprocess.run([*command, *arguments], cwd=ROOT, env=variables, check=False).returncode:
         stop(
             "pip could not install what is needed; its reason is above. If the network is the cause, set "
-            "HTTPS_PROXY or PIP_INDEX_URL to what your network allows and run the same command again."
+            f"HTTPS_PROXY or PIP_INDEX_URL to what your network allows and run the same command again.{way_out}"
         )
 
 
@@ -163,7 +163,8 @@ def install_torch() -> None:
     options = torch_options()
     if options:
         say("this machine has no NVIDIA driver: taking the torch build without CUDA")
-        install("--no-deps", *options, f"{torch_pin()}+cpu")
+        wheel = f" Or put a wheel of {torch_pin()}+cpu for this Python into a folder and set PIP_FIND_LINKS to it."
+        install("--no-deps", *options, f"{torch_pin()}+cpu", way_out=wheel)
 
 
 def make_environment(level: str) -> None:

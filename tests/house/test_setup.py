@@ -61,7 +61,7 @@ def test_the_tested_torch_is_installed_once(
     monkeypatch.setattr(setup, "torch_pin", lambda: "torch==2.13.0")
     monkeypatch.setattr(setup, "installed_torch", lambda: installed)
     monkeypatch.setattr(setup, "torch_options", lambda: ["--no-index"])
-    monkeypatch.setattr(setup, "install", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(setup, "install", lambda *arguments, way_out: calls.append(arguments))
     setup.install_torch()
     assert [("--no-deps", "--no-index", "torch==2.13.0+cpu")] * expected == calls
 
