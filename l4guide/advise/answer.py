@@ -141,7 +141,9 @@ def _headline_of(gpu: Gpu, part: Part) -> Sentence:
     verdicts = part.implementations
     flash = next(verdict for verdict in verdicts if verdict.library == FLASH)
     running = tuple(
-        _since(verdict) for verdict in verdicts if verdict.status == "ok" and verdict.library not in (MATH,)
+        _since(verdict, part.workload, gpu)
+        for verdict in verdicts
+        if verdict.status == "ok" and verdict.library not in (MATH,)
     )
     values = {
         "task": Sentence(f"task.{part.workload.task}"),
@@ -159,13 +161,18 @@ def _headline_of(gpu: Gpu, part: Part) -> Sentence:
     return Sentence("headline.unknown" if part.answer == "depends" else "headline.no", values)
 
 
-def _since(verdict: Verdict) -> Sentence:
+def _since(verdict: Verdict, workload: Workload, gpu: Gpu) -> Sentence:
+    """From which release on a library runs it: the first that does and that no refusing one follows."""
     if verdict.library == LIBRARY:
         return Sentence("headline.own")
-    first = verdict.first_version
-    if first is None or first == releases(verdict.library)[0].version:
+    names = [release.version for release in releases(verdict.library)]
+    since = verdict.first_version or verdict.version
+    if verdict.last_refused is None and since == names[0]:
         return Sentence("headline.always", {"library": verdict.library})
-    return Sentence("headline.since", {"library": verdict.library, "version": first})
+    if verdict.last_refused is not None and names.index(since) < names.index(verdict.last_refused):
+        later = names[names.index(verdict.last_refused) + 1 :]
+        since = next(name for name in later if check(workload, gpu, verdict.library, name).status == "ok")
+    return Sentence("headline.since", {"library": verdict.library, "version": since})
 
 
 def _why(question: Question, part: Part) -> tuple[Sentence, ...]:
@@ -201,36 +208,19 @@ def _limit(reason: object) -> Sentence:
 
 
 def _too_large(question: Question, older: str) -> list[Sentence]:
-    """The published tile that did not fit, where the older release has one."""
-    limit = question.gpu.shared_bytes_per_block
-    tiles = [tile for tile in _tiles(question.workload, question.gpu) if tile.covers(older)]
-    over = [tile for tile in tiles if limit is not None and tile.shared_bytes > limit]
-    if not over:
+    """The published tile that did not fit, where the older release has one, and the one that replaced it."""
+    gpu, limit = question.gpu, question.gpu.shared_bytes_per_block
+    here = [tile for tile in _tiles(question.workload, gpu) if gpu.capability in tile.capabilities]
+    over = next((t for t in here if limit is not None and t.covers(older) and t.shared_bytes > limit), None)
+    if over is None:
         return []
-    values = {
-        "library": FLASH,
-        "older": older,
-        "bytes": over[0].shared_bytes,
-        "limit": limit,
-        "gpu": question.gpu.name,
-    }
-    now = [
-        tile
-        for tile in _tiles(question.workload, question.gpu)
-        if question.gpu.capability in tile.capabilities
-        and tile.pass_name == over[0].pass_name
-        and not tile.covers(older)
-    ]
-    sentences = [Sentence("why.too_large", values)]
-    if now:
-        values = {
-            "library": FLASH,
-            "bytes": now[0].shared_bytes,
-            "block_m": now[0].block_m,
-            "block_n": now[0].block_n,
-        }
-        sentences.append(Sentence("why.fits_now", {**values, "versions": now[0].versions}))
-    return sentences
+    values = {"library": FLASH, "older": older, "bytes": f"{over.shared_bytes:,}", "gpu": gpu.name}
+    said = [Sentence("why.too_large", {**values, "limit": f"{limit:,}"})]
+    now = next((t for t in here if t.pass_name == over.pass_name and not t.covers(older)), None)
+    if now is not None:
+        tile = {"block_m": now.block_m, "block_n": now.block_n, "versions": now.versions}
+        said.append(Sentence("why.fits_now", {"bytes": f"{now.shared_bytes:,}", **tile}))
+    return said
 
 
 def _tiles(workload: Workload, gpu: Gpu) -> tuple[PublishedTile, ...]:

@@ -29,12 +29,13 @@ def test_the_question_that_the_project_exists_for() -> None:
     """Training at head_dim 128 on L4: yes, since 2.0.0, and the tile that did not fit is named with its bytes."""
     advice = advise("L4", {"task": "training", "head_dim": 128})
     assert "yes" == advice.answer
-    assert "flash-attn since 2.0.0" in str(advice.headline)
-    assert "torch/flash since 2.2.0" in str(advice.headline)
+    assert "flash-attn 2.0.0 or later" in str(advice.headline)
+    assert "torch/flash 2.2.0 or later" in str(advice.headline)
+    assert "torch/efficient 2.1.0 or later" in str(advice.headline)
     why = " ".join(map(str, advice.why))
-    assert "155648" in why
-    assert "101376" in why
-    assert "81920" in why
+    assert "155,648" in why
+    assert "101,376" in why
+    assert "81,920" in why
     assert "flash-attn 1.0.9 and before refused it" in why
 
 
