@@ -2,15 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
-from functools import cache
-
-from packaging.version import InvalidVersion, Version
 
 from l4guide.catalogue import Gpu, Source
-from l4guide.errors import BadInput
+from l4guide.support.calls import blanks_of, call_of
 from l4guide.support.conditions import Condition, all_hold, features_of, label
-from l4guide.support.rulebook import Call, Cover, Release, Rule, Rulebook, rulebooks
+from l4guide.support.releases import books, find_library, find_release, rule_set, table
+from l4guide.support.rulebook import Cover, Release, Rule
 from l4guide.support.verdict import Reason, Verdict
 from l4guide.text import Sentence
 from l4guide.workload import Workload
@@ -27,119 +24,6 @@ class Answer:
     evidence: str | None = None
 
 
-@cache
-def _books() -> Mapping[str, Rulebook]:
-    return {library: book for book in rulebooks() for library in book.libraries}
-
-
-@cache
-def _table(library: str, version: str) -> tuple[tuple[Rule, ...], tuple[Cover, ...], tuple[Call, ...]]:
-    """The rules, covers and calls of one release."""
-    book = _books()[library]
-    return (
-        tuple(r for r in book.rules if library in r.libraries and version in r.versions),
-        tuple(c for c in book.covers if library in c.libraries and version in c.versions),
-        tuple(c for c in book.calls if library in c.libraries and version in c.versions),
-    )
-
-
-@cache
-def _rule_set(library: str, version: str) -> tuple[int, ...]:
-    """What tells the rules of one release from those of another."""
-    return tuple(id(entry) for entries in _table(library, version) for entry in entries)
-
-
-def libraries() -> tuple[str, ...]:
-    """Every library that there are rules for, by the name it is asked with."""
-    return tuple(_books())
-
-
-def _plain(name: str) -> str:
-    """A name as it is compared: letters and digits only, lower case."""
-    return "".join(c for c in name.casefold() if c.isalnum())
-
-
-def find_library(name: str) -> str:
-    """The library that `name` means; case, hyphens and the usual other names do not matter.
-
-    Raises:
-        BadInput: no library is called so; names the nearest.
-    """
-    known = {_plain(library): library for library in libraries()}
-    for book in rulebooks():
-        known |= {_plain(alias): library for alias, library in book.aliases.items()}
-    written = _plain(name)
-    if written in known:
-        return known[written]
-    near = get_close_matches(written[:40], known, n=3, cutoff=0.0)
-    names = ", ".join(dict.fromkeys(known[match] for match in near))
-    raise BadInput("error.unknown_library", name=name[:60], near=names, choices=", ".join(libraries()))
-
-
-def releases(library: str) -> tuple[Release, ...]:
-    """Every release of `library` that is known, oldest first.
-
-    Raises:
-        BadInput: no library is called so.
-    """
-    return _books()[find_library(library)].releases
-
-
-def find_release(library: str, version: str | None = None) -> Release:
-    """The release that `version` means; None is the newest known.
-
-    Raises:
-        BadInput: there is no such release, or none that is known; names the newest and the nearest ones.
-    """
-    known = releases(library)
-    if version is None:
-        return known[-1]
-    try:
-        asked = Version(Version(version.strip()).public)
-    except InvalidVersion:
-        near = get_close_matches(version[:40], [r.version for r in known], n=3, cutoff=0.0)
-    else:
-        for release in known:
-            if release.key == asked:
-                return release
-        below = [r.version for r in known if r.key < asked][-1:]
-        near = below + [r.version for r in known if r.key > asked][:1]
-    values = {"library": find_library(library), "version": version[:60], "newest": known[-1].version}
-    raise BadInput("error.unknown_version", **values, near=", ".join(near))
-
-
-def _blanks(workload: Workload, gpu: Gpu, library: str, version: str) -> dict[str, object]:
-    """What error texts and snippets may have filled in."""
-    call = call_of(workload, gpu, library, version)
-    torch_dtype = {"fp16": "torch.float16", "bf16": "torch.bfloat16", "fp32": "torch.float32"}
-    return {
-        "head_dim": workload.head_dim,
-        "head_dim_v": workload.head_dim_v,
-        "batch": workload.batch,
-        "heads": workload.heads,
-        "kv_heads": workload.kv_heads,
-        "seqlen_q": workload.seqlen_q,
-        "seqlen_kv": workload.seqlen_kv,
-        "causal": workload.causal,
-        "gqa": workload.kv_heads != workload.heads,
-        "window": workload.window,
-        "softcap": workload.softcap,
-        "dtype": workload.dtype,
-        "kv_dtype": workload.kv_dtype,
-        "torch_dtype": torch_dtype.get(workload.dtype, "torch.float8_e4m3fn"),
-        "dropout": f"{workload.dropout:g}",
-        "capability": gpu.capability,
-        "entry": call.entry if call else library,
-        "version": version,
-    }
-
-
-def call_of(workload: Workload, gpu: Gpu, library: str, version: str) -> Call | None:
-    """How this question is asked of `library`; None where the rules do not say."""
-    calls = _table(library, version)[2]
-    return next((call for call in calls if all_hold(call.when, workload, gpu)), None)
-
-
 def _text(rule: Rule, library: str, condition: Condition, blanks: Mapping[str, object]) -> Sentence | str:
     """The library's own text, filled in; where nobody read it, the rule in our words."""
     if rule.text is not None:
@@ -151,7 +35,7 @@ def _text(rule: Rule, library: str, condition: Condition, blanks: Mapping[str, o
 
 def _reason(rule: Rule, workload: Workload, gpu: Gpu, library: str, version: str) -> Reason:
     """The reason that a broken rule gives."""
-    blanks = _blanks(workload, gpu, library, version)
+    blanks = blanks_of(workload, gpu, library, version)
     found = rule.needs.found(workload, gpu)
     return Reason(
         code=rule.code,
@@ -188,7 +72,7 @@ def _unknown(code: str, field: str, found: object, key: str, /, **values: object
 def _uncovered(workload: Workload, gpu: Gpu, library: str, version: str, on: str) -> Answer | Cover:
     """The entry that says that the pass `on` works; otherwise what it is that no entry covers."""
     names = {"library": library, "version": version, "on": Sentence(f"support.pass_{on}")}
-    covers = [c for c in _table(library, version)[1] if on in c.passes]
+    covers = [c for c in table(library, version)[1] if on in c.passes]
     if not covers:
         return _unknown("UNKNOWN-RELEASE", "version", version, "support.unknown_release", **names)
     covers = [c for c in covers if gpu.capability in c.capabilities]
@@ -218,12 +102,12 @@ def _uncovered(workload: Workload, gpu: Gpu, library: str, version: str, on: str
 
 def _read(workload: Workload, gpu: Gpu, library: str, version: str) -> Answer:
     """The answer for a release that somebody read."""
-    vendor = _books()[library].vendor
+    vendor = books()[library].vendor
     if gpu.vendor != vendor:
         values = {"library": library, "gpu": gpu.name, "made_by": gpu.vendor, "vendor": vendor}
         return _unknown("UNKNOWN-VENDOR", "gpu.vendor", gpu.vendor, "support.unknown_vendor", **values)
     broken, undecided = [], []
-    for rule in _table(library, version)[0]:
+    for rule in table(library, version)[0]:
         applies = not set(rule.passes).isdisjoint(workload.passes) and all_hold(rule.when, workload, gpu)
         if applies is False:
             continue
@@ -298,13 +182,13 @@ def _between(known: tuple[Release, ...], place: int, read: Mapping[str, Answer],
 
 def _answers(workload: Workload, gpu: Gpu, library: str, exact: str) -> dict[str, Answer]:
     """The answer of every release; only that of `exact` is worded for its own version."""
-    known = _books()[library].releases
+    known = books()[library].releases
     # Most releases share their rules with the one before: each set is asked once.
     asked: dict[object, Answer] = {}
     read = {}
     for release in known:
         if release.checked:
-            key = release.version if release.version == exact else _rule_set(library, release.version)
+            key = release.version if release.version == exact else rule_set(library, release.version)
             if key not in asked:
                 asked[key] = _read(workload, gpu, library, release.version)
             read[release.version] = asked[key]
@@ -333,7 +217,7 @@ def check(workload: Workload, gpu: Gpu, library: str, version: str | None = None
     release = find_release(library, version)
     answers = _answers(workload, gpu, library, release.version)
     answer = answers[release.version]
-    known = _books()[library].releases
+    known = books()[library].releases
     first = next((r for r in known if answers[r.version].status == "ok"), None)
     not_run = [r.version for r in known if answers[r.version].status in ("refused", "unsafe")]
     call = call_of(workload, gpu, library, release.version)
@@ -353,31 +237,3 @@ def check(workload: Workload, gpu: Gpu, library: str, version: str | None = None
         source=source,
         place=answer.cover.place if answer.cover else "",
     )
-
-
-def install_line(library: str, version: str | None = None) -> str:
-    """The shell line that installs `library` at `version` (None: the newest known).
-
-    Raises:
-        BadInput: the library or the version is not known.
-    """
-    book = _books()[find_library(library)]
-    release = find_release(library, version)
-    return (book.install if release.on_index else book.install_tag).format(version=release.version)
-
-
-def snippet(library: str, workload: Workload, gpu: Gpu, version: str | None = None) -> str:
-    """A few lines of Python that ask `library` this question; empty where the rules do not say how.
-
-    Raises:
-        BadInput: the library or the version is not known.
-    """
-    library = find_library(library)
-    number = find_release(library, version).version
-    call = call_of(workload, gpu, library, number)
-    if call is None:
-        return ""
-    blanks = _blanks(workload, gpu, library, number)
-    used = features_of(workload)
-    options = [text.format_map(blanks) for feature, text in call.options.items() if feature in used]
-    return call.snippet.format_map({**blanks, "options": "".join(options)})

@@ -6,7 +6,8 @@ from itertools import pairwise
 import pytest
 from packaging.version import Version
 
-from l4guide.support.rulebook import Rule, Rulebook, rulebooks
+from l4guide.support.reader import rulebooks
+from l4guide.support.rulebook import Rule, Rulebook
 
 BOOKS = rulebooks()
 RULES = [rule for book in BOOKS for rule in book.rules]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from l4guide import support
 from l4guide.catalogue import Gpu, gpu, gpus
 from l4guide.errors import BadInput
-from l4guide.support.rulebook import rulebooks
+from l4guide.support.reader import rulebooks
 from l4guide.workload import Workload, ask
 
 Check = Callable[..., support.Verdict]

@@ -7,7 +7,7 @@ import pytest
 from l4guide.catalogue import sources
 from l4guide.errors import BadData
 from l4guide.support.conditions import FIELD_TESTS, FIELDS, TESTS, Condition, label
-from l4guide.support.rulebook import read_rulebook
+from l4guide.support.reader import read_rulebook
 
 RULE = """
 libraries = ["some"]

@@ -1,0 +1,56 @@
+"""How a question is put to a library: the function, and lines to copy."""
+
+from l4guide.catalogue import Gpu
+from l4guide.support.conditions import all_hold, features_of
+from l4guide.support.releases import find_library, find_release, table
+from l4guide.support.rulebook import Call
+from l4guide.workload import Workload
+
+
+def blanks_of(workload: Workload, gpu: Gpu, library: str, version: str) -> dict[str, object]:
+    """What error texts and snippets may have filled in."""
+    call = call_of(workload, gpu, library, version)
+    torch_dtype = {"fp16": "torch.float16", "bf16": "torch.bfloat16", "fp32": "torch.float32"}
+    return {
+        "head_dim": workload.head_dim,
+        "head_dim_v": workload.head_dim_v,
+        "batch": workload.batch,
+        "heads": workload.heads,
+        "kv_heads": workload.kv_heads,
+        "seqlen_q": workload.seqlen_q,
+        "seqlen_kv": workload.seqlen_kv,
+        "causal": workload.causal,
+        "gqa": workload.kv_heads != workload.heads,
+        "window": workload.window,
+        "softcap": workload.softcap,
+        "dtype": workload.dtype,
+        "kv_dtype": workload.kv_dtype,
+        "torch_dtype": torch_dtype.get(workload.dtype, "torch.float8_e4m3fn"),
+        "dropout": f"{workload.dropout:g}",
+        "capability": gpu.capability,
+        "entry": call.entry if call else library,
+        "version": version,
+    }
+
+
+def call_of(workload: Workload, gpu: Gpu, library: str, version: str) -> Call | None:
+    """How this question is asked of `library`; None where the rules do not say."""
+    calls = table(library, version)[2]
+    return next((call for call in calls if all_hold(call.when, workload, gpu)), None)
+
+
+def snippet(library: str, workload: Workload, gpu: Gpu, version: str | None = None) -> str:
+    """A few lines of Python that ask `library` this question; empty where the rules do not say how.
+
+    Raises:
+        BadInput: the library or the version is not known.
+    """
+    library = find_library(library)
+    number = find_release(library, version).version
+    call = call_of(workload, gpu, library, number)
+    if call is None:
+        return ""
+    blanks = blanks_of(workload, gpu, library, number)
+    used = features_of(workload)
+    options = [text.format_map(blanks) for feature, text in call.options.items() if feature in used]
+    return call.snippet.format_map({**blanks, "options": "".join(options)})

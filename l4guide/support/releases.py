@@ -1,0 +1,104 @@
+"""Which libraries and releases there are rules for, and how they are named."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import cache
+
+from packaging.version import InvalidVersion, Version
+
+from l4guide.errors import BadInput
+from l4guide.support.reader import rulebooks
+from l4guide.support.rulebook import Call, Cover, Release, Rule, Rulebook
+
+
+@cache
+def books() -> Mapping[str, Rulebook]:
+    """The rule file of each library."""
+    return {library: book for book in rulebooks() for library in book.libraries}
+
+
+@cache
+def table(library: str, version: str) -> tuple[tuple[Rule, ...], tuple[Cover, ...], tuple[Call, ...]]:
+    """The rules, covers and calls of one release."""
+    book = books()[library]
+    return (
+        tuple(r for r in book.rules if library in r.libraries and version in r.versions),
+        tuple(c for c in book.covers if library in c.libraries and version in c.versions),
+        tuple(c for c in book.calls if library in c.libraries and version in c.versions),
+    )
+
+
+@cache
+def rule_set(library: str, version: str) -> tuple[int, ...]:
+    """What tells the rules of one release from those of another."""
+    return tuple(id(entry) for entries in table(library, version) for entry in entries)
+
+
+def libraries() -> tuple[str, ...]:
+    """Every library that there are rules for, by the name it is asked with."""
+    return tuple(books())
+
+
+def _plain(name: str) -> str:
+    """A name as it is compared: letters and digits only, lower case."""
+    return "".join(c for c in name.casefold() if c.isalnum())
+
+
+def find_library(name: str) -> str:
+    """The library that `name` means; case, hyphens and the usual other names do not matter.
+
+    Raises:
+        BadInput: no library is called so; names the nearest.
+    """
+    known = {_plain(library): library for library in libraries()}
+    for book in rulebooks():
+        known |= {_plain(alias): library for alias, library in book.aliases.items()}
+    written = _plain(name)
+    if written in known:
+        return known[written]
+    near = get_close_matches(written[:40], known, n=3, cutoff=0.0)
+    names = ", ".join(dict.fromkeys(known[match] for match in near))
+    raise BadInput("error.unknown_library", name=name[:60], near=names, choices=", ".join(libraries()))
+
+
+def releases(library: str) -> tuple[Release, ...]:
+    """Every release of `library` that is known, oldest first.
+
+    Raises:
+        BadInput: no library is called so.
+    """
+    return books()[find_library(library)].releases
+
+
+def find_release(library: str, version: str | None = None) -> Release:
+    """The release that `version` means; None is the newest known.
+
+    Raises:
+        BadInput: there is no such release, or none that is known; names the newest and the nearest ones.
+    """
+    known = releases(library)
+    if version is None:
+        return known[-1]
+    try:
+        asked = Version(Version(version.strip()).public)
+    except InvalidVersion:
+        near = get_close_matches(version[:40], [r.version for r in known], n=3, cutoff=0.0)
+    else:
+        for release in known:
+            if release.key == asked:
+                return release
+        below = [r.version for r in known if r.key < asked][-1:]
+        near = below + [r.version for r in known if r.key > asked][:1]
+    values = {"library": find_library(library), "version": version[:60], "newest": known[-1].version}
+    raise BadInput("error.unknown_version", **values, near=", ".join(near))
+
+
+def install_line(library: str, version: str | None = None) -> str:
+    """The shell line that installs `library` at `version` (None: the newest known).
+
+    Raises:
+        BadInput: the library or the version is not known.
+    """
+    book = books()[find_library(library)]
+    release = find_release(library, version)
+    return (book.install if release.on_index else book.install_tag).format(version=release.version)
