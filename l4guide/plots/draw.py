@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from l4guide import catalogue
@@ -28,6 +29,8 @@ KIB = 1024
 #: A logarithmic axis is easier to read than a linear one from here on.
 LOG_FROM_RATIO = 20.0
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans CJK SC', 'Microsoft YaHei', sans-serif"
+#: Characters of a card's name on one line beside its row.
+LABEL_WIDTH = 18
 #: What `plotly.io.to_html` and `Plotly.react` should be told.
 CONFIG = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
 
@@ -84,7 +87,7 @@ def _name_bars(figure: Figure, every: Sequence[Block]) -> None:
             yshift=10,
             showarrow=False,
             align="left",
-            font={"size": 12, "color": INK},
+            font={"size": 11, "color": INK},
             bgcolor="rgba(255,255,255,0.85)",
             borderpad=0,
         )
@@ -331,7 +334,7 @@ def _scale(figure: Figure, values: Iterable[float], prefix: str = "") -> None:
 
 
 def _name_rows(figure: Figure, names: Sequence[str], asked: str) -> None:
-    shown = [escape(name, quote=False) for name in names]
+    shown = ["<br>".join(wrap(escape(name, quote=False), LABEL_WIDTH)) for name in names]
     figure.update_yaxes(
         categoryorder="array",
         categoryarray=list(names),
