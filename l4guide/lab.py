@@ -82,7 +82,7 @@ def plan_lab(
     if folder == PACKAGE.parent / "notebooks":
         folder, name = folder.parent, f"{folder.name}/{name}"
     command = [
-        *(sys.executable, "-m", "jupyterlab", "--log-level=WARN"),
+        *(sys.executable, "-m", "jupyterlab", "--log-level=WARN", "--LabApp.log_level=WARN"),
         *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
         *(f"--ServerApp.root_dir={folder}", f"--LabApp.default_url=/lab/tree/{name}"),
         f"--ServerApp.open_browser={browser}",
