@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import traitlets
 
@@ -76,7 +76,7 @@ class GuideState(traitlets.HasTraits):  # type: ignore[misc]
     limits = traitlets.Tuple()
 
     def __init__(self, **inputs: object) -> None:
-        super().__init__(**inputs)
+        super().__init__(**_canonical(inputs))
         self._changed = ""
         self._answer_soon = Settled(self.guarded(self.answer))
         self.observe(self.guarded(self._fill_shape), "model")
@@ -151,6 +151,23 @@ class GuideState(traitlets.HasTraits):  # type: ignore[misc]
         """The input that a problem is about: the one it names, else the one that was changed last."""
         named = str(sentence.values.get("name", "")).replace("-", "_")
         return FIELD_OF.get(sentence.key) or (named if named in INPUTS else self._changed)
+
+
+def _canonical(inputs: Mapping[str, object]) -> dict[str, object]:
+    """Inputs as they are kept: names in the catalogue's writing, numbers as text, a preset's shape filled in.
+
+    Raises:
+        BadInput: the card or the model is not known.
+    """
+    kept = {name: value if isinstance(value, bool) else str(value) for name, value in inputs.items()}
+    if "gpu" in kept:
+        kept["gpu"] = catalogue.gpu(str(kept["gpu"])).name
+    if kept.get("model"):
+        model = catalogue.model(str(kept["model"]))
+        known = {name: getattr(model.components[0], name) for name in SHAPE}
+        shape = {name: "" if value is None else str(value) for name, value in known.items()}
+        kept = {**shape, **kept, "model": model.name}
+    return kept
 
 
 class Settled:

@@ -1,0 +1,187 @@
+"""The guide as a user meets it, from the first cell to the exported file, in JupyterLab and headless Chromium."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+    from tests.browser.conftest import Lab, Visit
+
+PLOTS = ("guide-plot-shared", "guide-plot-throughput", "guide-plot-cost")
+SMALLEST_PLOT_PX = 200
+#: Changes arrive in a moment; a machine that is busy with other tests may take a hundred times longer.
+PATIENCE_MS = 60_000
+RUN_PATIENCE_MS = 300_000
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+def await_verdict(page: Page, pattern: str) -> str:
+    """The verdict's text once it matches."""
+    verdict = page.locator(".guide-verdict", has_text=re.compile(pattern))
+    verdict.wait_for(timeout=PATIENCE_MS)
+    return str(verdict.inner_text())
+
+
+def enter(page: Page, field: str, text: str) -> None:
+    """Type into an input, named by its class, and press Enter."""
+    entry = page.locator(f".l4g-input-{field} input[type=text]")
+    entry.fill(text)
+    entry.press("Enter")
+
+
+def press(page: Page, field: str, label: str) -> None:
+    """Press one of an input's buttons."""
+    page.locator(f".l4g-input-{field}").get_by_role("button", name=label, exact=True).click()
+
+
+def titles(page: Page) -> list[str]:
+    """The titles of the plots, as drawn."""
+    return [page.locator(f".{plot} .gtitle").text_content(timeout=PATIENCE_MS) or "" for plot in PLOTS]
+
+
+def height_of(locator: Locator) -> float:
+    """Pixels that an element takes from top to bottom."""
+    box = locator.bounding_box(timeout=PATIENCE_MS)
+    assert box is not None
+    return float(box["height"])
+
+
+def await_status(page: Page, pattern: str) -> None:
+    """Come back when the live run says so."""
+    page.locator(".guide-status", has_text=re.compile(pattern)).wait_for(timeout=RUN_PATIENCE_MS)
+
+
+def rows_of(page: Page) -> Locator:
+    """The rows that the live run has finished."""
+    return page.locator(".guide-rows tbody tr")
+
+
+def saved(page: Page, button: str, folder: Path) -> Path:
+    """The file that a button downloads."""
+    with page.expect_download(timeout=PATIENCE_MS) as download:
+        page.locator(f".{button}").click()
+    path = folder / str(download.value.suggested_filename)
+    download.value.save_as(path)
+    return path
+
+
+@pytest.fixture
+def page(lab: Lab, visit: Visit) -> Any:
+    """The guide, run and showing its first answer; at the end it has thrown nothing and asked nobody outside."""
+    visit.page.set_viewport_size({"width": 1400, "height": 1000})
+    visit.open_notebook(lab, "guide.ipynb")
+    visit.run_all_cells()
+    await_verdict(visit.page, "128")
+    visit.page.locator(".guide-plot-cost .main-svg").first.wait_for(timeout=PATIENCE_MS)
+    yield visit.page
+    assert [] == visit.errors()
+    assert [] == [line for line in visit.console if line.startswith("error:")]
+    assert [] == visit.requests_beyond(lab.address)
+    assert 0 == visit.page.locator(".guide-error").count()
+
+
+def test_the_first_answer_is_yes_and_explained(page: Page) -> None:
+    """Training at head_dim 128 on an L4 works, with the version, the limit, the lines to copy and visible plots."""
+    verdict = await_verdict(page, "L4")
+    assert "Yes" in verdict
+    assert "2.0.0" in page.locator(".guide-first-version").inner_text()
+    assert "101,376" in page.locator(".guide-exact-limit").inner_text()
+    assert "pip install" in page.locator(".guide-install pre").inner_text()
+    assert "import" in page.locator(".guide-snippet pre").inner_text()
+    assert 1 < page.locator(".guide-evidence tbody tr").count()
+    assert 3 == page.locator(".guide-resources tbody tr").count()
+    for plot in PLOTS:
+        assert SMALLEST_PLOT_PX < height_of(page.locator(f".{plot} .js-plotly-plot"))
+        assert page.locator(f".{plot} [role=img]").get_attribute("aria-label")
+
+
+def test_every_change_reaches_verdict_and_plots(page: Page) -> None:
+    """Task, head_dim, dropout and GPU each change the answer; a wide head with dropout is shown to be unsafe."""
+    press(page, "task", "prefill")
+    await_verdict(page, "prefill")
+    press(page, "task", "training")
+    press(page, "head-dim", "256")
+    enter(page, "dropout", "0.1")
+    assert "depends" in await_verdict(page, r"head_dim 256.*dropout 0\.1")
+    page.locator(".guide-evidence .l4g-unsafe").first.wait_for(timeout=PATIENCE_MS)
+    before = titles(page)
+    page.get_by_label("GPU", exact=True).select_option("A100-80GB-SXM")
+    assert "Yes" in await_verdict(page, "A100-80GB-SXM")
+    page.locator(".guide-plot-shared .gtitle", has_text="A100-80GB-SXM").wait_for(timeout=PATIENCE_MS)
+    assert before != titles(page)
+
+
+def test_free_entries_are_answered_or_explained(page: Page) -> None:
+    """A head_dim of 320 is a question with an answer; "abc" is a message beside the field and leaves the answer."""
+    enter(page, "head-dim-entry", "320")
+    await_verdict(page, "head_dim 320")
+    assert "refused" in page.locator(".guide-evidence tbody tr").first.inner_text()
+    enter(page, "head-dim-entry", "abc")
+    problem = page.locator(".guide-problem")
+    problem.wait_for(timeout=PATIENCE_MS)
+    assert "abc" in problem.inner_text()
+    await_verdict(page, "head_dim 320")
+    enter(page, "head-dim-entry", "64")
+    await_verdict(page, "head_dim 64")
+    problem.wait_for(state="detached", timeout=PATIENCE_MS)
+
+
+def test_a_live_run_ends_and_another_is_stopped(page: Page) -> None:
+    """The kernels run to the end on this machine; a second run is stopped half-way and keeps its rows."""
+    press(page, "head-dim", "32")
+    await_verdict(page, "head_dim 32")
+    page.locator(".guide-run").click()
+    await_status(page, r"^Done")
+    everything = rows_of(page).count()
+    assert 2 < everything
+    assert everything == page.locator(".guide-rows .l4g-row-ok").count()
+    page.locator(".guide-run").click()
+    rows_of(page).nth(everything - 1).wait_for(state="detached", timeout=PATIENCE_MS)
+    rows_of(page).first.wait_for(timeout=RUN_PATIENCE_MS)
+    page.locator(".guide-stop").click()
+    await_status(page, r"^Stopped")
+    assert 0 < rows_of(page).count() < everything
+    assert page.locator(".guide-run").is_enabled()
+
+
+def test_the_limit_is_hit_and_met(page: Page) -> None:
+    """One tile is too large for the card by the compiler's own count, and one fits."""
+    page.locator(".guide-limit").click()
+    await_status(page, r"^Done")
+    assert 1 == page.locator(".guide-limits .l4g-exceeds").count()
+    assert 1 == page.locator(".guide-limits .l4g-fits").count()
+
+
+def test_chinese_replaces_every_sentence_at_once(page: Page) -> None:
+    """After the switch the headline, labels, tables and plots are Chinese, and the answer is the same."""
+    press(page, "language", "中文")
+    assert "可以" in await_verdict(page, "训练")
+    assert re.search(r"[\u4e00-\u9fff]", page.locator(".guide-headline").inner_text())
+    assert page.get_by_label("模型", exact=True).count() == 1
+    page.locator(".guide-plot-shared .gtitle", has_text=re.compile(r"[\u4e00-\u9fff]")).wait_for(
+        timeout=PATIENCE_MS
+    )
+
+
+def test_the_export_opens_without_a_network(page: Page, offline_visit: Visit, tmp_path: Path) -> None:
+    """The downloaded page asks for nothing, throws nothing and shows its plots; the JSON holds the same answer."""
+    report = saved(page, "guide-export-html", tmp_path)
+    assert "l4guide-l4-training-d128.html" == report.name
+    answer = json.loads(saved(page, "guide-export-json", tmp_path).read_text(encoding="utf-8"))
+    assert ("yes", 128) == (answer["answer"], answer["question"]["head_dim"])
+    offline_visit.page.goto(report.as_uri())
+    plots = offline_visit.page.locator(".js-plotly-plot")
+    plots.first.wait_for(timeout=PATIENCE_MS)
+    assert 3 <= plots.count()
+    for index in range(3):
+        assert SMALLEST_PLOT_PX < height_of(plots.nth(index))
+    assert [] == offline_visit.requests_beyond("file:")
+    assert [] == offline_visit.errors()

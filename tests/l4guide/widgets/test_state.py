@@ -1,0 +1,136 @@
+"""The state: inputs become answers, mistakes become lines beside their field, nothing is lost."""
+
+import asyncio
+
+import pytest
+
+from l4guide.errors import BadInput
+from l4guide.text import Sentence
+from l4guide.widgets import state as state_module
+from l4guide.widgets.page import Guide
+from l4guide.widgets.state import CUSTOM, SETTLE_S, GuideState
+
+
+def test_the_first_question_is_answered_at_once() -> None:
+    """A new state holds the answer for training at head_dim 128 on an L4."""
+    state = GuideState()
+    assert ("yes", "L4", 128) == (
+        state.advice.answer,
+        state.advice.question.gpu.name,
+        state.advice.question.workload.head_dim,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("head_dim", "64"), ("task", "decode"), ("gpu", "A100-80GB-SXM"), ("dtype", "fp16")]
+)
+def test_a_change_of_an_input_is_a_new_question(name: str, value: str) -> None:
+    """Every input reaches the question."""
+    state = GuideState()
+    before = state.advice
+    setattr(state, name, value)
+    assert before.question != state.advice.question
+    said = state.advice.question.to_json()
+    assert value == str(said[name])
+
+
+@pytest.mark.parametrize("written", ["abc", "0", "-8", "1.5", ""])
+def test_a_mistake_is_one_line_and_keeps_the_last_good_answer(written: str) -> None:
+    """A bad head_dim says so at its field; the answer before it stays; a good one clears the message."""
+    state = GuideState()
+    before = state.advice
+    state.head_dim = written
+    assert "head_dim" == state.problem_field
+    assert 1 == len(state.problem.say().splitlines())
+    assert before is state.advice
+    state.head_dim = "64"
+    assert (None, "") == (state.problem, state.problem_field)
+    assert 64 == state.advice.question.workload.head_dim
+
+
+def test_heads_that_do_not_divide_are_said_at_the_kv_heads() -> None:
+    """The message stands where the user can act on it."""
+    state = GuideState(heads="32", kv_heads="5")
+    assert "kv_heads" == state.problem_field
+    assert "5" in state.problem.say("zh")
+
+
+def test_a_preset_fills_its_shape_and_a_changed_shape_leaves_the_preset() -> None:
+    """Choosing a model writes its shape; typing another head_dim makes the shape custom again."""
+    state = GuideState()
+    state.model = "Llama-3.1-8B"
+    assert ("128", "32", "8") == (state.head_dim, state.heads, state.kv_heads)
+    assert "Llama-3.1-8B" == state.advice.question.model.name
+    state.head_dim = "64"
+    assert CUSTOM == state.model
+    assert (None, 64) == (state.advice.question.model, state.advice.question.workload.head_dim)
+
+
+def test_a_model_of_unknown_shape_is_asked_for_its_shape() -> None:
+    """Nothing is borrowed from the question before: the field is emptied, and a typed value is the model's."""
+    state = GuideState()
+    state.model = "Spark-Formalizer-X1-7B"
+    assert ("", "head_dim") == (state.head_dim, state.problem_field)
+    state.head_dim = "128"
+    assert state.problem is None
+    assert ("Spark-Formalizer-X1-7B", 128) == (
+        state.advice.question.model.name,
+        state.advice.question.workload.head_dim,
+    )
+
+
+def test_a_failure_in_a_callback_is_shown_in_both_languages() -> None:
+    """What the front end would swallow is kept as a sentence with the exception's kind and reason."""
+    state = GuideState()
+
+    def fail() -> None:
+        raise RuntimeError("the disk is on fire")
+
+    state.guarded(fail)()
+    assert "RuntimeError: the disk is on fire" in state.error.say("en")
+    assert state.error.say("en") != state.error.say("zh")
+    state.guarded(lambda: _refuse())()
+    assert Sentence("error.unknown_gpu", {"name": "X", "near": "L4", "path": "p"}) == state.error
+
+
+def test_the_next_change_clears_the_error() -> None:
+    """An error stays until the user goes on."""
+    state = GuideState()
+    state.error = Sentence("guide.unexpected", {"kind": "E", "reason": "r"})
+    state.head_dim = "64"
+    assert state.error is None
+
+
+def test_changes_within_a_moment_are_answered_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In an event loop, as in a notebook, a burst of changes asks for advice once."""
+    state = GuideState()
+    asked = []
+    advise = state_module.advise
+    monkeypatch.setattr(
+        state_module, "advise", lambda gpu, options: asked.append(options) or advise(gpu, options)
+    )
+
+    async def burst() -> None:
+        for width in ("32", "64", "96"):
+            state.head_dim = width
+        await asyncio.sleep(SETTLE_S * 4)
+
+    asyncio.run(burst())
+    assert ["96"] == [options["head_dim"] for options in asked]
+    assert 96 == state.advice.question.workload.head_dim
+
+
+def test_an_unknown_gpu_is_refused_when_the_guide_is_made() -> None:
+    """A mistake in the notebook's own cell is a line there, with the nearest names."""
+    with pytest.raises(BadInput, match="L4"):
+        Guide(gpu="L44444")
+
+
+def test_names_are_forgiven_and_become_the_canonical_ones() -> None:
+    """A card or model may be written as on the command line."""
+    state = GuideState(gpu="nvidia l4", model="llama 3.1 8b")
+    assert ("L4", "Llama-3.1-8B", "8") == (state.gpu, state.model, state.kv_heads)
+
+
+def _refuse() -> None:
+    raise BadInput("error.unknown_gpu", name="X", near="L4", path="p")
