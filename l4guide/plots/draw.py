@@ -30,7 +30,7 @@ KIB = 1024
 LOG_FROM_RATIO = 20.0
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans CJK SC', 'Microsoft YaHei', sans-serif"
 #: Characters of a card's name on one line beside its row.
-LABEL_WIDTH = 18
+LABEL_WIDTH = 24
 #: What `plotly.io.to_html` and `Plotly.react` should be told.
 CONFIG = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
 
