@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from importlib import metadata
+from pathlib import Path
 
 from l4guide.errors import CannotDo
 from l4guide.resources.compiler import Compiler, require_compiler
@@ -59,24 +60,28 @@ def everything() -> tuple[Specialisation, ...]:
 def keep_record(wanted: Sequence[Specialisation], *, triton_version: str, again: bool) -> int:
     """Compile what is missing and write each row as it is found; returns how many the compiler refused."""
     path = path_for(triton_version)
-    valid = set(everything())
-    rows: Rows = {key: figures for key, figures in read(path).items() if key in valid}
+    rows = read(path)
     todo = [one for one in wanted if again or one not in rows]
     refused = 0
     with Compiler() as compiler:
         for count, one in enumerate(todo, start=1):
             try:
-                rows[one] = compiler.compile(one)
+                _add(path, {one: compiler.compile(one)})
             except CannotDo as problem:
                 refused += 1
                 sys.stderr.write(f"{problem}\n")
                 continue
-            write(path, rows)
             sys.stderr.write(
-                f"{count} of {len(todo)}: sm_{one.arch} {one.kernel} {one.head_parts} {one.dtype}\n"
+                f"{count} of {len(todo)}: sm_{one.arch} {one.kernel} {one.head_dim} {one.dtype}\n"
             )
-    write(path, rows)
+    _add(path, {})
     return refused
+
+
+def _add(path: Path, found: Rows) -> None:
+    """Write `found` beside what the file holds by now, since another run may be adding to it."""
+    valid = set(everything())
+    write(path, {one: figures for one, figures in (read(path) | found).items() if one in valid})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
