@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from l4guide.catalogue import Gpu, Source
 from l4guide.support.calls import blanks_of, call_of
-from l4guide.support.conditions import Condition, all_hold, features_of, label
+from l4guide.support.conditions import FEATURES, Condition, all_hold, features_of, label
 from l4guide.support.releases import books, find_library, find_release, rule_set, table
 from l4guide.support.rulebook import Cover, Release, Rule
 from l4guide.support.verdict import Reason, Verdict
@@ -95,9 +95,12 @@ def _uncovered(workload: Workload, gpu: Gpu, library: str, version: str, on: str
     for cover in covers:
         if used <= cover.features:
             return cover
-    missing = ", ".join(sorted(used - covers[0].features))
-    key = "support.unknown_feature"
-    return _unknown("UNKNOWN-FEATURE", "features", missing, key, **names, features=missing)
+    nearest = min(covers, key=lambda cover: len(used - cover.features))
+    missing = next(name for name in FEATURES if name in used - nearest.features)
+    feature = Sentence("support.feature_" + missing.replace("-", "_"))
+    return _unknown(
+        "UNKNOWN-FEATURE", "features", missing, "support.unknown_feature", **names, feature=feature
+    )
 
 
 def _read(workload: Workload, gpu: Gpu, library: str, version: str) -> Answer:

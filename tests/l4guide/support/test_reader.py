@@ -6,8 +6,9 @@ import pytest
 
 from l4guide.catalogue import sources
 from l4guide.errors import BadData
-from l4guide.support.conditions import FIELD_TESTS, FIELDS, TESTS, Condition, label
+from l4guide.support.conditions import FEATURES, FIELD_TESTS, FIELDS, TESTS, Condition, label
 from l4guide.support.reader import read_rulebook
+from l4guide.text import Sentence
 
 RULE = """
 libraries = ["some"]
@@ -70,11 +71,13 @@ def test_a_broken_rule_file_names_file_rule_and_key(
     assert said in str(caught.value)
 
 
-def test_every_field_and_test_can_be_said() -> None:
-    """A rule on any field, with any test, has words in both languages."""
+def test_every_field_feature_and_test_can_be_said() -> None:
+    """A rule on any field, with any test, and any feature that no rule knows, has words in both languages."""
     for language in ("en", "zh"):
         for field in FIELDS:
             assert label(field).say(language)
+        for feature in FEATURES:
+            assert Sentence("support.feature_" + feature.replace("-", "_")).say(language)
         for test in TESTS:
             value = (1, 2) if test == "within" else "workload.heads" if test in FIELD_TESTS else 1
             assert Condition(field="workload.batch", test=test, value=value).needed.say(language)
