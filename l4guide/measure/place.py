@@ -59,22 +59,18 @@ def check_supported(workload: Workload) -> None:
     """
     from l4guide_kernels.tiles import DTYPES, MAX_HEAD_DIM
 
-    dtypes = ", ".join(DTYPES)
-    limits: tuple[tuple[str, object, bool, object], ...] = (
+    widths: tuple[tuple[str, object, bool, object], ...] = (
         ("head-dim", workload.head_dim, workload.head_dim <= MAX_HEAD_DIM, f"1-{MAX_HEAD_DIM}"),
-        ("dtype", workload.dtype, workload.dtype in DTYPES, dtypes),
-        ("kv-dtype", workload.kv_dtype, workload.kv_dtype == workload.dtype, workload.dtype),
         ("head-dim-v", workload.head_dim_v, workload.head_dim_v == workload.head_dim, workload.head_dim),
-        ("dropout", workload.dropout, workload.dropout == 0, 0),
-        ("softcap", workload.softcap, workload.softcap == 0, 0),
-        ("window", workload.window, workload.window is None, "-"),
-        ("alibi", workload.alibi, not workload.alibi, False),
-        ("varlen", workload.varlen, not workload.varlen, False),
-        ("paged-block-size", workload.paged_block_size, workload.paged_block_size is None, "-"),
+        ("dtype", workload.dtype, workload.dtype in DTYPES, ", ".join(DTYPES)),
+        ("kv-dtype", workload.kv_dtype, workload.kv_dtype == workload.dtype, workload.dtype),
     )
-    for name, value, fine, limit in limits:
+    for name, value, fine, limit in widths:
         if not fine:
             raise BadInput("error.live_unsupported", name=name, value=value, limit=limit)
+    for name in ("dropout", "window", "softcap", "alibi", "varlen", "paged_block_size"):
+        if value := getattr(workload, name):
+            raise BadInput("error.live_feature", name=name.replace("_", "-"), value=value)
 
 
 def _attached_place() -> Place | None:

@@ -89,7 +89,8 @@ def test_limit_is_shown_by_the_compiler() -> None:
     [
         ({"kind": "live", "workload": {"head_dim": 320}}, "head-dim 320"),
         ({"kind": "live", "workload": {"head_dim": "abc"}}, "head-dim"),
-        ({"kind": "live", "workload": {"dropout": 0.1}}, "dropout 0.1"),
+        ({"kind": "live", "workload": {"dropout": 0.1}}, "dropout (here 0.1)"),
+        ({"kind": "live", "workload": {"kv_dtype": "fp8"}}, "kv-dtype fp8"),
         ({"kind": "live", "workload": {"dtype": "fp8"}}, "dtype fp8"),
         ({"kind": "limit", "workload": {"head_dim": -8}}, "head-dim"),
         ({"kind": "dance"}, "quick"),
