@@ -109,14 +109,12 @@ def lengths_of(cache_seqlens: int | torch.Tensor | None, cache: torch.Tensor) ->
     if isinstance(cache_seqlens, torch.Tensor):
         if cache_seqlens.shape != (batch,) or cache_seqlens.is_floating_point():
             raise ValueError(
-                f"cache_seqlens is {tuple(cache_seqlens.shape)} of {cache_seqlens.dtype}: give ({batch},) integers"
+                f"cache_seqlens {tuple(cache_seqlens.shape)} {cache_seqlens.dtype}: give ({batch},) integers"
             )
         clamped = cache_seqlens.clamp(0, seqlen)
         # Asking a GPU would make the caller wait for it; there the clamp alone keeps reads inside the cache.
         if cache_seqlens.device.type == "cpu" and not torch.equal(clamped, cache_seqlens):
-            raise ValueError(
-                f"cache_seqlens {cache_seqlens.tolist()} go outside 0 to {seqlen}, the cache's length"
-            )
+            raise ValueError(f"cache_seqlens {cache_seqlens.tolist()} go outside 0 to {seqlen}, the cache")
         return clamped.to(device=cache.device, dtype=torch.int32).contiguous()
     length = seqlen if cache_seqlens is None else cache_seqlens
     if not 0 <= length <= seqlen:

@@ -103,7 +103,6 @@ def forward_kernel(
     kv_head = head // group
     offset = seqlen_k - seqlen_q
     q_ptr = head_ptr(q_ptr, batch, head, start_m, stride_qb, stride_qh, stride_qs)
-    o_ptr = head_ptr(o_ptr, batch, head, start_m, stride_ob, stride_oh, stride_os)
     k_ptr = head_ptr(k_ptr, batch, kv_head, 0, stride_kb, stride_kh, stride_ks)
     v_ptr = head_ptr(v_ptr, batch, kv_head, 0, stride_vb, stride_vh, stride_vs)
 
@@ -128,6 +127,7 @@ def forward_kernel(
     )
 
     inverse, lse = softmax_end(m_i, l_i)
+    o_ptr = head_ptr(o_ptr, batch, head, start_m, stride_ob, stride_oh, stride_os)
     store_rows(o_ptr, scale_rows(acc, inverse, D2), rows * stride_os, valid, HEAD_DIM, D1, D2)
     lse_ptr += (tl.cast(batch, tl.int64) * heads + head) * seqlen_q
     tl.store(lse_ptr + offs_m, lse, mask=valid)

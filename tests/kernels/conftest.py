@@ -1,0 +1,45 @@
+"""The kernels' tests run in Triton's interpreter, which must be chosen before the kernels are imported."""
+
+import os
+
+os.environ["TRITON_INTERPRET"] = "1"
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+
+real_empty = torch.empty
+
+
+@pytest.fixture(autouse=True)
+def poisoned_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fills what the launchers allocate with NaN, so that an element never written shows."""
+
+    def empty(*args: object, **kwargs: object) -> torch.Tensor:
+        made: torch.Tensor = real_empty(*args, **kwargs)  # type: ignore[call-overload]
+        return made.fill_(float("nan")) if made.is_floating_point() else made
+
+    monkeypatch.setattr(torch, "empty", empty)
+    yield
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    """The same random numbers for every test."""
+    return torch.Generator().manual_seed(20)
+
+
+@pytest.fixture
+def tensor(generator: torch.Generator) -> Callable[..., torch.Tensor]:
+    """Makes random tensors that lie inside larger ones full of NaN, so that a read beyond an edge shows."""
+
+    def make(shape: tuple[int, ...], dtype: torch.dtype, scale: float = 1.0) -> torch.Tensor:
+        batch, seqlen, heads, head_dim = shape
+        width = -(-head_dim // 8) * 8
+        frame = torch.full((batch, seqlen + 2, heads + 1, width + 8), float("nan"), dtype=dtype)
+        inside = frame[:, 1 : seqlen + 1, :heads, :head_dim]
+        inside.copy_(torch.randn(shape, generator=generator, dtype=torch.float64) * scale)
+        return inside
+
+    return make

@@ -1,0 +1,218 @@
+"""Output, log-sum-exp and gradients of `flash_attn_func` against fp64, in the interpreter."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from l4guide_kernels import flash_attn_func, reference_attention
+from l4guide_kernels.tiles import ARCHS, Tile
+
+Maker = Callable[..., torch.Tensor]
+HALVES = (torch.float16, torch.bfloat16)
+DTYPES = (*HALVES, torch.float32)
+# Gradients of exactly 0 come out as the difference of two equal sums in fp32, of values of order 1 to 10.
+CANCELLED = 5e-6
+NAMES = ("out", "lse", "dq", "dk", "dv")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One shape."""
+
+    batch: int = 1
+    seqlen_q: int = 65
+    seqlen_k: int = 65
+    heads: int = 1
+    kv_heads: int = 1
+    head_dim: int = 64
+    causal: bool = True
+
+    def __str__(self) -> str:
+        """How pytest names it."""
+        mask = "causal" if self.causal else "full"
+        return (
+            f"b{self.batch}-q{self.seqlen_q}-k{self.seqlen_k}-h{self.heads}x{self.kv_heads}-d{self.head_dim}-{mask}"
+        )
+
+
+def inputs(case: Case, dtype: torch.dtype, tensor: Maker) -> tuple[torch.Tensor, ...]:
+    """Tensors q, k, v and dO of a case, poisoned all around."""
+    query = (case.batch, case.seqlen_q, case.heads, case.head_dim)
+    key = (case.batch, case.seqlen_k, case.kv_heads, case.head_dim)
+    return tensor(query, dtype), tensor(key, dtype), tensor(key, dtype), tensor(query, dtype)
+
+
+def run(
+    case: Case, tensors: tuple[torch.Tensor, ...], arch: int | None = None, tiles: dict[str, Tile] | None = None
+) -> tuple[torch.Tensor, ...]:
+    """The kernels' (out, lse, dq, dk, dv)."""
+    *qkv, dout = tensors
+    q, k, v = (x.detach().requires_grad_() for x in qkv)
+    out, lse, _ = flash_attn_func(
+        q, k, v, causal=case.causal, return_attn_probs=True, arch=arch, tiles=tiles
+    )
+    return (out.detach(), lse, *torch.autograd.grad(out, (q, k, v), dout))
+
+
+def expected(case: Case, tensors: tuple[torch.Tensor, ...], dtype: torch.dtype) -> tuple[torch.Tensor, ...]:
+    """The reference's (out, lse, dq, dk, dv), computed in `dtype`."""
+    *qkv, dout = (x.detach().to(dtype) for x in tensors)
+    q, k, v = (x.requires_grad_() for x in qkv)
+    out, lse = reference_attention(q, k, v, causal=case.causal)
+    return (out.detach(), lse.detach(), *torch.autograd.grad(out, (q, k, v), dout))
+
+
+def error(found: torch.Tensor, exact: torch.Tensor) -> float:
+    """The largest absolute difference; hidden infinities agree only with themselves."""
+    if exact.numel() == 0:
+        return 0.0
+    finite = torch.isfinite(exact)
+    assert torch.equal(torch.isneginf(exact), torch.isneginf(found))
+    assert bool(torch.isfinite(found[finite]).all())
+    return float((found.double() - exact)[finite].abs().max()) if bool(finite.any()) else 0.0
+
+
+def rounding(exact: torch.Tensor, dtype: torch.dtype) -> float:
+    """One rounding of the largest value to `dtype`."""
+    finite = exact[torch.isfinite(exact)]
+    return float(torch.finfo(dtype).eps * finite.abs().max()) if finite.numel() else 0.0
+
+
+def check(case: Case, dtype: torch.dtype, tensor: Maker, **options: object) -> None:
+    """No result may be further from fp64 than twice PyTorch's own in the same dtype, and one rounding."""
+    tensors = inputs(case, dtype, tensor)
+    found = run(case, tensors, **options)  # type: ignore[arg-type]
+    exact, same_dtype = expected(case, tensors, torch.float64), expected(case, tensors, dtype)
+    for name, mine, theirs, truth in zip(NAMES, found, same_dtype, exact, strict=True):
+        allowed = 2 * error(theirs, truth) + rounding(truth, dtype) + CANCELLED
+        assert error(mine, truth) <= allowed, f"{name} of {case} in {dtype}"
+
+
+SHAPES = [
+    Case(seqlen_q=1, seqlen_k=1, head_dim=16),
+    Case(seqlen_q=1, seqlen_k=200, head_dim=40, heads=2, kv_heads=1),
+    Case(seqlen_q=200, seqlen_k=1, head_dim=32, causal=False),
+    Case(seqlen_q=17, seqlen_k=63, heads=3, kv_heads=3, head_dim=64),
+    Case(seqlen_q=63, seqlen_k=17, heads=3, kv_heads=1, head_dim=64),
+    Case(seqlen_q=97, seqlen_k=128, heads=4, kv_heads=2, head_dim=72),
+    Case(seqlen_q=128, seqlen_k=128, heads=2, kv_heads=2, head_dim=64),
+    Case(batch=2, seqlen_q=65, seqlen_k=65, heads=4, kv_heads=1, head_dim=96),
+    Case(batch=2, seqlen_q=65, seqlen_k=97, heads=7, kv_heads=1, head_dim=16, causal=False),
+    Case(seqlen_q=97, seqlen_k=200, head_dim=128),
+    Case(seqlen_q=200, seqlen_k=65, head_dim=80),
+]
+HEAD_DIMS = (1, 8, 16, 40, 64, 72, 80, 96, 111, 128, 160, 192, 256)
+
+
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+@pytest.mark.parametrize("case", SHAPES, ids=str)
+def test_agrees_with_fp64_at_any_length(case: Case, dtype: torch.dtype, tensor: Maker) -> None:
+    """Ragged lengths, groups and masks change nothing about the accuracy."""
+    check(case, dtype, tensor)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("head_dim", HEAD_DIMS)
+def test_agrees_with_fp64_at_any_head_dim(head_dim: int, dtype: torch.dtype, tensor: Maker) -> None:
+    """Columns that pad the head to a power of two never count."""
+    check(Case(seqlen_q=33, seqlen_k=70, heads=2, kv_heads=1, head_dim=head_dim), dtype, tensor)
+
+
+@pytest.mark.parametrize("case", SHAPES[3:6], ids=str)
+def test_fp32_is_not_tf32(case: Case, tensor: Maker) -> None:
+    """In fp32 the error stays at fp32's size."""
+    check(case, torch.float32, tensor)
+
+
+@pytest.mark.parametrize(("seqlen_q", "seqlen_k"), [(0, 5), (5, 0), (0, 0)])
+@pytest.mark.parametrize("causal", [True, False])
+def test_empty_sequences_give_zeros(seqlen_q: int, seqlen_k: int, causal: bool, tensor: Maker) -> None:
+    """Without keys or queries outputs and gradients are zero or empty, and the log-sum-exp is -inf."""
+    case = Case(seqlen_q=seqlen_q, seqlen_k=seqlen_k, heads=2, kv_heads=1, head_dim=16, causal=causal)
+    out, lse, *gradients = run(case, inputs(case, torch.float16, tensor))
+    assert (1, seqlen_q, 2, 16) == out.shape
+    assert not bool(out.any())
+    assert bool(torch.isneginf(lse).all())
+    assert all(not bool(gradient.any()) for gradient in gradients)
+
+
+def test_queries_before_the_first_key_give_zeros(tensor: Maker) -> None:
+    """With more queries than keys under a causal mask the first ones see nothing: zeros, never NaN."""
+    case = Case(seqlen_q=40, seqlen_k=17, head_dim=16)
+    out, lse, dq, *_ = run(case, inputs(case, torch.bfloat16, tensor))
+    assert not bool(out[:, :23].any())
+    assert not bool(dq[:, :23].any())
+    assert bool(torch.isneginf(lse[..., :23]).all())
+    assert bool(torch.isfinite(lse[..., 23:]).all())
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("head_dim", [64, 128, 192])
+def test_every_architecture_computes_the_same(arch: int, head_dim: int, tensor: Maker) -> None:
+    """Each architecture's tiles pass the same check, whatever machine runs the test."""
+    check(Case(seqlen_q=70, seqlen_k=130, head_dim=head_dim), torch.float16, tensor, arch=arch)
+
+
+@pytest.mark.parametrize(("block_m", "block_n"), [(16, 64), (64, 16), (128, 128), (32, 32)])
+def test_a_callers_tile_changes_nothing(block_m: int, block_n: int, tensor: Maker) -> None:
+    """Any tile gives attention, for blocks of queries wider than those of keys and the reverse."""
+    tile = Tile(block_m=block_m, block_n=block_n, warps=4, stages=1)
+    tiles = dict.fromkeys(("forward", "backward-dkdv", "backward-dq"), tile)
+    check(Case(seqlen_q=90, seqlen_k=75, head_dim=32, heads=2), torch.float16, tensor, tiles=tiles)
+
+
+def test_twice_the_same_bits(tensor: Maker) -> None:
+    """No sum depends on timing: a second run gives the same bits, gradients included."""
+    case = Case(seqlen_q=65, seqlen_k=97, heads=4, kv_heads=2, head_dim=32)
+    tensors = inputs(case, torch.bfloat16, tensor)
+    for first, second in zip(run(case, tensors), run(case, tensors), strict=True):
+        assert torch.equal(first, second)
+
+
+def test_large_scores_do_not_overflow(tensor: Maker) -> None:
+    """Scores in the thousands, whose exponential no float holds, come out finite and right."""
+    shape = (1, 33, 1, 64)
+    q, k, v = tensor(shape, torch.float32, 30.0), tensor(shape, torch.float32, 30.0), tensor(shape, torch.float32)
+    exact, _ = reference_attention(q.double(), k.double(), v.double(), causal=True)
+    found = flash_attn_func(q, k, v, causal=True)
+    assert error(found, exact) < 1e-2
+
+
+@pytest.mark.parametrize("scale", [0.0, -0.3, 0.7])
+def test_any_softmax_scale(scale: float, tensor: Maker) -> None:
+    """The scale is used as given, zero and negative ones included."""
+    q, k, v = (tensor((1, 20, 1, 16), torch.float32) for _ in range(3))
+    exact, _ = reference_attention(q.double(), k.double(), v.double(), softmax_scale=scale)
+    assert error(flash_attn_func(q, k, v, softmax_scale=scale), exact) < 1e-5  # type: ignore[arg-type]
+
+
+def test_linear_in_v(tensor: Maker) -> None:
+    """Attention of a sum of values is the sum of the attentions."""
+    q, k, v, w = (tensor((1, 40, 2, 32), torch.float32) for _ in range(4))
+    together = flash_attn_func(q, k, v + 2 * w, causal=True)
+    apart = flash_attn_func(q, k, v, causal=True) + 2 * flash_attn_func(q, k, w, causal=True)  # type: ignore[operator]
+    torch.testing.assert_close(apart, together, atol=1e-5, rtol=1e-5)
+
+
+def test_layouts_other_than_contiguous(tensor: Maker) -> None:
+    """Transposed, sliced and unaligned views give what contiguous tensors give."""
+    q, k, v = (tensor((2, 3, 20, 24), torch.float16).transpose(1, 2) for _ in range(3))
+    packed = torch.randn(2, 20, 3, 75).half()
+    unaligned = tuple(packed[..., 25 * i + 1 : 25 * i + 25] for i in range(3))
+    for tensors in ((q, k, v), unaligned):
+        assert torch.equal(
+            flash_attn_func(*(x.contiguous() for x in tensors), causal=True), flash_attn_func(*tensors, causal=True)
+        )
+
+
+def test_expanded_gradient(tensor: Maker) -> None:
+    """The gradient of a sum arrives as an expanded tensor with strides of zero, and is read right."""
+    q, k, v = (tensor((1, 20, 2, 16), torch.float32).requires_grad_() for _ in range(3))
+    flash_attn_func(q, k, v).sum().backward()  # type: ignore[union-attr, no-untyped-call]
+    # Rows of P sum to one, so the gradient of the sum is that of the column sums of P.
+    p = torch.softmax(torch.einsum("bihd,bjhd->bhij", q, k) / 4, -1).detach()
+    torch.testing.assert_close(
+        p.sum(2).transpose(1, 2)[..., None].expand_as(v), v.grad, atol=1e-5, rtol=1e-5
+    )
