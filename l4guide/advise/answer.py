@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from l4guide.advise.own import LIBRARY, own_resources, own_verdict
+from l4guide.advise.own import LIBRARY, oversized, own_resources, own_verdict
 from l4guide.advise.question import ask_for, complete, workload_options
 from l4guide.advise.ranking import MATH, MEASURED, alternatives_to, recommend
 from l4guide.advise.records import Advice, Part, Question
@@ -49,6 +49,7 @@ def advise(gpu: str = "L4", options: Mapping[str, object] | None = None) -> Advi
         parts=parts,
         published_tiles=_tiles(question.workload, question.gpu),
         resources=resources,
+        oversized=oversized(question.workload, question.gpu),
         estimate=estimate,
         cost=cost,
         alternatives=alternatives,

@@ -29,6 +29,20 @@ def own_resources(workload: Workload, gpu: Gpu) -> tuple[tuple[Resources, ...], 
         return (), problem
 
 
+def oversized(workload: Workload, gpu: Gpu) -> Resources | None:
+    """FlashAttention-1's backward tile shape in our kernel; None where its head dims or this card are not meant."""
+    if workload.task != "training" or not 64 < workload.head_dim <= 128:
+        return None
+    head_dim, dtype = workload.head_dim, workload.dtype
+    try:
+        found = resources_for(
+            gpu, "backward-dkdv", head_dim, dtype, block_m=128, block_n=128, warps=8, stages=2
+        )
+    except Problem:
+        return None
+    return found if not found.fits else None
+
+
 def own_verdict(
     workload: Workload, gpu: Gpu, resources: tuple[Resources, ...], problem: Problem | None
 ) -> Verdict:

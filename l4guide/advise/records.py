@@ -97,6 +97,8 @@ class Advice:
     #: Tiles that libraries publish for this head dim and pass, on this card's class and the larger ones.
     published_tiles: tuple[PublishedTile, ...]
     resources: tuple[Resources, ...]
+    #: For training, FlashAttention-1's tile shape in our kernel, where it does not fit the card.
+    oversized: Resources | None
     estimate: Estimate | None
     cost: Cost | None
     alternatives: tuple[Alternative, ...]
@@ -105,6 +107,11 @@ class Advice:
     install: str | None
     snippet: str | None
     gaps: tuple[Sentence, ...]
+
+    @property
+    def tiles(self) -> tuple[Resources, ...]:
+        """Our kernels' tiles for the task, and the oversized one where there is one."""
+        return self.resources if self.oversized is None else (*self.resources, self.oversized)
 
     @property
     def implementations(self) -> tuple[Verdict, ...]:
@@ -121,6 +128,8 @@ class Advice:
             "implementations": [verdict.to_json(language) for verdict in self.implementations],
             "resources": [item.to_json() for item in self.resources],
         }
+        if self.oversized is not None:
+            said["oversized"] = self.oversized.to_json()
         if self.install is not None:
             said["install"] = self.install
             said["snippet"] = self.snippet

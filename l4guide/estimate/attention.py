@@ -32,7 +32,7 @@ class Ceiling:
 class Estimate:
     """Time of one call of one layer, all passes of the task, with an 80 % interval.
 
-    `tflops` and `gb_per_s` are what `latency_ms` amounts to; `bound` says what limits it: compute, memory or launch.
+    Rates are what the times amount to, `_low` the slow end; `bound` says what limits it: compute, memory or launch.
     """
 
     implementation: str
@@ -40,7 +40,11 @@ class Estimate:
     low_ms: float
     high_ms: float
     tflops: float
+    tflops_low: float
+    tflops_high: float
     gb_per_s: float
+    gb_per_s_low: float
+    gb_per_s_high: float
     bound: str
     basis: str
     ceilings: tuple[Ceiling, ...]
@@ -57,7 +61,11 @@ class Estimate:
             "low_ms": self.low_ms,
             "high_ms": self.high_ms,
             "tflops": self.tflops,
+            "tflops_low": self.tflops_low,
+            "tflops_high": self.tflops_high,
             "gb_per_s": self.gb_per_s,
+            "gb_per_s_low": self.gb_per_s_low,
+            "gb_per_s_high": self.gb_per_s_high,
             "bound": self.bound,
             "basis": self.basis,
             "kind": self.kind,
@@ -148,7 +156,11 @@ def attention_time(workload: Workload, gpu: Gpu, implementation: str = "flash-at
         low_ms=times.low / 1e3,
         high_ms=times.high / 1e3,
         tflops=work.flops / times.value / 1e6,
+        tflops_low=work.flops / times.high / 1e6,
+        tflops_high=work.flops / times.low / 1e6,
         gb_per_s=work.bytes / times.value / 1e3,
+        gb_per_s_low=work.bytes / times.high / 1e3,
+        gb_per_s_high=work.bytes / times.low / 1e3,
         bound=longest[1],
         basis="roofline",
         ceilings=(

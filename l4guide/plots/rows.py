@@ -67,7 +67,7 @@ def blocks(advice: Advice) -> tuple[Block, ...]:
             else f"{item.basis}, Triton {item.triton_version}",
             source=None,
         )
-        for item in advice.resources
+        for item in advice.tiles
     ]
     limit, capability = advice.question.gpu.shared_bytes_per_block, advice.question.gpu.capability
     if limit is None:
@@ -112,13 +112,13 @@ def cards(advice: Advice) -> tuple[Card, ...]:
 
 
 def rate(estimate: Estimate, task: str) -> Rate:
-    """The bandwidth for decode, which is bound by it, and the arithmetic rate for the other tasks.
-
-    The same work over the slow and the fast end of the time gives the ends of the rate.
-    """
-    value, unit = (estimate.gb_per_s, "GB/s") if task == "decode" else (estimate.tflops, "TFLOP/s")
-    work = value * estimate.latency_ms
-    return Rate(value=value, low=work / estimate.high_ms, high=work / estimate.low_ms, unit=unit)
+    """The bandwidth for decode, which is bound by it, and the arithmetic rate for the other tasks."""
+    if task == "decode":
+        ends = (estimate.gb_per_s, estimate.gb_per_s_low, estimate.gb_per_s_high, "GB/s")
+    else:
+        ends = (estimate.tflops, estimate.tflops_low, estimate.tflops_high, "TFLOP/s")
+    value, low, high, unit = ends
+    return Rate(value=value, low=low, high=high, unit=unit)
 
 
 def measured(advice: Advice, records: Sequence[Record]) -> tuple[tuple[str, Measurement], ...]:

@@ -27,4 +27,4 @@ def _draw_evidence(state: GuideState) -> str:
 def _draw_resources(state: GuideState) -> str:
     if state.advice is None:
         return ""
-    return render("resources", state.language, items=state.advice.resources, gpu=state.advice.question.gpu)
+    return render("resources", state.language, items=state.advice.tiles, gpu=state.advice.question.gpu)

@@ -174,6 +174,7 @@ def test_a_figure_with_nothing_to_show_says_so(
     bare = replace(
         training,
         resources=(),
+        oversized=None,
         published_tiles=(),
         estimate=None,
         cost=None,
