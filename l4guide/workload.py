@@ -73,6 +73,8 @@ DEFAULTS: Mapping[str, object] = {
     "paged_block_size": None,
 }
 
+FLAG_WORDS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+_FLAGS = ("causal", "alibi", "deterministic", "varlen")
 _COUNTS = ("head_dim", "head_dim_v", "batch", "seqlen_q", "seqlen_kv", "heads", "kv_heads")
 
 
@@ -122,6 +124,18 @@ def one_of(name: str, value: object, choices: tuple[str, ...]) -> str:
     raise BadInput(key, name=name, value=str(value), choices=", ".join(choices), near=near[0] if near else "")
 
 
+def yes_or_no(name: str, value: object) -> bool:
+    """`value` as a truth value: one, or a word for one.
+
+    Raises:
+        BadInput: it is neither.
+    """
+    found = value if isinstance(value, bool) else FLAG_WORDS.get(str(value).strip().lower())
+    if found is None:
+        raise BadInput("error.not_a_flag", name=name, value=str(value))
+    return found
+
+
 def ask(options: Mapping[str, object]) -> tuple[Workload, tuple[str, ...]]:
     """Build the question from what was said, and name what had to be assumed.
 
@@ -155,6 +169,8 @@ def ask(options: Mapping[str, object]) -> tuple[Workload, tuple[str, ...]]:
     for name in ("window", "paged_block_size"):
         if values[name] is not None:
             values[name] = whole_number(name.replace("_", "-"), values[name])
+    for name in _FLAGS:
+        values[name] = yes_or_no(name, values[name])
     values["task"] = task
     values["dtype"] = one_of("dtype", values["dtype"], DTYPES)
     values["kv_dtype"] = one_of("kv-dtype", values["kv_dtype"], KV_DTYPES)

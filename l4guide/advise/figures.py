@@ -38,22 +38,12 @@ def estimate_rows(
         said = {**defaults, **{name: value for name, value in row.items() if name in OPTIONS and value}}
         gpu, implementation = str(said.pop("gpu")), str(said.pop("implementation"))
         try:
-            _, estimate = estimate_of(gpu, _typed(said), implementation)
+            _, estimate = estimate_of(gpu, said, implementation)
             answer = {name: getattr(estimate, name) for name in ANSWER}
             answered.append({**row, **answer, "problem": ""})
         except Problem as problem:
             answered.append({**row, **dict.fromkeys(ANSWER, ""), "problem": problem.say(language)})
     return answered
-
-
-def _typed(said: Mapping[str, object]) -> dict[str, object]:
-    """Flags of a CSV, which are words there, as truth values."""
-    words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-    flags = ("causal", "alibi", "deterministic", "varlen")
-    return {
-        name: words.get(str(value).strip().lower(), value) if name in flags else value
-        for name, value in said.items()
-    }
 
 
 def cost_for(gpu: str, options: Mapping[str, object], implementation: str | None = None) -> tuple[str, Cost]:

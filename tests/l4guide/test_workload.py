@@ -36,6 +36,11 @@ def test_heads_alone_mean_multi_head_attention() -> None:
     ]
 
 
+def test_a_flag_may_be_a_word() -> None:
+    """A table of workloads says 0, false or no."""
+    assert [False, False, True] == [ask({"causal": word})[0].causal for word in ("0", "No", "true")]
+
+
 def test_kv_cache_takes_the_type_of_the_queries() -> None:
     """The cache is stored as computed unless said."""
     assert ask({"dtype": "fp16"})[0].kv_dtype == "fp16"
@@ -59,6 +64,7 @@ def test_kv_cache_takes_the_type_of_the_queries() -> None:
         ({"task": "serving"}, "choose one of prefill, decode, training"),
         ({"headdim": 64}, "no option 'headdim'"),
         ({"window": 0}, "window is 0"),
+        ({"causal": "maybe"}, "causal must be yes or no, not 'maybe'"),
     ],
 )
 def test_bad_input_names_value_limit_and_way_out(options: dict[str, object], wanted: str) -> None:
