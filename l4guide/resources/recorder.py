@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from importlib import metadata
+from itertools import product
 from pathlib import Path
 
 from l4guide.errors import CannotDo
@@ -18,21 +19,21 @@ from l4guide.resources.specialisation import HEAD_MULTIPLE, Specialisation, spec
 
 #: The cards most asked about come first, so that an interrupted run has answered them.
 ARCH_ORDER = (89, 80, 90, 86, 100, 120, 103)
+DTYPE_ORDER = ("bf16", "fp16", "fp32")
 #: FlashAttention-1's backward tile at head_dim 128 fits an A100, not an L4: block_m, block_n, warps, stages.
 FLAGSHIP = (128, 128, 8, 2)
 FLAGSHIP_ARCHS = (80, 86, 89, 90)
 
 
-def default_tiles(archs: Sequence[int] = ARCH_ORDER, *, masked: bool) -> Iterator[Specialisation]:
-    """Every default tile of these architectures, for heads that fill their columns or that do not."""
-    from l4guide_kernels.tiles import DTYPES, KERNELS, SPECIALISATIONS
+def default_tiles(
+    archs: Sequence[int] = ARCH_ORDER, dtypes: Sequence[str] = DTYPE_ORDER
+) -> Iterator[Specialisation]:
+    """Every default tile of these architectures and types, for heads that fill their columns or do not."""
+    from l4guide_kernels.tiles import KERNELS, SPECIALISATIONS
 
-    for arch in archs:
-        for dtype in sorted(DTYPES, key=("bf16", "fp16", "fp32").index):
-            for kernel in KERNELS:
-                for width in SPECIALISATIONS:
-                    head_dim = width - HEAD_MULTIPLE if masked else width
-                    yield specialise(kernel, head_dim=head_dim, dtype=dtype, arch=arch)
+    for arch, dtype, beyond in product(archs, dtypes, (0, HEAD_MULTIPLE)):
+        for kernel, width in product(KERNELS, SPECIALISATIONS):
+            yield specialise(kernel, head_dim=width - beyond, dtype=dtype, arch=arch)
 
 
 def flagship(archs: Sequence[int] = FLAGSHIP_ARCHS) -> Iterator[Specialisation]:
@@ -48,13 +49,7 @@ def flagship(archs: Sequence[int] = FLAGSHIP_ARCHS) -> Iterator[Specialisation]:
 def everything() -> tuple[Specialisation, ...]:
     """All that the record should hold, in the order in which it is made."""
     first, others = ARCH_ORDER[:1], ARCH_ORDER[1:]
-    return (
-        *default_tiles(first, masked=False),
-        *flagship(),
-        *default_tiles(first, masked=True),
-        *default_tiles(others, masked=False),
-        *default_tiles(others, masked=True),
-    )
+    return (*default_tiles(first), *flagship(), *default_tiles(others))
 
 
 def keep_record(wanted: Sequence[Specialisation], *, triton_version: str, again: bool) -> int:
@@ -89,13 +84,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m l4guide.resources.recorder", description=__doc__)
     parser.add_argument("--arch", type=int, action="append", choices=ARCH_ORDER, help="only these")
     parser.add_argument("--kernel", action="append", help="only these kernels")
+    parser.add_argument("--dtype", action="append", choices=DTYPE_ORDER, help="only these types")
     parser.add_argument("--again", action="store_true", help="compile the recorded ones too")
     options = parser.parse_args(arguments)
     require_compiler()
     wanted = [
         one
         for one in everything()
-        if one.arch in (options.arch or ARCH_ORDER) and one.kernel in (options.kernel or [one.kernel])
+        if one.arch in (options.arch or ARCH_ORDER)
+        and one.dtype in (options.dtype or DTYPE_ORDER)
+        and one.kernel in (options.kernel or [one.kernel])
     ]
     refused = keep_record(wanted, triton_version=metadata.version("triton"), again=options.again)
     return 1 if refused else 0

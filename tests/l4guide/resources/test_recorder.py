@@ -55,7 +55,7 @@ def test_everything_is_every_default_tile_once() -> None:
 
 def test_a_second_run_compiles_only_what_is_missing(asked: Asked, tmp_path: Path) -> None:
     """An interrupted run goes on where it was; `again` starts over."""
-    wanted = [one for one in default_tiles([89], masked=False) if one.dtype == "bf16"][:3]
+    wanted = [*default_tiles([89], ["bf16"])][:3]
     assert 0 == keep_record(wanted[:2], triton_version="0.1", again=False)
     assert 0 == keep_record(wanted, triton_version="0.1", again=False)
     assert wanted == asked.questions
@@ -66,7 +66,7 @@ def test_a_second_run_compiles_only_what_is_missing(asked: Asked, tmp_path: Path
 
 def test_tiles_that_are_no_longer_the_default_are_dropped(asked: Asked, tmp_path: Path) -> None:
     """A changed table leaves no stale evidence behind."""
-    (one, *_) = default_tiles([89], masked=False)
+    (one, *_) = default_tiles([89])
     stale = replace(one, tile=replace(one.tile, block_n=one.tile.block_n * 2))
     write(tmp_path / "0.1.csv", {stale: FIGURES})
     keep_record([one], triton_version="0.1", again=False)
@@ -78,8 +78,7 @@ def test_a_refused_tile_is_counted_and_the_rest_is_recorded(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One tile that does not compile costs no other its row, and the reason is on stderr."""
-    every = [*default_tiles([89], masked=True)]
-    wanted = [next(one for one in every if one.dtype == dtype) for dtype in ("fp32", "fp16")]
+    wanted = [next(default_tiles([89], [dtype])) for dtype in ("fp32", "fp16")]
     assert 1 == keep_record(wanted, triton_version="0.1", again=False)
     assert wanted[1:] == [*read(tmp_path / "0.1.csv")]
     assert "fp32" in capsys.readouterr().err
