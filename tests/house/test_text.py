@@ -103,6 +103,12 @@ def test_every_sentence_is_used() -> None:
     assert [] == [key for key in ENGLISH if not is_used(key)]
 
 
+@pytest.mark.parametrize("key", ["report.nobody_says_this", "error.nobody_says_this"])
+def test_an_unused_sentence_would_be_seen(key: str) -> None:
+    """The check above can fail."""
+    assert not is_used(key)
+
+
 def test_every_sentence_that_is_said_exists() -> None:
     """A missing key would end in a traceback in front of a user."""
     assert [] == [f"{where} {key}" for where, key, _ in spoken() if key not in ENGLISH]
