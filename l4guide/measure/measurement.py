@@ -1,5 +1,6 @@
 """A recorded run: rows of what was measured, with all that decides what another run may be compared to."""
 
+import errno
 import json
 import os
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from l4guide.errors import BadData, CannotDo
+from l4guide.files import write_text
 
 T = TypeVar("T")
 
@@ -106,26 +108,10 @@ def write(record: Record, path: Path) -> None:
     """Write `record` to `path` as JSON, wholly or not at all.
 
     Raises:
-        CannotDo: the folder does not exist or may not be written to.
+        CannotDo: the folder does not exist or may not be written to, or the disk is full.
     """
-    text = json.dumps(record.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    temporary: Path | None = None
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False
-        ) as file:
-            temporary = Path(file.name)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as problem:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        raise CannotDo(
-            "error.record_not_written", path=path, reason=problem.strerror or str(problem)
-        ) from problem
+    text = json.dumps(record.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
 
 
 def check_writable(path: Path) -> None:
@@ -136,13 +122,11 @@ def check_writable(path: Path) -> None:
     """
     try:
         if path.is_dir():
-            raise IsADirectoryError(None, "it is a folder")
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as problem:
-        raise CannotDo(
-            "error.record_not_written", path=path, reason=problem.strerror or str(problem)
-        ) from problem
+        raise CannotDo("error.cannot_write", path=path, problem=problem.strerror or problem) from problem
 
 
 def read(path: Path) -> Record:

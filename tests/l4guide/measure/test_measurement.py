@@ -70,14 +70,14 @@ def test_unknown_values_are_absent(tmp_path: Path) -> None:
 
 
 def test_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the disk fills up half-way the record of before is still whole and no part is left beside it."""
+    """When the last step fails the record of before is still whole and no part is left beside it."""
     path = tmp_path / "l4.json"
     write(RECORD, path)
 
-    def full(_: int) -> None:
+    def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("l4guide.measure.measurement.os.fsync", full)
+    monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(CannotDo, match="No space left on device"):
         write(replace(RECORD, complete=False), path)
     assert RECORD == read(path)
@@ -86,15 +86,15 @@ def test_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("check", [check_writable, lambda path: write(RECORD, path)])
 def test_unwritable_place_is_named(tmp_path: Path, check: Any) -> None:
-    """A folder that does not exist is refused with the path and the way out, and nothing is created."""
-    with pytest.raises(CannotDo, match=r"missing.l4\.json.*--out"):
+    """A folder that does not exist is refused with the path and the reason, and nothing is created."""
+    with pytest.raises(CannotDo, match=r"missing.l4\.json.*No such file"):
         check(tmp_path / "missing" / "l4.json")
     assert [] == list(tmp_path.iterdir())
 
 
 def test_folder_as_target_is_refused(tmp_path: Path) -> None:
     """A folder given as the file is found out before the run."""
-    with pytest.raises(CannotDo, match="folder"):
+    with pytest.raises(CannotDo, match="directory"):
         check_writable(tmp_path)
 
 
