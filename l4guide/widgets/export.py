@@ -55,7 +55,8 @@ class ExportPanel:
         return f"l4guide-{gpu}-{question.workload.task}-d{question.workload.head_dim}.{ending}"
 
     def _save_html(self) -> None:
-        page = report.render(self.state.advice, self.state.language)
+        state = self.state
+        page = report.render(state.advice, state.language, (state.record,) if state.record else ())
         self.html.save(self.file_name("html"), "text/html", page)
 
     def _save_json(self) -> None:

@@ -6,31 +6,29 @@ from l4guide import plots
 from l4guide.widgets.plot_panel import PlotlyPanel
 from l4guide.widgets.state import GuideState
 
-#: Each figure, what it says in words, and the class that names it.
-FIGURES = (
-    (plots.shared_memory, plots.shared_memory_alt, "guide-plot-shared"),
-    (plots.throughput, plots.throughput_alt, "guide-plot-throughput"),
-    (plots.cost, plots.cost_alt, "guide-plot-cost"),
-)
+CLASSES = ("guide-plot-shared", "guide-plot-throughput", "guide-plot-cost")
 
 
 class Figures:
-    """Redraws every figure for a new answer or language."""
+    """Redraws every figure for a new answer, language or measurement."""
 
     def __init__(self, state: GuideState) -> None:
         self.state = state
-        self.panels = [PlotlyPanel() for _ in FIGURES]
-        for panel, (_, _, css_class) in zip(self.panels, FIGURES, strict=True):
+        self.panels = [PlotlyPanel() for _ in CLASSES]
+        for panel, css_class in zip(self.panels, CLASSES, strict=True):
             panel.add_class(css_class)
         self.view = ipywidgets.Box(self.panels)
         self.view.add_class("l4g-plots")
         self._redraw = state.guarded(self._draw)
-        state.observe(lambda _: self._redraw(), ["advice", "language"])
+        state.observe(lambda _: self._redraw(), ["advice", "language", "record"])
         self._redraw()
 
     def _draw(self) -> None:
         advice, language = self.state.advice, self.state.language
         if advice is None:
             return
-        for panel, (draw, describe, _) in zip(self.panels, FIGURES, strict=True):
-            panel.show(draw(advice, language), describe(advice, language))
+        records = (self.state.record,) if self.state.record else ()
+        shared, throughput, cost = self.panels
+        shared.show(plots.shared_memory(advice, language), plots.shared_memory_alt(advice, language))
+        throughput.show(plots.throughput(advice, language, records), plots.throughput_alt(advice, language))
+        cost.show(plots.cost(advice, language), plots.cost_alt(advice, language))

@@ -7,6 +7,7 @@ from typing import Any
 import ipywidgets
 
 from l4guide.measure.run import LAST, Event, Run, kernel_post
+from l4guide.measure.survey import record_of
 from l4guide.text import Sentence, say
 from l4guide.widgets.markup import render
 from l4guide.widgets.panel import HtmlPanel
@@ -66,6 +67,8 @@ class LivePanel:
                 state.progress = Sentence(event["key"], event.get("values", {}))
             if event["kind"] in LAST:
                 state.running = False
+                if self.run.rows:
+                    state.record = record_of(self.run)
 
     def _draw_heading(self, state: GuideState) -> str:
         return render("live_heading", state.language, attached=", ".join(self._attached))

@@ -49,7 +49,8 @@ class GuideState(traitlets.HasTraits):  # type: ignore[misc]
 
     Numbers are held as the user wrote them, so that a mistake can be shown beside its field. `advice` is the last
     good answer; `problem` says what is wrong with the question now, and `problem_field` where; `error` is the last
-    thing that went wrong elsewhere. `rows` and `limits` are what a live run has finished.
+    thing that went wrong elsewhere. `rows` and `limits` are what a live run has finished, `record` the
+    last run that measured something, with its machine.
     """
 
     task = traitlets.Unicode(str(DEFAULTS["task"]))
@@ -74,6 +75,7 @@ class GuideState(traitlets.HasTraits):  # type: ignore[misc]
     progress = traitlets.Instance(Sentence, allow_none=True)
     rows = traitlets.Tuple()
     limits = traitlets.Tuple()
+    record = traitlets.Any(None, allow_none=True)
 
     def __init__(self, **inputs: object) -> None:
         super().__init__(**_canonical(inputs))
@@ -159,7 +161,9 @@ def _canonical(inputs: Mapping[str, object]) -> dict[str, object]:
     Raises:
         BadInput: the card or the model is not known.
     """
-    kept = {name: value if isinstance(value, bool) else str(value) for name, value in inputs.items()}
+    kept: dict[str, object] = {
+        name: value if isinstance(value, bool) else str(value) for name, value in inputs.items()
+    }
     if "gpu" in kept:
         kept["gpu"] = catalogue.gpu(str(kept["gpu"])).name
     if kept.get("model"):

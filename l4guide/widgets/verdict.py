@@ -4,7 +4,9 @@ import anywidget
 import ipywidgets
 import traitlets
 
+from l4guide.advise import Advice
 from l4guide.plots import number
+from l4guide.support import Verdict
 from l4guide.support.verdict import said
 from l4guide.text import say
 from l4guide.widgets.markup import asset, render
@@ -52,6 +54,13 @@ class VerdictCard:
                 widget.layout.display = None if widget.code else "none"
 
 
+def _featured(advice: Advice) -> tuple[Verdict, ...]:
+    """flash-attn, which the answer is about, and where it does not run the first that does."""
+    first, *others = advice.implementations
+    running = [verdict for verdict in others if verdict.status == "ok"]
+    return (first,) if first.status == "ok" else (first, *running[:1])
+
+
 def _draw(state: GuideState) -> str:
     if state.advice is None:
         return render("no_verdict", state.language)
@@ -62,7 +71,8 @@ def _draw(state: GuideState) -> str:
         advice=advice,
         question=advice.question,
         workload=advice.question.workload,
-        first=advice.implementations[0] if advice.implementations else None,
+        first=advice.implementations[0],
+        featured=_featured(advice),
         stale=state.problem is not None,
         said=said,
         number=number,

@@ -1,6 +1,7 @@
 """The live run's panel: events become rows and sentences; whatever ends a run, what was finished stays."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -33,10 +34,10 @@ class StandIn(Run):
 
     def __init__(self) -> None:
         super().__init__(lambda _: None)
-        self.requests: list[Mapping[str, object]] = []
+        self.requests: list[Mapping[str, Any]] = []
         self.cancelled = 0
 
-    def start(self, request: Mapping[str, object]) -> None:
+    def start(self, request: Mapping[str, Any]) -> None:
         """Keep the request."""
         self.requests.append(request)
 
@@ -130,10 +131,23 @@ def test_times_are_shown_where_they_were_measured(panel: LivePanel, run: StandIn
 def test_the_limit_shows_the_compilers_own_words_escaped(panel: LivePanel, run: StandIn) -> None:
     """The tile, both byte counts and the text are in the table."""
     limit = {
-        "tile": {"block_m": 128, "block_n": 128, "warps": 8, "stages": 2},
+        "kernel": "backward-dkdv",
+        "block_m": 128,
+        "block_n": 128,
+        "warps": 8,
+        "stages": 2,
         "required_bytes": 163_840,
         "limit_bytes": 101_376,
         "fits": False,
+        "key": "measure.limit_exceeded",
+        "values": {
+            "block_m": 128,
+            "block_n": 128,
+            "stages": 2,
+            "gpu": "L4",
+            "required_bytes": 163_840,
+            "limit_bytes": 101_376,
+        },
         "basis": "compiled",
         "text": "out of resource: <shared memory>",
     }

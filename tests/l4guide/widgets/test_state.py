@@ -1,12 +1,13 @@
 """The state: inputs become answers, mistakes become lines beside their field, nothing is lost."""
 
 import asyncio
+from collections.abc import Mapping
 
 import pytest
 
+from l4guide.advise import Advice, advise
 from l4guide.errors import BadInput
 from l4guide.text import Sentence
-from l4guide.widgets import state as state_module
 from l4guide.widgets.page import Guide
 from l4guide.widgets.state import CUSTOM, SETTLE_S, GuideState
 
@@ -89,7 +90,7 @@ def test_a_failure_in_a_callback_is_shown_in_both_languages() -> None:
     state.guarded(fail)()
     assert "RuntimeError: the disk is on fire" in state.error.say("en")
     assert state.error.say("en") != state.error.say("zh")
-    state.guarded(lambda: _refuse())()
+    state.guarded(_refuse)()
     assert Sentence("error.unknown_gpu", {"name": "X", "near": "L4", "path": "p"}) == state.error
 
 
@@ -104,11 +105,13 @@ def test_the_next_change_clears_the_error() -> None:
 def test_changes_within_a_moment_are_answered_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """In an event loop, as in a notebook, a burst of changes asks for advice once."""
     state = GuideState()
-    asked = []
-    advise = state_module.advise
-    monkeypatch.setattr(
-        state_module, "advise", lambda gpu, options: asked.append(options) or advise(gpu, options)
-    )
+    asked: list[Mapping[str, object]] = []
+
+    def count(gpu: str, options: Mapping[str, object]) -> Advice:
+        asked.append(options)
+        return advise(gpu, options)
+
+    monkeypatch.setattr("l4guide.widgets.state.advise", count)
 
     async def burst() -> None:
         for width in ("32", "64", "96"):
