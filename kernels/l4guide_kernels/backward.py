@@ -238,8 +238,10 @@ def dkdv_kernel(
     dk = scale_rows(dk, tl.full((BLOCK_N,), 1.0, tl.float32) * scale, D2)
     dk_ptr = head_ptr(dk_ptr, batch, kv_head, start_n, stride_dkb, stride_dkh, stride_dks)
     dv_ptr = head_ptr(dv_ptr, batch, kv_head, start_n, stride_dvb, stride_dvh, stride_dvs)
-    store_rows(dk_ptr, dk, columns * stride_dks, offs_n < seqlen_k, HEAD_DIM, D1, D2)
-    store_rows(dv_ptr, dv, columns * stride_dvs, offs_n < seqlen_k, HEAD_DIM, D1, D2)
+    # The mask of the loads, asked in other words: held through the loops it would cost registers, and spill.
+    room = seqlen_k - start_n
+    store_rows(dk_ptr, dk, columns * stride_dks, columns < room, HEAD_DIM, D1, D2)
+    store_rows(dv_ptr, dv, columns * stride_dvs, columns < room, HEAD_DIM, D1, D2)
 
 
 @triton.jit
@@ -366,4 +368,12 @@ def dq_kernel(
     )
     dq = scale_rows(dq, tl.full((BLOCK_M,), 1.0, tl.float32) * scale, D2)
     dq_ptr = head_ptr(dq_ptr, batch, head, start_m, stride_dqb, stride_dqh, stride_dqs)
-    store_rows(dq_ptr, dq, rows * stride_dqs, valid, HEAD_DIM, D1, D2)
+    store_rows(
+        dq_ptr,
+        dq,
+        rows * stride_dqs,
+        rows < seqlen_q - start_m,  # not `valid`, see dkdv_kernel
+        HEAD_DIM,
+        D1,
+        D2,
+    )

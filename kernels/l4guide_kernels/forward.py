@@ -128,6 +128,8 @@ def forward_kernel(
 
     inverse, lse = softmax_end(m_i, l_i)
     o_ptr = head_ptr(o_ptr, batch, head, start_m, stride_ob, stride_oh, stride_os)
-    store_rows(o_ptr, scale_rows(acc, inverse, D2), rows * stride_os, valid, HEAD_DIM, D1, D2)
+    # `valid` in other words: held through the loops it would cost registers, and spill.
+    room = rows < seqlen_q - start_m
+    store_rows(o_ptr, scale_rows(acc, inverse, D2), rows * stride_os, room, HEAD_DIM, D1, D2)
     lse_ptr += (tl.cast(batch, tl.int64) * heads + head) * seqlen_q
-    tl.store(lse_ptr + offs_m, lse, mask=valid)
+    tl.store(lse_ptr + start_m + rows, lse, mask=room)
