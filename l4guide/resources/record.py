@@ -30,6 +30,7 @@ COLUMNS = (
     "registers",
     "spill_bytes",
     "stack_bytes",
+    "code",
 )
 
 Rows = dict[Specialisation, Figures]
@@ -65,6 +66,7 @@ def _parse(row: Mapping[str, str]) -> tuple[Specialisation, Figures]:
         spill_bytes=int(row["spill_bytes"]),
         stack_bytes=int(row["stack_bytes"]),
         triton_version=row["triton"],
+        code=row["code"],
     )
 
 
@@ -86,6 +88,7 @@ def _format(wanted: Specialisation, figures: Figures) -> dict[str, object]:
         "registers": figures.registers,
         "spill_bytes": figures.spill_bytes,
         "stack_bytes": figures.stack_bytes,
+        "code": figures.code,
     }
 
 

@@ -1,18 +1,19 @@
 """Compile every default tile and write down what the compiler said: `python -m l4guide.resources.recorder`.
 
-It picks up where it was stopped, drops rows of tiles that are no longer the default, and writes the file anew
-after each row, so that an interruption costs one compilation. `--again` compiles the recorded ones too, which
-is due whenever the code of a kernel changed.
+It compiles what is missing or was recorded with other code than the kernel has now, and drops rows of tiles that
+are no longer the default. The file is written anew after each row, so that an interruption costs one compilation.
 """
 
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib import metadata
 from itertools import product
 from pathlib import Path
 
 from l4guide.errors import CannotDo
+from l4guide.resources.code import digest
 from l4guide.resources.compiler import Compiler, require_compiler
 from l4guide.resources.record import Rows, path_for, read, write
 from l4guide.resources.specialisation import HEAD_MULTIPLE, Specialisation, specialise
@@ -52,16 +53,16 @@ def everything() -> tuple[Specialisation, ...]:
     return (*default_tiles(first), *flagship(), *default_tiles(others))
 
 
-def keep_record(wanted: Sequence[Specialisation], *, triton_version: str, again: bool) -> int:
-    """Compile what is missing and write each row as it is found; returns how many the compiler refused."""
+def keep_record(wanted: Sequence[Specialisation], *, triton_version: str) -> int:
+    """Compile what is missing or stale, write each row as found; returns how many the compiler refused."""
     path = path_for(triton_version)
     rows = read(path)
-    todo = [one for one in wanted if again or one not in rows]
+    todo = [one for one in wanted if one not in rows or rows[one].code != digest(one.kernel)]
     refused = 0
     with Compiler() as compiler:
         for count, one in enumerate(todo, start=1):
             try:
-                _add(path, {one: compiler.compile(one)})
+                _add(path, {one: replace(compiler.compile(one), code=digest(one.kernel))})
             except CannotDo as problem:
                 refused += 1
                 sys.stderr.write(f"{problem}\n")
@@ -85,7 +86,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--arch", type=int, action="append", choices=ARCH_ORDER, help="only these")
     parser.add_argument("--kernel", action="append", help="only these kernels")
     parser.add_argument("--dtype", action="append", choices=DTYPE_ORDER, help="only these types")
-    parser.add_argument("--again", action="store_true", help="compile the recorded ones too")
     options = parser.parse_args(arguments)
     require_compiler()
     wanted = [
@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         and one.dtype in (options.dtype or DTYPE_ORDER)
         and one.kernel in (options.kernel or [one.kernel])
     ]
-    refused = keep_record(wanted, triton_version=metadata.version("triton"), again=options.again)
+    refused = keep_record(wanted, triton_version=metadata.version("triton"))
     return 1 if refused else 0
 
 

@@ -39,7 +39,8 @@ class Figures:
     """Needs of one specialisation. The closed formula knows the shared memory alone.
 
     `basis` is "compiled" (just now), "recorded" (by the same compiler, earlier) or "formula". `spill_bytes`
-    is ptxas's spill stores plus spill loads per thread; `stack_bytes` is the stack frame.
+    is ptxas's spill stores plus spill loads per thread; `stack_bytes` is the stack frame. `code` is the digest of
+    the kernel that was recorded.
     """
 
     basis: str
@@ -48,6 +49,7 @@ class Figures:
     spill_bytes: int | None = None
     stack_bytes: int | None = None
     triton_version: str | None = None
+    code: str | None = None
 
 
 def specialise(

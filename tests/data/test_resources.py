@@ -1,6 +1,7 @@
 """The recorded compiler evidence: complete where the guide relies on it, plausible, true to the formula."""
 
 from l4guide.catalogue import gpus
+from l4guide.resources.code import digest
 from l4guide.resources.record import path_for, read, versions
 from l4guide.resources.recorder import default_tiles, flagship
 from l4guide.resources.specialisation import Figures, Specialisation, by_formula
@@ -17,6 +18,11 @@ def test_every_default_tile_of_l4_is_recorded() -> None:
 def test_the_usual_types_are_recorded_for_a100_and_h100() -> None:
     """The data-centre cards that an L4 is compared with are recorded in 16 bits."""
     assert set() == {*default_tiles([80, 90], ["bf16", "fp16"])} - NEWEST.keys()
+
+
+def test_the_record_was_made_with_the_kernels_as_they_are() -> None:
+    """A changed kernel makes its rows stale: python -m l4guide.resources.recorder makes them anew."""
+    assert set() == {wanted for wanted, figures in NEWEST.items() if figures.code != digest(wanted.kernel)}
 
 
 def test_flash_attention_1s_tile_is_recorded() -> None:

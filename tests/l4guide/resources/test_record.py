@@ -22,6 +22,7 @@ def figures(shared_bytes: int) -> Figures:
         spill_bytes=0,
         stack_bytes=8,
         triton_version="3.7.1",
+        code="0123456789ab",
     )
 
 

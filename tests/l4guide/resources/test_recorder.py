@@ -53,14 +53,17 @@ def test_everything_is_every_default_tile_once() -> None:
     assert 2 * len(SPECIALISATIONS) * len(KERNELS) * 3 * 7 + len(tuple(flagship())) == len(wanted)
 
 
-def test_a_second_run_compiles_only_what_is_missing(asked: Asked, tmp_path: Path) -> None:
-    """An interrupted run goes on where it was; `again` starts over."""
+def test_a_second_run_compiles_only_what_is_missing(
+    asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interrupted run goes on where it was, and new code makes all rows stale."""
     wanted = [*default_tiles([89], ["bf16"])][:3]
-    assert 0 == keep_record(wanted[:2], triton_version="0.1", again=False)
-    assert 0 == keep_record(wanted, triton_version="0.1", again=False)
+    assert 0 == keep_record(wanted[:2], triton_version="0.1")
+    assert 0 == keep_record(wanted, triton_version="0.1")
     assert wanted == asked.questions
     assert set(wanted) == set(read(tmp_path / "0.1.csv"))
-    keep_record(wanted, triton_version="0.1", again=True)
+    monkeypatch.setattr(recorder, "digest", lambda kernel: "changed")
+    keep_record(wanted, triton_version="0.1")
     assert 2 * wanted == asked.questions
 
 
@@ -69,7 +72,7 @@ def test_tiles_that_are_no_longer_the_default_are_dropped(asked: Asked, tmp_path
     (one, *_) = default_tiles([89])
     stale = replace(one, tile=replace(one.tile, block_n=one.tile.block_n * 2))
     write(tmp_path / "0.1.csv", {stale: FIGURES})
-    keep_record([one], triton_version="0.1", again=False)
+    keep_record([one], triton_version="0.1")
     assert {one} == set(read(tmp_path / "0.1.csv"))
 
 
@@ -79,6 +82,6 @@ def test_a_refused_tile_is_counted_and_the_rest_is_recorded(
 ) -> None:
     """One tile that does not compile costs no other its row, and the reason is on stderr."""
     wanted = [next(default_tiles([89], [dtype])) for dtype in ("fp32", "fp16")]
-    assert 1 == keep_record(wanted, triton_version="0.1", again=False)
+    assert 1 == keep_record(wanted, triton_version="0.1")
     assert wanted[1:] == [*read(tmp_path / "0.1.csv")]
     assert "fp32" in capsys.readouterr().err
