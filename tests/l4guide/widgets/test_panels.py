@@ -72,10 +72,10 @@ def test_every_reason_has_its_text_and_a_link_that_opens_beside(guide: Guide) ->
 def test_resources_name_their_kind_and_the_limit(guide: Guide) -> None:
     """Every kernel of the task has a row with bytes, the card's limit and where the figures come from."""
     html = resources_table(guide.state).view.value
-    for item in guide.state.advice.resources:
+    for item in guide.state.advice.tiles:
         assert f"{item.shared_bytes:,}" in html
         assert item.kernel in html
-    assert html.count("l4g-kind") == len(guide.state.advice.resources)
+    assert html.count("l4g-kind") == len(guide.state.advice.tiles)
 
 
 def test_the_plots_follow_the_question_and_the_language(guide: Guide) -> None:
