@@ -5,6 +5,7 @@ below load them when first asked for.
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from l4guide_kernels.tiles import (
     ARCHS,
@@ -18,6 +19,12 @@ from l4guide_kernels.tiles import (
     shared_bytes,
     tile_for,
 )
+
+if TYPE_CHECKING:
+    from l4guide_kernels.cross import Compiled, compile_ahead
+    from l4guide_kernels.dialect import interpreted
+    from l4guide_kernels.interface import flash_attn_func, flash_attn_with_kvcache
+    from l4guide_kernels.reference import reference_attention
 
 _LAZY = {
     "flash_attn_func": "l4guide_kernels.interface",

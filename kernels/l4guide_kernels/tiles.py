@@ -91,7 +91,7 @@ def tile_for(kernel: str, head_dim: int, dtype: str, arch: int) -> Tile:
     """
     _check(kernel, dtype, arch)
     width = padded_head_dim(head_dim)
-    table = _FP32 if dtype == "fp32" else _HALF[_FAMILY[arch]]
+    table = _FP32 if dtype == "fp32" else _HALF[arch]
     block_m, block_n, warps, stages = table[kernel][width]
     return Tile(block_m=block_m, block_n=block_n, warps=warps, stages=stages)
 
@@ -103,7 +103,12 @@ def shared_bytes(tile: Tile, *, kernel: str, head_dim: int, dtype: str, arch: in
         UnsupportedError: `kernel`, `head_dim`, `dtype` or `arch` is not served.
     """
     _check(kernel, dtype, arch)
-    if dtype == "fp32" or arch not in _MMA_SYNC or tile.stages < 2:
+    if dtype == "fp32" or tile.stages < 2:
+        return None
+    reads_shared = (
+        arch not in _MMA_SYNC and (tile.block_n if kernel == "backward-dkdv" else tile.block_m) >= 64
+    )
+    if reads_shared and (arch != 90 or kernel == "backward-dkdv"):
         return None
     first, second = head_parts(head_dim)
     narrowest = second or first
@@ -116,10 +121,10 @@ def shared_bytes(tile: Tile, *, kernel: str, head_dim: int, dtype: str, arch: in
         return None
     row = (first + second) * 2
     kept = (1 if kernel in {"forward", "decode"} else 2) * held * row
-    in_flight = (tile.stages - 1) * (2 * walked * row + row_sums)
+    in_flight = (tile.stages - (0 if reads_shared else 1)) * (2 * walked * row + row_sums)
     # The accumulator's warps lie side by side along its longer edge. Where that is the head, the scores, shared out
     # the same way, must pass through shared memory to become an operand.
-    exchange = held * walked * 2 if held < narrowest else 0
+    exchange = held * walked * 2 if held < narrowest and not reads_shared else 0
     return kept + in_flight + exchange
 
 
@@ -186,22 +191,40 @@ _ADA: _Table = {
         256: (16, 32, 8, 2),
     },
 }
+# 163 KiB (A100): the same, but more in flight or larger blocks where that still does not spill.
+_AMPERE: _Table = {
+    "forward": _ADA["forward"] | {128: (128, 64, 8, 3), 192: (128, 64, 8, 2)},
+    "backward-dkdv": _ADA["backward-dkdv"],
+    "backward-dq": _ADA["backward-dq"] | {128: (128, 64, 8, 2), 256: (64, 64, 8, 2)},
+    "decode": _ADA["decode"],
+}
+# 227 KiB, and tensor cores that read shared memory: blocks of at least 64 rows for each group of four warps.
+_HOPPER: _Table = {
+    "forward": {
+        16: (128, 64, 4, 3),
+        32: (128, 64, 4, 3),
+        64: (128, 128, 8, 2),
+        80: (128, 64, 8, 3),
+        96: (128, 64, 8, 3),
+        128: (128, 128, 8, 2),
+        192: (128, 64, 8, 2),
+        256: (128, 64, 8, 2),
+    },
+    "backward-dkdv": _ADA["backward-dkdv"] | {192: (32, 64, 8, 2)},
+    "backward-dq": {
+        16: (128, 64, 8, 2),
+        32: (128, 64, 8, 2),
+        64: (128, 64, 8, 2),
+        80: (128, 64, 8, 2),
+        96: (128, 64, 8, 2),
+        128: (128, 64, 8, 2),
+        192: (128, 32, 8, 2),
+        256: (64, 32, 8, 2),
+    },
+    "decode": _ADA["decode"],
+}
+_HALF = {80: _AMPERE, 86: _ADA, 89: _ADA, 90: _HOPPER, 100: _HOPPER, 103: _HOPPER, 120: _ADA}
+# fp32 is multiplied without tensor cores, exactly; small blocks keep the sums in registers on every architecture.
 _FP32: _Table = {
     kernel: dict.fromkeys(SPECIALISATIONS, (16 if kernel == "decode" else 32, 32, 4, 1)) for kernel in KERNELS
-}
-_HALF: dict[str, _Table] = {
-    "ampere": _ADA,
-    "ada": _ADA,
-    "hopper": _ADA,
-    "blackwell": _ADA,
-    "blackwell-99": _ADA,
-}
-_FAMILY = {
-    80: "ampere",
-    86: "ada",
-    89: "ada",
-    90: "hopper",
-    100: "blackwell",
-    103: "blackwell",
-    120: "blackwell-99",
 }

@@ -2,18 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
-
 from l4guide_kernels import flash_attn_func, reference_attention
 from l4guide_kernels.tiles import ARCHS, Tile
 
+attention: Callable[..., Any] = flash_attn_func
 Maker = Callable[..., torch.Tensor]
 HALVES = (torch.float16, torch.bfloat16)
 DTYPES = (*HALVES, torch.float32)
-# Gradients of exactly 0 come out as the difference of two equal sums in fp32, of values of order 1 to 10.
-CANCELLED = 5e-6
 NAMES = ("out", "lse", "dq", "dk", "dv")
 
 
@@ -32,9 +31,7 @@ class Case:
     def __str__(self) -> str:
         """How pytest names it."""
         mask = "causal" if self.causal else "full"
-        return (
-            f"b{self.batch}-q{self.seqlen_q}-k{self.seqlen_k}-h{self.heads}x{self.kv_heads}-d{self.head_dim}-{mask}"
-        )
+        return f"b{self.batch}-q{self.seqlen_q}-k{self.seqlen_k}-h{self.heads}x{self.kv_heads}-d{self.head_dim}-{mask}"
 
 
 def inputs(case: Case, dtype: torch.dtype, tensor: Maker) -> tuple[torch.Tensor, ...]:
@@ -45,14 +42,15 @@ def inputs(case: Case, dtype: torch.dtype, tensor: Maker) -> tuple[torch.Tensor,
 
 
 def run(
-    case: Case, tensors: tuple[torch.Tensor, ...], arch: int | None = None, tiles: dict[str, Tile] | None = None
+    case: Case,
+    tensors: tuple[torch.Tensor, ...],
+    arch: int | None = None,
+    tiles: dict[str, Tile] | None = None,
 ) -> tuple[torch.Tensor, ...]:
     """The kernels' (out, lse, dq, dk, dv)."""
     *qkv, dout = tensors
     q, k, v = (x.detach().requires_grad_() for x in qkv)
-    out, lse, _ = flash_attn_func(
-        q, k, v, causal=case.causal, return_attn_probs=True, arch=arch, tiles=tiles
-    )
+    out, lse, _ = attention(q, k, v, causal=case.causal, return_attn_probs=True, arch=arch, tiles=tiles)
     return (out.detach(), lse, *torch.autograd.grad(out, (q, k, v), dout))
 
 
@@ -64,30 +62,18 @@ def expected(case: Case, tensors: tuple[torch.Tensor, ...], dtype: torch.dtype) 
     return (out.detach(), lse.detach(), *torch.autograd.grad(out, (q, k, v), dout))
 
 
-def error(found: torch.Tensor, exact: torch.Tensor) -> float:
-    """The largest absolute difference; hidden infinities agree only with themselves."""
-    if exact.numel() == 0:
-        return 0.0
-    finite = torch.isfinite(exact)
-    assert torch.equal(torch.isneginf(exact), torch.isneginf(found))
-    assert bool(torch.isfinite(found[finite]).all())
-    return float((found.double() - exact)[finite].abs().max()) if bool(finite.any()) else 0.0
+@pytest.fixture
+def check(tensor: Maker, within: Callable[..., None]) -> Callable[..., None]:
+    """Runs one case and holds all its results against fp64."""
 
+    def hold(case: Case, dtype: torch.dtype, **options: object) -> None:
+        tensors = inputs(case, dtype, tensor)
+        found = run(case, tensors, **options)  # type: ignore[arg-type]
+        exact, same_dtype = expected(case, tensors, torch.float64), expected(case, tensors, dtype)
+        for name, mine, theirs, truth in zip(NAMES, found, same_dtype, exact, strict=True):
+            within(mine, theirs, truth, dtype, f"{name} of {case}")
 
-def rounding(exact: torch.Tensor, dtype: torch.dtype) -> float:
-    """One rounding of the largest value to `dtype`."""
-    finite = exact[torch.isfinite(exact)]
-    return float(torch.finfo(dtype).eps * finite.abs().max()) if finite.numel() else 0.0
-
-
-def check(case: Case, dtype: torch.dtype, tensor: Maker, **options: object) -> None:
-    """No result may be further from fp64 than twice PyTorch's own in the same dtype, and one rounding."""
-    tensors = inputs(case, dtype, tensor)
-    found = run(case, tensors, **options)  # type: ignore[arg-type]
-    exact, same_dtype = expected(case, tensors, torch.float64), expected(case, tensors, dtype)
-    for name, mine, theirs, truth in zip(NAMES, found, same_dtype, exact, strict=True):
-        allowed = 2 * error(theirs, truth) + rounding(truth, dtype) + CANCELLED
-        assert error(mine, truth) <= allowed, f"{name} of {case} in {dtype}"
+    return hold
 
 
 SHAPES = [
@@ -96,10 +82,10 @@ SHAPES = [
     Case(seqlen_q=200, seqlen_k=1, head_dim=32, causal=False),
     Case(seqlen_q=17, seqlen_k=63, heads=3, kv_heads=3, head_dim=64),
     Case(seqlen_q=63, seqlen_k=17, heads=3, kv_heads=1, head_dim=64),
-    Case(seqlen_q=97, seqlen_k=128, heads=4, kv_heads=2, head_dim=72),
+    Case(seqlen_q=97, seqlen_k=128, heads=2, kv_heads=1, head_dim=72),
     Case(seqlen_q=128, seqlen_k=128, heads=2, kv_heads=2, head_dim=64),
-    Case(batch=2, seqlen_q=65, seqlen_k=65, heads=4, kv_heads=1, head_dim=96),
-    Case(batch=2, seqlen_q=65, seqlen_k=97, heads=7, kv_heads=1, head_dim=16, causal=False),
+    Case(batch=2, seqlen_q=65, seqlen_k=65, heads=2, kv_heads=1, head_dim=96),
+    Case(seqlen_q=65, seqlen_k=97, heads=7, kv_heads=1, head_dim=16, causal=False),
     Case(seqlen_q=97, seqlen_k=200, head_dim=128),
     Case(seqlen_q=200, seqlen_k=65, head_dim=80),
 ]
@@ -108,22 +94,24 @@ HEAD_DIMS = (1, 8, 16, 40, 64, 72, 80, 96, 111, 128, 160, 192, 256)
 
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
 @pytest.mark.parametrize("case", SHAPES, ids=str)
-def test_agrees_with_fp64_at_any_length(case: Case, dtype: torch.dtype, tensor: Maker) -> None:
+def test_agrees_with_fp64_at_any_length(case: Case, dtype: torch.dtype, check: Callable[..., None]) -> None:
     """Ragged lengths, groups and masks change nothing about the accuracy."""
-    check(case, dtype, tensor)
+    check(case, dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("head_dim", HEAD_DIMS)
-def test_agrees_with_fp64_at_any_head_dim(head_dim: int, dtype: torch.dtype, tensor: Maker) -> None:
+def test_agrees_with_fp64_at_any_head_dim(
+    head_dim: int, dtype: torch.dtype, check: Callable[..., None]
+) -> None:
     """Columns that pad the head to a power of two never count."""
-    check(Case(seqlen_q=33, seqlen_k=70, heads=2, kv_heads=1, head_dim=head_dim), dtype, tensor)
+    check(Case(seqlen_q=33, seqlen_k=70, heads=2, kv_heads=1, head_dim=head_dim), dtype)
 
 
 @pytest.mark.parametrize("case", SHAPES[3:6], ids=str)
-def test_fp32_is_not_tf32(case: Case, tensor: Maker) -> None:
+def test_fp32_is_not_tf32(case: Case, check: Callable[..., None]) -> None:
     """In fp32 the error stays at fp32's size."""
-    check(case, torch.float32, tensor)
+    check(case, torch.float32)
 
 
 @pytest.mark.parametrize(("seqlen_q", "seqlen_k"), [(0, 5), (5, 0), (0, 0)])
@@ -150,17 +138,17 @@ def test_queries_before_the_first_key_give_zeros(tensor: Maker) -> None:
 
 @pytest.mark.parametrize("arch", ARCHS)
 @pytest.mark.parametrize("head_dim", [64, 128, 192])
-def test_every_architecture_computes_the_same(arch: int, head_dim: int, tensor: Maker) -> None:
+def test_every_architecture_computes_the_same(arch: int, head_dim: int, check: Callable[..., None]) -> None:
     """Each architecture's tiles pass the same check, whatever machine runs the test."""
-    check(Case(seqlen_q=70, seqlen_k=130, head_dim=head_dim), torch.float16, tensor, arch=arch)
+    check(Case(seqlen_q=70, seqlen_k=130, head_dim=head_dim), torch.float16, arch=arch)
 
 
 @pytest.mark.parametrize(("block_m", "block_n"), [(16, 64), (64, 16), (128, 128), (32, 32)])
-def test_a_callers_tile_changes_nothing(block_m: int, block_n: int, tensor: Maker) -> None:
+def test_a_callers_tile_changes_nothing(block_m: int, block_n: int, check: Callable[..., None]) -> None:
     """Any tile gives attention, for blocks of queries wider than those of keys and the reverse."""
     tile = Tile(block_m=block_m, block_n=block_n, warps=4, stages=1)
     tiles = dict.fromkeys(("forward", "backward-dkdv", "backward-dq"), tile)
-    check(Case(seqlen_q=90, seqlen_k=75, head_dim=32, heads=2), torch.float16, tensor, tiles=tiles)
+    check(Case(seqlen_q=90, seqlen_k=75, head_dim=32, heads=2), torch.float16, tiles=tiles)
 
 
 def test_twice_the_same_bits(tensor: Maker) -> None:
@@ -174,10 +162,14 @@ def test_twice_the_same_bits(tensor: Maker) -> None:
 def test_large_scores_do_not_overflow(tensor: Maker) -> None:
     """Scores in the thousands, whose exponential no float holds, come out finite and right."""
     shape = (1, 33, 1, 64)
-    q, k, v = tensor(shape, torch.float32, 30.0), tensor(shape, torch.float32, 30.0), tensor(shape, torch.float32)
+    q, k, v = (
+        tensor(shape, torch.float32, 30.0),
+        tensor(shape, torch.float32, 30.0),
+        tensor(shape, torch.float32),
+    )
     exact, _ = reference_attention(q.double(), k.double(), v.double(), causal=True)
-    found = flash_attn_func(q, k, v, causal=True)
-    assert error(found, exact) < 1e-2
+    found = attention(q, k, v, causal=True)
+    torch.testing.assert_close(exact.float(), found, atol=1e-2, rtol=1e-3)
 
 
 @pytest.mark.parametrize("scale", [0.0, -0.3, 0.7])
@@ -185,14 +177,15 @@ def test_any_softmax_scale(scale: float, tensor: Maker) -> None:
     """The scale is used as given, zero and negative ones included."""
     q, k, v = (tensor((1, 20, 1, 16), torch.float32) for _ in range(3))
     exact, _ = reference_attention(q.double(), k.double(), v.double(), softmax_scale=scale)
-    assert error(flash_attn_func(q, k, v, softmax_scale=scale), exact) < 1e-5  # type: ignore[arg-type]
+    found = attention(q, k, v, softmax_scale=scale)
+    torch.testing.assert_close(exact.float(), found, atol=1e-5, rtol=1e-5)
 
 
 def test_linear_in_v(tensor: Maker) -> None:
     """Attention of a sum of values is the sum of the attentions."""
     q, k, v, w = (tensor((1, 40, 2, 32), torch.float32) for _ in range(4))
-    together = flash_attn_func(q, k, v + 2 * w, causal=True)
-    apart = flash_attn_func(q, k, v, causal=True) + 2 * flash_attn_func(q, k, w, causal=True)  # type: ignore[operator]
+    together = attention(q, k, v + 2 * w, causal=True)
+    apart = attention(q, k, v, causal=True) + 2 * attention(q, k, w, causal=True)
     torch.testing.assert_close(apart, together, atol=1e-5, rtol=1e-5)
 
 
@@ -203,16 +196,15 @@ def test_layouts_other_than_contiguous(tensor: Maker) -> None:
     unaligned = tuple(packed[..., 25 * i + 1 : 25 * i + 25] for i in range(3))
     for tensors in ((q, k, v), unaligned):
         assert torch.equal(
-            flash_attn_func(*(x.contiguous() for x in tensors), causal=True), flash_attn_func(*tensors, causal=True)
+            attention(*(x.contiguous() for x in tensors), causal=True),
+            attention(*tensors, causal=True),
         )
 
 
 def test_expanded_gradient(tensor: Maker) -> None:
     """The gradient of a sum arrives as an expanded tensor with strides of zero, and is read right."""
     q, k, v = (tensor((1, 20, 2, 16), torch.float32).requires_grad_() for _ in range(3))
-    flash_attn_func(q, k, v).sum().backward()  # type: ignore[union-attr, no-untyped-call]
+    attention(q, k, v).sum().backward()
     # Rows of P sum to one, so the gradient of the sum is that of the column sums of P.
     p = torch.softmax(torch.einsum("bihd,bjhd->bhij", q, k) / 4, -1).detach()
-    torch.testing.assert_close(
-        p.sum(2).transpose(1, 2)[..., None].expand_as(v), v.grad, atol=1e-5, rtol=1e-5
-    )
+    torch.testing.assert_close(p.sum(2).transpose(1, 2)[..., None].expand_as(v), v.grad, atol=1e-5, rtol=1e-5)
