@@ -182,7 +182,7 @@ def _measure(options: Options) -> tuple[object, str]:
 def _lab(options: Options) -> tuple[object, str]:
     from l4guide.lab import open_lab
 
-    sys.exit(open_lab(port=options.port))
+    open_lab(port=options.port, browser=options.browser, language=options.language)
 
 
 def _add_question(
@@ -279,6 +279,9 @@ def build_parser() -> Parser:
 
     lab = _command(commands, "lab", _lab, "open JupyterLab on the guide")
     lab.add_argument("--port", type=int)
+    lab.add_argument(
+        "--browser", action=argparse.BooleanOptionalAction, help="start a browser (default: where one shows)"
+    )
     return parser
 
 
