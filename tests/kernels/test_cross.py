@@ -1,0 +1,134 @@
+"""Cross-compiling the kernels on a machine without a GPU, in processes that do not interpret Triton."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from l4guide_kernels.tiles import KERNELS, SPECIALISATIONS, Tile, shared_bytes, tile_for
+
+pytestmark = [pytest.mark.compile, pytest.mark.slow]
+
+LIMITS = {80: 166912, 86: 101376, 89: 101376, 90: 232448, 100: 232448, 103: 232448, 120: 101376}
+# Compiles each request read from stdin and prints what came out; nothing else may reach stdout.
+SCRIPT = """
+import json, re, sys
+from l4guide_kernels import Tile, compile_ahead
+answers = []
+for request in json.load(sys.stdin):
+    if request.get("tile"):
+        request["tile"] = Tile(**request["tile"])
+    try:
+        made = compile_ahead(**request)
+    except Exception as error:
+        answers.append({"error": f"{type(error).__name__}: {error}"})
+        continue
+    answers.append({
+        "shared_bytes": made.shared_bytes,
+        "warps": made.warps,
+        "target": re.search(r"\\.target (\\w+)", made.ptx)[1],
+        "mma": len(re.findall(r"mma|wgmma|tcgen05", made.ptx)),
+        "binary": len(made.cubin),
+        "triton_version": made.triton_version,
+    })
+print(json.dumps(answers))
+"""
+
+
+def compiled(requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What `compile_ahead` makes of each request, in one process without TRITON_INTERPRET."""
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        input=json.dumps(requests),
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    answers: list[dict[str, Any]] = json.loads(done.stdout)
+    return answers
+
+
+def test_the_formula_is_the_compilers_on_l4() -> None:
+    """For every kernel and specialisation on sm_89 the formula gives the compiler's bytes, and they fit."""
+    requests: list[dict[str, Any]] = [
+        {"kernel": kernel, "head_dim": width, "dtype": "bf16", "arch": 89}
+        for kernel in KERNELS
+        for width in SPECIALISATIONS
+    ]
+    for request, answer in zip(requests, compiled(requests), strict=True):
+        tile = tile_for(**request)
+        needed = shared_bytes(tile, **request)
+        assert needed == answer["shared_bytes"], request
+        assert answer["shared_bytes"] <= LIMITS[89], request
+        assert answer["target"] == "sm_89"
+        assert answer["mma"] > 0
+
+
+@pytest.mark.parametrize("arch", [80, 90, 100, 120])
+def test_every_architecture_compiles_and_fits(arch: int) -> None:
+    """A sample of the tables compiles for each architecture, fits it, and where the formula speaks agrees with it."""
+    requests: list[dict[str, Any]] = [
+        {"kernel": kernel, "head_dim": head_dim, "dtype": dtype, "arch": arch}
+        for kernel, head_dim, dtype in (
+            ("forward", 128, "fp16"),
+            ("forward", 192, "bf16"),
+            ("backward-dkdv", 64, "bf16"),
+            ("backward-dkdv", 192, "bf16"),
+            ("backward-dq", 256, "fp16"),
+            ("decode", 128, "bf16"),
+            ("forward", 64, "fp32"),
+        )
+    ]
+    for request, answer in zip(requests, compiled(requests), strict=True):
+        assert answer["shared_bytes"] <= LIMITS[arch], request
+        assert shared_bytes(tile_for(**request), **request) in {None, answer["shared_bytes"]}, request
+        assert answer["binary"] > 0
+
+
+def test_the_flagship_tile_by_the_compiler() -> None:
+    """FlashAttention-1's 128 by 128 backward tile takes 132,096 bytes by the compiler too."""
+    tile = {"block_m": 128, "block_n": 128, "warps": 8, "stages": 2}
+    request: dict[str, Any] = {"kernel": "backward-dkdv", "head_dim": 128, "dtype": "bf16", "arch": 89}
+    (answer,) = compiled([{**request, "tile": tile}])
+    assert answer["shared_bytes"] == 132096
+    assert shared_bytes(Tile(**tile), **request) == 132096
+
+
+def test_masked_heads_take_their_specialisations_bytes() -> None:
+    """A head_dim between two specialisations takes as much shared memory as the wider one."""
+    requests: list[dict[str, Any]] = [
+        {"kernel": kernel, "head_dim": head_dim, "dtype": "fp16", "arch": 89}
+        for kernel, head_dim in (
+            ("forward", 40),
+            ("forward", 111),
+            ("backward-dkdv", 72),
+            ("backward-dq", 160),
+        )
+    ]
+    for request, answer in zip(requests, compiled(requests), strict=True):
+        assert shared_bytes(tile_for(**request), **request) == answer["shared_bytes"], request
+
+
+def test_failures_are_one_line() -> None:
+    """What cannot be compiled says so in one line, and prints no assembly."""
+    answers = compiled(
+        [
+            {"kernel": "forward", "head_dim": 300, "dtype": "fp16", "arch": 89},
+            {"kernel": "forward", "head_dim": 64, "dtype": "fp16", "arch": 75},
+            {
+                "kernel": "forward",
+                "head_dim": 64,
+                "dtype": "fp16",
+                "arch": 89,
+                "tile": {"block_m": 48, "block_n": 64, "warps": 4, "stages": 2},
+            },
+        ]
+    )
+    for answer, word in zip(answers, ("head_dim 300", "sm_75", "did not compile for sm_89"), strict=True):
+        assert word in answer["error"]
+        assert "\n" not in answer["error"]
