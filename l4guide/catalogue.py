@@ -18,6 +18,7 @@ from l4guide.text import Sentence
 
 #: What may stand in front of a name without meaning another card.
 VENDOR_PREFIXES = ("nvidia", "geforce", "tesla", "amd", "instinct")
+VENDORS = ("NVIDIA", "AMD")
 PRICINGS = ("on-demand", "spot", "marketplace")
 
 
@@ -173,6 +174,7 @@ def read_gpus(path: Path, sources: Collection[str]) -> tuple[Gpu, ...]:
     gpus = []
     for row in read_rows(path, columns, ["name"]):
         gpu = row.fill(Gpu)
+        row.check_known("vendor", [gpu.vendor], VENDORS, ", ".join(VENDORS))
         row.check_known("sources", gpu.sources or ("",), sources, "sources.csv")
         row.check_known("inferred", gpu.inferred, columns, "the header")
         row.check_known("unverified", gpu.unverified, columns, "the header")

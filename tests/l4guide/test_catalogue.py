@@ -189,6 +189,7 @@ NAMES = GPUS | {model.name for model in catalogue.models()}
         ("memory_gb", "inf", "a finite number above 0"),
         ("bandwidth_gb_per_s", "-300", "a finite number above 0"),
         ("bf16_tensor_cores", "maybe", "yes or no"),
+        ("vendor", "NVDIA", "in NVIDIA, AMD"),
         ("sources", "a-blog", "which has no 'a-blog'"),
         ("sources", "", "in sources.csv"),
         ("inferred", "sm_cont", "which has no 'sm_cont'"),
