@@ -224,7 +224,23 @@ _HOPPER: _Table = {
     "decode": _ADA["decode"],
 }
 _HALF = {80: _AMPERE, 86: _ADA, 89: _ADA, 90: _HOPPER, 100: _HOPPER, 103: _HOPPER, 120: _ADA}
-# fp32 is multiplied without tensor cores, exactly; small blocks keep the sums in registers on every architecture.
+# fp32 is multiplied without tensor cores, exactly, on every architecture. A product then holds whole rows of both
+# operands in registers, so that wide heads need small blocks.
+_FP32_BACKWARD = dict.fromkeys(SPECIALISATIONS, (16, 16, 8, 1)) | {16: (32, 32, 4, 1), 32: (32, 32, 4, 1)}
 _FP32: _Table = {
-    kernel: dict.fromkeys(SPECIALISATIONS, (16 if kernel == "decode" else 32, 32, 4, 1)) for kernel in KERNELS
+    "forward": {
+        16: (32, 32, 4, 1),
+        32: (32, 32, 4, 1),
+        64: (32, 32, 4, 1),
+        80: (32, 32, 8, 1),
+        96: (32, 32, 8, 1),
+        128: (32, 32, 8, 1),
+        192: (16, 16, 8, 1),
+        256: (16, 16, 8, 1),
+    },
+    "backward-dkdv": _FP32_BACKWARD,
+    "backward-dq": _FP32_BACKWARD,
+    "decode": {
+        width: (16, 32 if width <= 64 else 16, 4 if width <= 64 else 8, 1) for width in SPECIALISATIONS
+    },
 }

@@ -1,0 +1,96 @@
+"""What holds of attention for any shape, tried on shapes that hypothesis makes up."""
+
+from collections.abc import Callable
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from l4guide_kernels import flash_attn_func, flash_attn_with_kvcache, reference_attention
+
+attention: Callable[..., Any] = flash_attn_func
+decode: Callable[..., Any] = flash_attn_with_kvcache
+Maker = Callable[..., torch.Tensor]
+few = settings(
+    max_examples=8,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+lengths = st.integers(0, 80)
+heads = st.sampled_from([(1, 1), (2, 1), (3, 1), (4, 2)])
+
+
+@few
+@given(seqlen_q=lengths, seqlen_k=lengths, shared=heads, head_dim=st.integers(1, 80), causal=st.booleans())
+def test_any_shape_agrees_with_fp64(
+    tensor: Maker,
+    within: Callable[..., None],
+    seqlen_q: int,
+    seqlen_k: int,
+    shared: tuple[int, int],
+    head_dim: int,
+    causal: bool,
+) -> None:
+    """Output and gradients stay within twice PyTorch's own error."""
+    q, dout = (tensor((1, seqlen_q, shared[0], head_dim), torch.float16) for _ in range(2))
+    k, v = (tensor((1, seqlen_k, shared[1], head_dim), torch.float16) for _ in range(2))
+
+    def gradients(dtype: torch.dtype, function: Callable[..., Any]) -> tuple[torch.Tensor, ...]:
+        leaves = [x.detach().to(dtype).requires_grad_() for x in (q, k, v)]
+        out = function(*leaves, causal=causal)
+        out = out[0] if isinstance(out, tuple) else out
+        return (out.detach(), *torch.autograd.grad(out, leaves, dout.to(dtype)))
+
+    found = gradients(torch.float16, attention)
+    theirs, exact = (
+        gradients(torch.float16, reference_attention),
+        gradients(torch.float64, reference_attention),
+    )
+    for name, mine, other, truth in zip(("out", "dq", "dk", "dv"), found, theirs, exact, strict=True):
+        within(mine, other, truth, torch.float16, name)
+
+
+@few
+@given(cut=st.integers(0, 60), seqlen_q=st.integers(1, 20))
+def test_keys_may_be_split_anywhere(tensor: Maker, cut: int, seqlen_q: int) -> None:
+    """Two parts of the keys, weighed by their log-sum-exp, make the whole."""
+    q, k, v = (tensor((1, n, 2, 24), torch.float32) for n in (seqlen_q, 60, 60))
+    whole, lse, _ = attention(q, k, v, return_attn_probs=True)
+    parts = [attention(q, k[:, s], v[:, s], return_attn_probs=True) for s in (slice(0, cut), slice(cut, 60))]
+    weights = [torch.exp(part[1] - lse).transpose(1, 2)[..., None] for part in parts]
+    merged = sum(weight * part[0] for weight, part in zip(weights, parts, strict=True))
+    torch.testing.assert_close(whole, merged, atol=2e-6, rtol=1e-5)
+
+
+@few
+@given(order=st.permutations(range(33)))
+def test_the_order_of_keys_does_not_matter(tensor: Maker, order: list[int]) -> None:
+    """Without a causal mask keys and values may be permuted together."""
+    q, k, v = (tensor((1, n, 1, 16), torch.float32) for n in (9, 33, 33))
+    torch.testing.assert_close(
+        attention(q, k, v), attention(q, k[:, order], v[:, order]), atol=2e-6, rtol=1e-5
+    )
+
+
+@few
+@given(seqlens=st.lists(st.integers(0, 70), min_size=2, max_size=3), splits=st.integers(1, 5))
+def test_sequences_of_a_batch_do_not_meet(tensor: Maker, seqlens: list[int], splits: int) -> None:
+    """Each sequence of a decoding batch gets the bits that it gets alone."""
+    q, k, v = (tensor((len(seqlens), n, 2, 16), torch.float16) for n in (1, 70, 70))
+    together = decode(q, k, v, cache_seqlens=torch.tensor(seqlens, dtype=torch.int32), num_splits=splits)
+    for i, length in enumerate(seqlens):
+        one = slice(i, i + 1)
+        assert torch.equal(
+            decode(q[one], k[one], v[one], cache_seqlens=length, num_splits=splits), together[one]
+        )
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_constant_values_come_out_as_they_are(dtype: torch.dtype, tensor: Maker) -> None:
+    """Weights sum to one: where all values of a column are equal, so is the output, to the last bit but one."""
+    q, k = (tensor((1, 50, 1, 32), dtype) for _ in range(2))
+    v = tensor((1, 1, 1, 32), dtype).expand(1, 50, 1, 32)
+    torch.testing.assert_close(v, attention(q, k, v, causal=True), atol=0, rtol=2 * torch.finfo(dtype).eps)
