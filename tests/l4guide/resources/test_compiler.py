@@ -86,7 +86,7 @@ SAMPLE = (
     specialise("backward-dkdv", head_dim=64, dtype="fp16", arch=89),
     specialise("backward-dq", head_dim=72, dtype="bf16", arch=80),
     specialise("decode", head_dim=96, dtype="bf16", arch=90),
-    specialise("forward", head_dim=32, dtype="fp32", arch=86),
+    specialise("forward", head_dim=32, dtype="fp32", arch=89),
 )
 
 
