@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -161,14 +160,3 @@ def _named(wanted: Specialisation) -> dict[str, object]:
         "stages": tile.stages,
         "arch": wanted.arch,
     }
-
-
-@cache
-def compiled(wanted: Specialisation) -> Figures:
-    """Compile one specialisation in a process of its own; the answer is kept for this session.
-
-    Raises:
-        CannotDo: as `Compiler.compile`.
-    """
-    with Compiler() as compiler:
-        return compiler.compile(wanted)
