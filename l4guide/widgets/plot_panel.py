@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
 import anywidget
@@ -15,10 +18,27 @@ if TYPE_CHECKING:
 
 
 class PageAssets(anywidget.AnyWidget):  # type: ignore[misc]
-    """Shows nothing; brings plotly.js and the style sheet. The panels wait for it."""
+    """Shows nothing; brings the style sheet, and plotly.js when the page asks for it.
 
-    _esm = get_plotlyjs() + "\n" + asset("plotly_library.js")
+    The library is no part of the widget's own script: anywidget gives a script two seconds to start, and megabytes
+    take longer on a busy machine.
+    """
+
+    _esm = asset("plotly_library.js")
     _css = asset("guide.css")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_msg(lambda _widget, content, _buffers: self._bring(content))
+
+    def _bring(self, content: Mapping[str, object]) -> None:
+        if content.get("kind") == "wanted":
+            self.send({"kind": "library"}, [_library()])
+
+
+@cache
+def _library() -> bytes:
+    return gzip.compress(get_plotlyjs().encode("utf-8"), 6)
 
 
 class PlotlyPanel(anywidget.AnyWidget):  # type: ignore[misc]

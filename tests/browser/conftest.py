@@ -113,6 +113,14 @@ def visit(chromium: Browser) -> Iterator[Visit]:
     visit.page.context.close()
 
 
+@pytest.fixture(scope="module")
+def lasting_visit(chromium: Browser) -> Iterator[Visit]:
+    """A new page that the tests of one module share."""
+    visit = start_visit(chromium, offline=False)
+    yield visit
+    visit.page.context.close()
+
+
 @pytest.fixture
 def offline_visit(chromium: Browser) -> Iterator[Visit]:
     """A new page that no network answers, for files opened from disk."""
