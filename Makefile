@@ -4,7 +4,7 @@ SETUP := $(PYTHON) setup_environment.py
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help guide report test check notebooks
+.PHONY: help guide report test check notebooks record
 
 help: ## List these chores
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -34,3 +34,7 @@ check: ## Formatting, lint, types, import arrows, spelling, stripped notebooks
 notebooks: ## Run every notebook from top to bottom
 	@$(SETUP) dev
 	$(BIN)/pytest --nbmake notebooks
+
+record: ## Compile what data/resources lacks: after an edit of a kernel or a tile table
+	@$(SETUP) dev
+	$(BIN)/python -m l4guide.resources.recorder

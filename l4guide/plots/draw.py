@@ -27,6 +27,8 @@ INK, GRID = "#1f2933", "#e4e7eb"
 REFERENCES = ("A100-80GB-SXM", "H100 SXM")
 KIB = 1024
 #: A logarithmic axis is easier to read than a linear one from here on.
+#: A sentence in a figure's place needs no more.
+EMPTY_HEIGHT_PX = 130
 LOG_FROM_RATIO = 20.0
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans CJK SC', 'Microsoft YaHei', sans-serif"
 #: Characters of a card's name on one line beside its row.
@@ -313,6 +315,7 @@ def _empty(figure: Figure, sentence: str) -> Figure:
     figure.add_annotation(text=sentence, showarrow=False, xref="paper", yref="paper", x=0.5, y=0.5)
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
+    figure.update_layout(height=EMPTY_HEIGHT_PX)
     return figure
 
 

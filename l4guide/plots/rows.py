@@ -91,7 +91,7 @@ def blocks(advice: Advice) -> tuple[Block, ...]:
 
 def _for_others(capabilities: tuple[str, ...], asked: str | None) -> str:
     """The compute capabilities that a tile is launched on, where the asked card's is not one of them."""
-    return "" if asked in capabilities else f" (cc {', '.join(capabilities)})"
+    return "" if asked in capabilities else f" (only on compute capability {', '.join(capabilities)})"
 
 
 def tile_text(block_m: int, block_n: int, warps: int, stages: int | None = None) -> str:
