@@ -26,9 +26,9 @@ INK, GRID = "#1f2933", "#e4e7eb"
 #: Cards whose limit is drawn beside the asked one: what FlashAttention's large tiles were written for.
 REFERENCES = ("A100-80GB-SXM", "H100 SXM")
 KIB = 1024
-#: A logarithmic axis is easier to read than a linear one from here on.
 #: A sentence in a figure's place needs no more.
 EMPTY_HEIGHT_PX = 130
+#: A logarithmic axis is easier to read than a linear one from here on.
 LOG_FROM_RATIO = 20.0
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans CJK SC', 'Microsoft YaHei', sans-serif"
 #: Characters of a card's name on one line beside its row.
