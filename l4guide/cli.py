@@ -155,8 +155,8 @@ def _cost(options: Options) -> tuple[object, str]:
 def _doctor(options: Options) -> tuple[object, str]:
     from l4guide.advise import doctor
 
-    said = doctor(options.gpu, question(options), options.language)
-    return said, json.dumps(said, indent=2, ensure_ascii=False)
+    checkup = doctor(options.gpu, question(options))
+    return checkup.to_json(options.language), checkup.say(options.language)
 
 
 def _report(options: Options) -> tuple[object, str]:

@@ -2,12 +2,16 @@
 
 from l4guide.advise.answer import advise, support_of
 from l4guide.advise.figures import cost_for, estimate_of, estimate_rows
-from l4guide.advise.machine import doctor
+from l4guide.advise.guard import supports
+from l4guide.advise.install import Installation, install_flash_attn
+from l4guide.advise.machine import Checkup, doctor
 from l4guide.advise.records import Advice, Alternative, Part, Question
 
 __all__ = [
     "Advice",
     "Alternative",
+    "Checkup",
+    "Installation",
     "Part",
     "Question",
     "advise",
@@ -15,5 +19,7 @@ __all__ = [
     "doctor",
     "estimate_of",
     "estimate_rows",
+    "install_flash_attn",
     "support_of",
+    "supports",
 ]

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from l4guide import catalogue
 from l4guide.errors import BadInput
+from l4guide.measure.toolchain import TorchBuild, nvcc, torch_build
 
 T = TypeVar("T")
 
@@ -61,11 +62,19 @@ class Attached:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """What decides which limits apply here. `libraries` holds installed distributions only."""
+    """What decides which limits apply here. `libraries` holds installed distributions only.
+
+    `cuda` is the newest that the driver runs, `torch` how the installed PyTorch was built, `nvcc` where CUDA's
+    compiler is, `machine` the processor as builds for it are named.
+    """
 
     python: str
     platform: str
+    machine: str = "x86_64"
     driver: str | None
+    cuda: str | None = None
+    nvcc: str | None = None
+    torch: TorchBuild | None = None
     gpus: tuple[Attached, ...]
     libraries: tuple[tuple[str, str], ...]
 
@@ -103,10 +112,26 @@ def machine() -> Machine:
     return Machine(
         python=platform.python_version(),
         platform=platform.platform(),
+        machine=platform.machine(),
         driver=gpus[0].driver if gpus else None,
+        cuda=_driver_cuda(),
+        nvcc=nvcc(),
+        torch=torch_build(),
         gpus=gpus,
         libraries=libraries(),
     )
+
+
+def _driver_cuda() -> str | None:
+    """The newest CUDA that the driver runs, such as "13.0"; None without a driver."""
+    nvml = _started_nvml()
+    if nvml is None:
+        return None
+    try:
+        number = _ask(nvml, nvml.nvmlSystemGetCudaDriverVersion)
+    finally:
+        _ask(nvml, nvml.nvmlShutdown)
+    return f"{number // 1000}.{number % 1000 // 10}" if number else None
 
 
 def libraries() -> tuple[tuple[str, str], ...]:

@@ -3,8 +3,9 @@
     python -m l4guide.measure.worker --json '{"kind": "live", "workload": {"head_dim": 128}}'
 
 Requests: `live` (the workload's attention: correctness, and time where there is a GPU), `limit` (a tile too
-large for the card, then one that fits), `quick` (a fixed list of workloads). `workload` takes the options of
-`l4guide.workload.ask`; `gpu` is the chosen card, by which tiles are cut where none is attached.
+large for the card, then one that fits), `quick` (a fixed list of workloads), `inquiry` (what PyTorch says of its
+own backends). `workload` takes the options of `l4guide.workload.ask`; `gpu` is the chosen card, by which tiles
+are cut where none is attached.
 
 Events, one JSON object a line, `kind` first; sentences travel as `key` and `values`, so that they can be said
 in either language:
@@ -12,6 +13,7 @@ in either language:
     started   mode (gpu, interpreter or compile), gpu, arch, total, key, values
     progress  done, total, key, values
     row       row: a `Measurement` without what is not known
+    reply     reply: backend, can_be_used, reasons
     limit     limit: tile, required_bytes, limit_bytes, fits, basis (measured or compiled), text
     finished  key, values
     error     key, values, detail
@@ -33,7 +35,7 @@ from l4guide.text import Sentence
 
 Emit = Callable[..., None]
 
-KINDS = ("live", "limit", "quick")
+KINDS = ("live", "limit", "quick", "inquiry")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -71,6 +73,10 @@ def answer(request: Mapping[str, Any], emit: Emit) -> None:
         from l4guide.measure.limit import show_limit
 
         show_limit(request, emit)
+    elif kind == "inquiry":
+        from l4guide.measure.inquiry import answer_inquiry
+
+        answer_inquiry(request, emit)
     elif kind == "quick":
         from l4guide.measure.live import run_quick
 

@@ -139,6 +139,15 @@ def test_doctor_answers_on_any_machine(capsys: pytest.CaptureFixture[str]) -> No
     assert all("status" in verdict for verdict in said["verdicts"])
 
 
+def test_doctor_is_readable_without_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """A report of lines, with the Python that runs and the card that is judged for; braces are for --json."""
+    code, out, err = run(capsys, "doctor", "--gpu", "A100")
+    assert (0, "") == (code, err)
+    assert "{" not in out
+    assert f"Python {sys.version_info.major}.{sys.version_info.minor}" in out
+    assert "A100-80GB-SXM" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "wanted"),
     [

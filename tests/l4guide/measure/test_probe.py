@@ -21,6 +21,7 @@ def fake_nvml(*names: str, refuses: tuple[str, ...] = ()) -> ModuleType:
         "nvmlInit": lambda: None,
         "nvmlShutdown": lambda: None,
         "nvmlSystemGetDriverVersion": lambda: b"580.95.05",
+        "nvmlSystemGetCudaDriverVersion": lambda: 13020,
         "nvmlDeviceGetCount": lambda: len(names),
         "nvmlDeviceGetHandleByIndex": lambda index: index,
         "nvmlDeviceGetName": lambda index: names[index],
@@ -113,8 +114,9 @@ def test_machine_lists_installed_libraries_only(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("l4guide.measure.probe.version", version)
     machine = probe.machine()
     assert (("torch", "2.11.0"), ("flash-attn", "2.8.3")) == machine.libraries
-    assert ("580.95.05", "2.8.3", None) == (
+    assert ("580.95.05", "13.2", "2.8.3", None) == (
         machine.driver,
+        machine.cuda,
         machine.version("flash-attn"),
         machine.version("xformers"),
     )

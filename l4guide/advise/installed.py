@@ -1,0 +1,118 @@
+"""The rules applied to what is installed here, and what to know where that very version was not read."""
+
+from dataclasses import dataclass
+
+from packaging.version import InvalidVersion, Version
+
+from l4guide.advise.own import LIBRARY, own_resources, own_verdict
+from l4guide.catalogue import Gpu
+from l4guide.errors import BadInput
+from l4guide.measure.probe import Machine
+from l4guide.support import Release, Verdict, check, find_release, libraries, releases
+from l4guide.text import Sentence
+from l4guide.workload import Workload
+
+#: Libraries whose distribution is called otherwise.
+DISTRIBUTIONS = {"flashinfer": "flashinfer-python", LIBRARY: "triton"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """One installed implementation. `verdict` is None where the rules do not know its version.
+
+    `message` is the verdict in words, or what the newest release says that was read. `warning` says why the answer
+    is less than one that was read for this very version; it is None where it is not, and the same for every
+    backend of one library.
+    """
+
+    library: str
+    version: str
+    verdict: Verdict | None
+    message: Sentence | str
+    warning: Sentence | None
+
+    @property
+    def status(self) -> str:
+        """The verdict's; unknown where there is none."""
+        return self.verdict.status if self.verdict is not None else "unknown"
+
+    def to_json(self, language: str = "en") -> dict[str, object]:
+        """The verdict with the version that is installed, and the warning where there is one."""
+        warning = {"warning": self.warning.say(language)} if self.warning is not None else {}
+        if self.verdict is not None:
+            return {**self.verdict.to_json(language), "installed": self.version, **warning}
+        said = {"library": self.library, "version": self.version, "installed": self.version}
+        message = self.message.say(language) if isinstance(self.message, Sentence) else self.message
+        return {**said, "status": "unknown", "message": message, **warning}
+
+
+def installed_version(here: Machine, library: str) -> str | None:
+    """The version of `library` on this machine; a backend has that of the library it belongs to."""
+    return here.version(DISTRIBUTIONS.get(library, library.split("/", maxsplit=1)[0]))
+
+
+def check_installed(here: Machine, workload: Workload, gpu: Gpu) -> tuple[Installed, ...]:
+    """What every installed implementation does with `workload` on `gpu`, in the order of the rules."""
+    found = [
+        _check(library, version, workload, gpu)
+        for library in libraries()
+        if library != LIBRARY and (version := installed_version(here, library)) is not None
+    ]
+    triton = installed_version(here, LIBRARY)
+    if triton is not None:
+        verdict = own_verdict(workload, gpu, *own_resources(workload, gpu))
+        found.append(_judged(verdict, None))
+    return tuple(found)
+
+
+def _judged(verdict: Verdict, warning: Sentence | None) -> Installed:
+    return Installed(
+        library=verdict.library,
+        version=verdict.version,
+        verdict=verdict,
+        message=verdict.message,
+        warning=warning,
+    )
+
+
+def _check(library: str, version: str, workload: Workload, gpu: Gpu) -> Installed:
+    """One library; a version that the rules do not list has no verdict but a warning."""
+    try:
+        release = find_release(library, version)
+    except BadInput:
+        return _unlisted(library, version, workload, gpu)
+    warning = None if release.checked else _unread(library, release)
+    return _judged(check(workload, gpu, library, release.version), warning)
+
+
+def _unlisted(library: str, version: str, workload: Workload, gpu: Gpu) -> Installed:
+    """There is no verdict on a version that is newer than every release that was read, or is none of them."""
+    newest = [release for release in releases(library) if release.checked][-1]
+    said = Sentence(f"support.status_{check(workload, gpu, library, newest.version).status}")
+    values = {"library": library.split("/", maxsplit=1)[0], "version": version, "newest": newest.version}
+    key = "doctor.newer" if _is_newer(version, newest) else "doctor.not_a_release"
+    return Installed(
+        library=library,
+        version=version,
+        verdict=None,
+        message=Sentence("doctor.newest_said", {**values, "status": said}),
+        warning=Sentence(key, {**values, "date": newest.date or "–"}),
+    )
+
+
+def _unread(library: str, release: Release) -> Sentence:
+    """A listed release that nobody read is answered by its neighbours, or by nothing where it has one side only."""
+    read = [entry for entry in releases(library) if entry.checked]
+    below = [entry.version for entry in read if entry.key < release.key]
+    above = [entry.version for entry in read if entry.key > release.key]
+    values = {"library": library.split("/", maxsplit=1)[0], "version": release.version}
+    if above and below:
+        return Sentence("doctor.between", {**values, "below": below[-1], "above": above[0]})
+    return Sentence("doctor.beside_the_read", {**values, "newest": (below or above)[-1]})
+
+
+def _is_newer(version: str, newest: Release) -> bool:
+    try:
+        return Version(version) > newest.key
+    except InvalidVersion:
+        return False
