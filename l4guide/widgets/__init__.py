@@ -1,6 +1,6 @@
 """The guide as widgets: one state object, and panels that watch it.
 
-`guide()` in a notebook shows it; `Guide` gives the parts by name.
+`guide()` in a notebook shows it; `Guide` gives the parts by name. `chapter()` shows the article, claim by claim.
 """
 
 from typing import TYPE_CHECKING
@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from l4guide.errors import CannotDo
 
 if TYPE_CHECKING:
+    from l4guide.widgets.claims import Claims, chapter
     from l4guide.widgets.page import Guide, guide
 
-__all__ = ["Guide", "guide"]
+__all__ = ["Claims", "Guide", "chapter", "guide"]
 
 
 def __getattr__(name: str) -> object:
@@ -27,6 +28,6 @@ def __getattr__(name: str) -> object:
         import ipywidgets  # noqa: F401
     except ModuleNotFoundError as missing:
         raise CannotDo("error.no_widgets", missing=missing.name) from missing
-    from l4guide.widgets import page
+    from l4guide.widgets import claims, page
 
-    return getattr(page, name)
+    return getattr(page if hasattr(page, name) else claims, name)

@@ -44,7 +44,28 @@ FIELD_OF = {
 }
 
 
-class GuideState(traitlets.HasTraits):  # type: ignore[misc]
+class Guarded(traitlets.HasTraits):  # type: ignore[misc]
+    """A state whose callbacks fail into `error`, where a panel shows it."""
+
+    error = traitlets.Instance(Sentence, allow_none=True)
+
+    def guarded(self, function: Callable[..., object]) -> Callable[..., None]:
+        """`function` as a callback whose exception becomes `error`: the front end would swallow it."""
+
+        def call(*arguments: object) -> None:
+            try:
+                function(*arguments)
+            except Problem as problem:
+                self.error = problem.sentence
+            except Exception as failure:
+                log.exception("a callback of the guide failed")
+                values = {"kind": type(failure).__name__, "reason": str(failure)}
+                self.error = Sentence("guide.unexpected", values)
+
+        return call
+
+
+class GuideState(Guarded):
     """The guide's inputs and outputs.
 
     Numbers are held as the user wrote them, so that a mistake can be shown beside its field. `advice` is the last
@@ -69,7 +90,6 @@ class GuideState(traitlets.HasTraits):  # type: ignore[misc]
     advice = traitlets.Any(None, allow_none=True)
     problem = traitlets.Instance(Sentence, allow_none=True)
     problem_field = traitlets.Unicode("")
-    error = traitlets.Instance(Sentence, allow_none=True)
 
     running = traitlets.Bool(False)
     progress = traitlets.Instance(Sentence, allow_none=True)
@@ -105,21 +125,6 @@ class GuideState(traitlets.HasTraits):  # type: ignore[misc]
             return
         with self.hold_trait_notifications():
             self.problem, self.problem_field, self.advice = None, "", advice
-
-    def guarded(self, function: Callable[..., object]) -> Callable[..., None]:
-        """`function` as a callback whose exception becomes `error`: the front end would swallow it."""
-
-        def call(*arguments: object) -> None:
-            try:
-                function(*arguments)
-            except Problem as problem:
-                self.error = problem.sentence
-            except Exception as failure:
-                log.exception("a callback of the guide failed")
-                values = {"kind": type(failure).__name__, "reason": str(failure)}
-                self.error = Sentence("guide.unexpected", values)
-
-        return call
 
     def _input_changed(self, change: traitlets.Bunch) -> None:
         self._changed = change.name
