@@ -25,8 +25,8 @@ MOST_FINDINGS = 20
 LONGEST_PASSAGE = 300
 #: What an example of N x N scores is reckoned with: a usual number of heads, and two bytes a score.
 EXAMPLE_HEADS, SCORE_BYTES = 32, 2
-#: Blanks that are told as numbers of their own.
-TOLD = {"required_bytes", "limit_bytes", "required_size", "limit_size", "listed"}
+#: Blanks that are told as numbers of their own, or that mean nothing by themselves.
+TOLD = {"required_bytes", "limit_bytes", "required_size", "limit_size", "listed", "number", "size"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,15 +100,16 @@ def _remedies(fixes: tuple[Fix, ...], values: Mapping[str, object]) -> tuple[Rem
     return tuple(Remedy(text=Sentence(fix.text, values), cost=Sentence(fix.cost)) for fix in fixes)
 
 
-def _library(one: Sighting) -> str:
-    """The library that printed the words, by its frames where several print the same."""
+def _whose(one: Sighting) -> tuple[str, tuple[Rule, ...]]:
+    """The library that printed the words and its rules; every rule with these words where no frame tells whose."""
     origins = symptom_book().origins
     if one.symptom is not None and not one.symptom.traced:
-        return one.symptom.library
+        return one.symptom.library, one.rules
     printing = tuple(dict.fromkeys(library for rule in one.rules for library in rule.libraries))
-    if one.symptom is None:
-        return library_of(one.match, origins, printing) or printing[0]
-    return library_of(one.match, origins, printing) or one.symptom.library
+    traced = library_of(one.match, origins, printing)
+    if traced is None:
+        return (one.symptom.library if one.symptom else printing[0]), one.rules
+    return traced, tuple(rule for rule in one.rules if traced in rule.libraries)
 
 
 def _rule_cause(rule: Rule, library: str) -> Sentence:
@@ -125,10 +126,9 @@ def _rule_fixes(rule: Rule) -> tuple[Fix, ...]:
     return next(one.fixes for one in advice if rule.needs.field in one.fields or not one.fields)
 
 
-def _finding(one: Sighting) -> Finding:
+def _finding(one: Sighting, paste: Paste) -> Finding:
     """The finding of a sighting."""
-    library = _library(one)
-    rules = tuple(rule for rule in one.rules if library in rule.libraries) or one.rules
+    library, rules = _whose(one)
     match, symptom = one.match, one.symptom
     values = _values(match, library)
     required, limit = bytes_of(match.values, "required"), bytes_of(match.values, "limit")
@@ -150,7 +150,7 @@ def _finding(one: Sighting) -> Finding:
         limit_bytes=limit,
         cause=(cause, *(about_limit(required, limit) if shared else ())),
         fixes=_remedies(fixes, values),
-        operators=operators_of(match, symptom.operators) if symptom and symptom.operators else {},
+        operators=operators_of(match, paste, symptom.operators) if symptom and symptom.operators else {},
         values={name: value for name, value in match.values.items() if name not in TOLD},
         cards=tuple(gpu.name for gpu in cards_with(limit)) if shared and limit else (),
         passage=match.reading.text[match.start : min(match.end, match.start + LONGEST_PASSAGE)],
@@ -180,5 +180,5 @@ def diagnose(text: str | bytes) -> Diagnosis:
     paste = clean(text)
     kept = _distinct(list(_sightings(paste)))
     kept.sort(key=lambda one: (one.symptom is not None and one.symptom.general, -one.match.letters))
-    findings = {_same(finding): finding for one in reversed(kept) if (finding := _finding(one))}
+    findings = {_same(finding): finding for one in reversed(kept) if (finding := _finding(one, paste))}
     return Diagnosis(findings=tuple(reversed(findings.values()))[:MOST_FINDINGS], remarks=paste.remarks)

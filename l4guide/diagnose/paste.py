@@ -14,6 +14,9 @@ from l4guide.text import Sentence, say
 READ_AT_START = 100_000
 READ_AT_END = 400_000
 
+#: Bytes that show an encoding without a mark: of UTF-16 most have a zero beside them.
+SAMPLE = 400
+
 #: Terminal colours and titles.
 ESCAPES = re.compile(r"\x1b(?:\[[0-?]{0,40}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,400}(?:\x07|\x1b\\)?|[@-Z\\^_])")
 #: Frames that rich draws around tracebacks, and characters that are not text.
@@ -26,7 +29,7 @@ PREFIXES = re.compile(
     r"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) \d\d-\d\d \d\d:\d\d:\d\d(?: \[[^\]\n]{1,120}\])?|"
     r"\[?\d{4}-\d\d-\d\d[ T|]\d\d:\d\d:\d\d[.,\d]{0,10}Z?\]?|"
     r"\w{1,20} {0,4}\| |E   |>"
-    r")[ \t]*",
+    r")[ \t]?",
     re.MULTILINE,
 )
 MOST_PREFIXES = 4
@@ -63,6 +66,10 @@ def decode(raw: str | bytes) -> str:
     for mark, encoding in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
         if raw.startswith(mark):
             return raw[2:].decode(encoding, errors="replace")
+    sample = raw[:SAMPLE]
+    for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        if sample[first::2].count(0) > len(sample) // 4:
+            return raw.decode(encoding, errors="replace")
     return raw.decode("utf-8", errors="replace")
 
 
@@ -90,9 +97,7 @@ def clean(raw: str | bytes) -> Paste:
         text, found = PREFIXES.subn("", text)
         if not found:
             break
-    return Paste(
-        lines=text, spaced=_reading(text), glued=_reading(re.sub(r"\n", "", text)), remarks=remarks
-    )
+    return Paste(lines=text, spaced=_reading(text), glued=_reading(re.sub(r"\n", "", text)), remarks=remarks)
 
 
 def read_paste(name: str | None) -> bytes:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from l4guide.catalogue import Source, data_folder
 from l4guide.catalogue import sources as all_sources
+from l4guide.diagnose.operators import PRINTED
 from l4guide.diagnose.paste import LOWER
 from l4guide.diagnose.symptom import Advice, Fix, Origin, Symptom, SymptomBook
 from l4guide.diagnose.wording import Wording, wording
@@ -17,8 +18,8 @@ from l4guide.support.reader import EVIDENCE, rulebooks
 from l4guide.support.rulebook import Rule
 from l4guide.text import Sentence, placeholders, sentences
 
-#: How a list of refused operators is printed.
-OPERATORS = ("braces", "because")
+#: How a list of refused operators may be printed.
+OPERATORS = tuple(PRINTED)
 #: Blanks of a sentence that every finding fills, beside those of its texts.
 GIVEN = frozenset({"library"})
 #: Blanks that a size in the text fills.

@@ -9,7 +9,9 @@ from l4guide.diagnose.wording import Match
 #: How far back the frame that launched a kernel may stand.
 FRAME_REACH = 20_000
 #: `_fwd_kernel[grid](...)`, inductor's `triton_..._0.run(...)`, and `in some_kernel` of a frame.
-LAUNCH = re.compile(r"(\w{2,80})\[[^\[\]]{0,80}\]\(|\b(triton_\w{2,160})\.run\(|, in (\w{0,60}kernel\w{0,60})\b")
+LAUNCH = re.compile(
+    r"(\w{2,80})\[[^\[\]]{0,80}\]\(|\b(triton_\w{2,160})\.run\(|, in (\w{0,60}kernel\w{0,60})\b"
+)
 
 
 def library_of(match: Match, origins: Collection[Origin], choices: Collection[str]) -> str | None:
@@ -17,17 +19,17 @@ def library_of(match: Match, origins: Collection[Origin], choices: Collection[st
 
     An empty `choices` admits every library.
     """
-    before, after = (-1, None), None
+    last, before, after = -1, None, None
     for origin in origins:
         if choices and origin.library not in choices:
             continue
         for hint in origin.hints:
             place = match.reading.small.rfind(hint, 0, match.end)
-            if place > before[0]:
-                before = (place, origin.library)
+            if place > last:
+                last, before = place, origin.library
             elif after is None and hint in match.reading.small:
                 after = origin.library
-    return before[1] or after
+    return before or after
 
 
 def kernel_of(match: Match) -> str | None:

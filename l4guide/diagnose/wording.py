@@ -82,22 +82,20 @@ class Wording:
 
 
 def _literal(part: str) -> str:
-    """A part of a text between blanks: spaces may be missing, and a number does not go on."""
-    escaped = " ?".join(re.escape(word) for word in part.split(" "))
-    before = r"(?<!\d)" if part[:1].isdigit() else ""
-    after = r"(?!\d)" if part[-1:].isdigit() else ""
-    return before + escaped + after
+    """A part of a text between blanks, as it is looked for: spaces may be missing."""
+    return " ?".join(re.escape(word) for word in part.split(" "))
 
 
 @cache
 def wording(text: str) -> Wording:
-    """`text` made ready.
+    """`text` made ready; its full stop may be missing, and a number at either end does not go on.
 
     Raises:
         ValueError: it has a blank that is not in `BLANKS`, or too few letters to be recognised by.
     """
     pattern, literals, blanks = "", [], []
-    for part, name, _, _ in string.Formatter().parse(" ".join(text.split())):
+    bare = " ".join(text.split()).removesuffix(".")
+    for part, name, _, _ in string.Formatter().parse(bare):
         small = part.translate(LOWER)
         literals.append(small)
         pattern += _literal(small)
@@ -108,6 +106,7 @@ def wording(text: str) -> Wording:
         pattern += BLANKS[name] if name in blanks or name == "gap" else f"(?P<{name}>{BLANKS[name]})"
         if name not in blanks and name != "gap":
             blanks.append(name)
+    before, after = r"(?<!\d)" if bare[:1].isdigit() else "", r"(?!\d)" if bare[-1:].isdigit() else ""
     words = [word for literal in literals for word in literal.split(" ")]
     letters = sum(map(len, words))
     if letters < FEWEST_LETTERS:
@@ -117,7 +116,7 @@ def wording(text: str) -> Wording:
         core=max(words, key=len),
         letters=letters,
         blanks=tuple(blanks),
-        pattern=re.compile(pattern),
+        pattern=re.compile(before + pattern + after),
     )
 
 
