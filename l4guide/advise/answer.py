@@ -119,7 +119,10 @@ def _figures(
 def _runner(verdicts: tuple[Verdict, ...]) -> Verdict | None:
     """The implementation to use: the first that runs it, PyTorch's math backend last."""
     running = [verdict for verdict in verdicts if verdict.status == "ok"]
-    return next((verdict for verdict in running if verdict.library not in NOT_COUNTED), running[0] if running else None)
+    return next(
+        (verdict for verdict in running if verdict.library not in NOT_COUNTED),
+        running[0] if running else None,
+    )
 
 
 def _snippet(runner: Verdict, question: Question) -> str:

@@ -186,8 +186,8 @@ def _message(answer: Answer, gpu: Gpu, library: str, version: str) -> Sentence |
         return next(reason.text for reason in answer.reasons if reason.status == answer.status)
     if answer.message is not None:
         return answer.message
-    values = {"library": library, "version": version, "gpu": gpu.name}
-    values["evidence"] = Sentence(f"support.evidence_{answer.evidence}")
+    evidence = Sentence(f"support.evidence_{answer.evidence}")
+    values = {"library": library, "version": version, "gpu": gpu.name, "evidence": evidence}
     if answer.cover is not None and answer.cover.note is not None:
         return Sentence("support.ok_note", {**values, "note": Sentence(answer.cover.note)})
     return Sentence("support.ok", values)

@@ -35,6 +35,7 @@ BLANKS = frozenset(
     {"head_dim", "head_dim_v", "heads", "kv_heads", "seqlen_q", "seqlen_kv", "dtype", "kv_dtype", "dropout"}
     | {
         "capability",
+        "capability_pair",
         "arch",
         "shared_bytes",
         "tag",
@@ -76,6 +77,7 @@ class Reader:
         self.places = {release.version: place for place, release in enumerate(self.releases)}
         book = Rulebook(
             libraries=self.libraries,
+            distribution=top.take("distribution", str, self.path.stem),
             aliases={str(alias): str(name) for alias, name in top.take("aliases", dict).items()},
             install=self.text(top, "install"),
             install_tag=self.text(top, "install_tag"),

@@ -105,6 +105,15 @@ def find_release(library: str, version: str | None = None) -> Release:
     raise BadInput("error.unknown_version", **values, near=", ".join(near))
 
 
+def distribution(library: str) -> str:
+    """What pip calls the package of `library`.
+
+    Raises:
+        BadInput: no library is called so.
+    """
+    return books()[find_library(library)].distribution
+
+
 def install_line(library: str, version: str | None = None) -> str:
     """The shell line that installs `library` at `version` (None: the newest known).
 
@@ -113,4 +122,6 @@ def install_line(library: str, version: str | None = None) -> str:
     """
     book = books()[find_library(library)]
     release = find_release(library, version)
-    return (book.install if release.on_index else book.install_tag).format(version=release.version, tag=release.tag)
+    return (book.install if release.on_index else book.install_tag).format(
+        version=release.version, tag=release.tag
+    )

@@ -112,9 +112,10 @@ class Dispatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rulebook:
-    """All that is known of the libraries of one file."""
+    """All that is known of the libraries of one file; `distribution` is what pip calls their package."""
 
     libraries: tuple[str, ...]
+    distribution: str
     aliases: Mapping[str, str]
     install: str
     install_tag: str
