@@ -38,6 +38,7 @@ CASES = [
     ("flash-attn-3", "2.8.3", "L4", "head_dim=192 window=128 task=prefill", "ok", ""),
     ("flash-attn-3", "2.8.3", "L4", "head_dim=256 window=128 task=prefill", "refused", "at least 106752"),
     ("flash-attn-3", "2.8.3", "RTX 3090", "head_dim=200 window=128", "refused", "is 101376"),
+    ("flash-attn-3", "2.8.3", "L4", "head_dim=256 window=4096 task=prefill", "unknown", "a sliding window"),
     ("flash-attn-3", "2.8.3", "A100-80GB-SXM", "head_dim=256 window=128", "ok", ""),
     ("flash-attn-3", "2.8.3", "L4", "head_dim=192 varlen=yes", "ok", ""),
     ("flash-attn-3", "2.8.3", "L4", "head_dim=256 varlen=yes", "unknown", "sequences of different length"),
