@@ -39,9 +39,7 @@ def test_a_window_leaves_the_nearest_keys(seqlen_q: int, seqlen_kv: int, window:
 
 def test_forward_flops_are_four_per_pair_and_column() -> None:
     """Two products of 2 FLOPs a multiply-add; the backward has five products."""
-    workload, _ = ask(
-        {"task": "training", "seqlen": 64, "heads": 2, "kv_heads": 1, "causal": False, "head_dim": 16}
-    )
+    workload, _ = ask({"task": "training", "seqlen": 64, "heads": 2, "kv_heads": 1, "causal": False, "head_dim": 16})
     work = work_of(workload)
     assert 4 * 2 * 64 * 64 * 16 == work.forward_flops
     assert 2.5 * work.forward_flops == work.backward_flops
