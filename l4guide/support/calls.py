@@ -10,6 +10,7 @@ from l4guide.workload import Workload
 def blanks_of(workload: Workload, gpu: Gpu, library: str, version: str) -> dict[str, object]:
     """What error texts and snippets may have filled in."""
     call = call_of(workload, gpu, library, version)
+    major, _, minor = (gpu.capability or "").partition(".")
     torch_dtype = {"fp16": "torch.float16", "bf16": "torch.bfloat16", "fp32": "torch.float32"}
     return {
         "head_dim": workload.head_dim,
@@ -28,6 +29,8 @@ def blanks_of(workload: Workload, gpu: Gpu, library: str, version: str) -> dict[
         "torch_dtype": torch_dtype.get(workload.dtype, "torch.float8_e4m3fn"),
         "dropout": f"{workload.dropout:g}",
         "capability": gpu.capability,
+        "major": major,
+        "minor": minor,
         "entry": call.entry if call else library,
         "version": version,
     }

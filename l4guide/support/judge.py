@@ -69,6 +69,14 @@ def _unknown(code: str, field: str, found: object, key: str, /, **values: object
     return Answer(status="unknown", reasons=(reason,), families=(code,))
 
 
+def _lacking(cover: Cover, workload: Workload) -> frozenset[str]:
+    """The features that the question uses and `cover` does not name."""
+    used = features_of(workload)
+    if workload.kv_dtype in cover.kv_dtypes:
+        used -= {"kv-dtype"}
+    return used - cover.features
+
+
 def _uncovered(workload: Workload, gpu: Gpu, library: str, version: str, on: str) -> Answer | Cover:
     """The entry that says that the pass `on` works; otherwise what it is that no entry covers."""
     names = {"library": library, "version": version, "on": Sentence(f"support.pass_{on}")}
@@ -91,12 +99,10 @@ def _uncovered(workload: Workload, gpu: Gpu, library: str, version: str, on: str
         return _unknown(
             "UNKNOWN-HEAD-DIM", "workload.head_dim", wide, key, **names, head_dim=wide, gpu=gpu.name
         )
-    used = features_of(workload)
-    for cover in covers:
-        if used <= cover.features:
-            return cover
-    nearest = min(covers, key=lambda cover: len(used - cover.features))
-    missing = next(name for name in FEATURES if name in used - nearest.features)
+    lacking = min((_lacking(cover, workload) for cover in covers), key=len)
+    if not lacking:
+        return next(cover for cover in covers if not _lacking(cover, workload))
+    missing = next(name for name in FEATURES if name in lacking)
     feature = Sentence("support.feature_" + missing.replace("-", "_"))
     return _unknown(
         "UNKNOWN-FEATURE", "features", missing, "support.unknown_feature", **names, feature=feature

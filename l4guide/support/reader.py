@@ -27,7 +27,7 @@ from l4guide.support.conditions import (
 from l4guide.support.entry import Entry
 from l4guide.support.rulebook import Call, Cover, Release, Rule, Rulebook
 from l4guide.text import Sentence, sentences
-from l4guide.workload import DTYPES
+from l4guide.workload import DTYPES, KV_DTYPES
 
 PASSES = ("forward", "backward")
 STATUSES = ("refused", "unsafe")
@@ -37,6 +37,8 @@ BLANKS = frozenset(
     {"head_dim", "head_dim_v", "heads", "kv_heads", "seqlen_q", "seqlen_kv", "dtype", "kv_dtype", "dropout"}
     | {
         "capability",
+        "major",
+        "minor",
         "entry",
         "version",
         "batch",
@@ -145,6 +147,7 @@ class Reader:
             head_dim=(int(low), int(high)),
             multiple_of=entry.take("multiple_of", int, 1),
             dtypes=entry.choices("dtypes", DTYPES),
+            kv_dtypes=entry.choices("kv_dtypes", KV_DTYPES) if "kv_dtypes" in entry.rest else (),
             features=frozenset(entry.choices("features", FEATURES)),
             evidence=entry.choice("evidence", EVIDENCE),
             source=self.source(entry),

@@ -51,7 +51,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cover:
-    """What was found to work, for the releases, cards, passes and features that it names."""
+    """What was found to work, for the releases, cards, passes and features that it names.
+
+    `kv_dtypes` are those of K and V that it takes beside the one of Q.
+    """
 
     libraries: tuple[str, ...]
     versions: frozenset[str]
@@ -60,6 +63,7 @@ class Cover:
     head_dim: tuple[int, int]
     multiple_of: int
     dtypes: tuple[str, ...]
+    kv_dtypes: tuple[str, ...]
     features: frozenset[str]
     evidence: str
     source: Source

@@ -67,19 +67,24 @@ def test_ranges_of_a_family_neither_overlap_nor_leave_holes(
 
 @pytest.mark.parametrize("book", BOOKS, ids=lambda book: book.libraries[0])
 def test_every_checked_release_has_an_entry_of_what_works(book: Rulebook) -> None:
-    """A checked release of a library is covered in both passes, but for the cuDNN backend before it existed."""
+    """From its first covered release on, a library is covered in every pass that no rule denies it."""
     for library in book.libraries:
-        for release in book.releases:
-            if not release.checked or (library == "torch/cudnn" and release.key < Version("2.5.0")):
-                continue
-            covers = [c for c in book.covers if library in c.libraries and release.version in c.versions]
-            assert {on for cover in covers for on in cover.passes} == {"forward", "backward"}, release.version
+        covers = [cover for cover in book.covers if library in cover.libraries]
+        since = min(Version(version) for cover in covers for version in cover.versions)
+        for release in (r for r in book.releases if r.checked and r.key >= since):
+            found = {on for cover in covers if release.version in cover.versions for on in cover.passes}
+            inference = any(library in rule.libraries for rule in book.rules if _denies_training(rule))
+            assert ({"forward"} if inference else {"forward", "backward"}) == found, release.version
+
+
+def _denies_training(rule: Rule) -> bool:
+    return (rule.needs.field, rule.needs.test, rule.needs.value) == ("workload.task", "differs", "training")
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
 def test_an_unsafe_rule_says_what_happens(rule: Rule) -> None:
-    """Where no error is raised there is no error text: the finding is a sentence of ours, and only there."""
-    assert (rule.status == "unsafe") == (rule.finding is not None)
+    """Where no error is raised there is no error text: the finding is a sentence of ours."""
+    assert rule.status != "unsafe" or rule.finding is not None
     assert rule.text is None or rule.finding is None
 
 
