@@ -112,6 +112,14 @@ SERVING = [
     ),
     ("transformers/flash-attention-4", None, "L4", "head_dim=128 task=prefill", "unknown", "L4"),
     ("transformers/flash-attention-4", None, "H100 SXM", "head_dim=128", "ok", "inferred"),
+    (
+        "transformers/flash-attention-4",
+        None,
+        "L4",
+        "head_dim=64 task=prefill dtype=fp8",
+        "refused",
+        "only supported on SM100",
+    ),
     # SageAttention (rows 75 and 76).
     ("sageattention", None, "L4", "head_dim=80 task=prefill", "ok", ""),
     ("sageattention", None, "L4", "head_dim=256 task=prefill", "refused", "Unsupported head_dim: 256"),
