@@ -10,7 +10,6 @@ from l4guide.workload import Workload
 def blanks_of(workload: Workload, gpu: Gpu, library: str, version: str) -> dict[str, object]:
     """What error texts and snippets may have filled in."""
     call = call_of(workload, gpu, library, version)
-    major, _, minor = (gpu.capability or "").partition(".")
     torch_dtype = {"fp16": "torch.float16", "bf16": "torch.bfloat16", "fp32": "torch.float32"}
     return {
         "head_dim": workload.head_dim,
@@ -29,10 +28,12 @@ def blanks_of(workload: Workload, gpu: Gpu, library: str, version: str) -> dict[
         "torch_dtype": torch_dtype.get(workload.dtype, "torch.float8_e4m3fn"),
         "dropout": f"{workload.dropout:g}",
         "capability": gpu.capability,
-        "major": major,
-        "minor": minor,
+        "arch": gpu.arch,
+        "shared_bytes": gpu.shared_bytes_per_block,
         "entry": call.entry if call else library,
         "version": version,
+        "major": (gpu.capability or "").partition(".")[0],
+        "minor": (gpu.capability or "").partition(".")[2],
     }
 
 
