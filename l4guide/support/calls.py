@@ -33,6 +33,8 @@ def blanks_of(workload: Workload, gpu: Gpu, library: str, version: str) -> dict[
         "shared_bytes": gpu.shared_bytes_per_block,
         "entry": call.entry if call else library,
         "version": version,
+        "major": (gpu.capability or "").partition(".")[0],
+        "minor": (gpu.capability or "").partition(".")[2],
     }
 
 

@@ -48,6 +48,8 @@ BLANKS = frozenset(
         "window",
         "softcap",
         "options",
+        "major",
+        "minor",
     }
 )
 
