@@ -8,12 +8,12 @@ from l4guide.advise.own import LIBRARY, own_resources, own_verdict
 from l4guide.catalogue import Gpu
 from l4guide.errors import BadInput
 from l4guide.measure.probe import Machine
-from l4guide.support import Release, Verdict, check, find_release, libraries, releases
+from l4guide.support import Release, Verdict, check, distribution, find_release, libraries, releases
 from l4guide.text import Sentence
 from l4guide.workload import Workload
 
-#: Libraries whose distribution is called otherwise.
-DISTRIBUTIONS = {"flashinfer": "flashinfer-python", LIBRARY: "triton"}
+#: What our own kernels need installed.
+COMPILER = "triton"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class Installed:
 
 def installed_version(here: Machine, library: str) -> str | None:
     """The version of `library` on this machine; a backend has that of the library it belongs to."""
-    return here.version(DISTRIBUTIONS.get(library, library.split("/", maxsplit=1)[0]))
+    return here.version(COMPILER if library == LIBRARY else distribution(library))
 
 
 def check_installed(here: Machine, workload: Workload, gpu: Gpu) -> tuple[Installed, ...]:
