@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from l4guide.advise.install import install_flash_attn
 from l4guide.advise.own import LIBRARY, oversized, own_resources, own_verdict
 from l4guide.advise.question import ask_for, complete, workload_options
 from l4guide.advise.ranking import FIRST, MEASURED, NOT_COUNTED, alternatives_to, recommend
@@ -9,6 +10,7 @@ from l4guide.advise.records import Advice, Part, Question
 from l4guide.catalogue import Gpu, find_gpu
 from l4guide.errors import CannotDo
 from l4guide.estimate import Cost, Estimate, Terms, attention_time, best_implementation, cost_of, terms_of
+from l4guide.measure.probe import Machine
 from l4guide.support import Verdict, check, install_line, libraries, releases, snippet
 from l4guide.text import Joined, Sentence
 from l4guide.tiles import PublishedTile, published_tiles
@@ -19,13 +21,16 @@ FLASH = "flash-attn"
 LARGER_CAPABILITIES = ("8.0", "9.0")
 
 
-def advise(gpu: str = "L4", options: Mapping[str, object] | None = None) -> Advice:
+def advise(
+    gpu: str = "L4", options: Mapping[str, object] | None = None, here: Machine | None = None
+) -> Advice:
     """Answer a question.
 
     Args:
         gpu: a card's name, however written.
         options: the fields of `Workload`, `seqlen` for both lengths, `model`, `component`, and for the price
             `gpus`, `price`, `provider` and `spot`. None or absent: the default.
+        here: the machine that the install line is for; None where it is for any.
 
     Raises:
         BadInput: an option is malformed, unknown, or contradicts another.
@@ -41,6 +46,9 @@ def advise(gpu: str = "L4", options: Mapping[str, object] | None = None) -> Advi
     alternatives = alternatives_to(question, estimate, cost, terms)
     if problem is not None:
         gaps = (*gaps, problem.sentence)
+    install, remark = _install(runner, question, here)
+    if remark is not None:
+        gaps = (*gaps, remark)
     return Advice(
         question=question,
         answer=answer,
@@ -54,9 +62,7 @@ def advise(gpu: str = "L4", options: Mapping[str, object] | None = None) -> Advi
         cost=cost,
         alternatives=alternatives,
         recommendation=recommend(question, parts[0].implementations, cost, alternatives),
-        install=None
-        if runner is None or runner.library == LIBRARY
-        else install_line(runner.library, runner.version),
+        install=install,
         snippet=None if runner is None else _snippet(runner, question),
         gaps=(*gaps, Sentence("gap.attention_alone")),
     )
@@ -124,6 +130,19 @@ def _runner(verdicts: tuple[Verdict, ...]) -> Verdict | None:
     """The implementation to use: the first that runs it, one that does not count only where nothing else does."""
     running = [verdict for verdict in verdicts if verdict.status == "ok"]
     return min(running, key=lambda verdict: verdict.library in NOT_COUNTED, default=None)
+
+
+def _install(
+    runner: Verdict | None, question: Question, here: Machine | None
+) -> tuple[str | None, Sentence | None]:
+    """The line that installs it, for this machine where that makes a difference, and what to know of it."""
+    if runner is None or runner.library == LIBRARY:
+        return None, None
+    if runner.library == FLASH and here is not None:
+        found = install_flash_attn(here, question.workload, question.gpu, runner.version)
+        if found is not None:
+            return found.line, found.remark
+    return install_line(runner.library, runner.version), None
 
 
 def _snippet(runner: Verdict, question: Question) -> str:

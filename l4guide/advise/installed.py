@@ -65,6 +65,13 @@ def check_installed(here: Machine, workload: Workload, gpu: Gpu) -> tuple[Instal
     return tuple(found)
 
 
+def warnings_of(here: Machine, installed: tuple[Installed, ...]) -> tuple[Sentence, ...]:
+    """What to know before relying on the verdicts, each once: the backends of one library share a version."""
+    said = {str(item.warning): item.warning for item in installed if item.warning is not None}
+    no_cuda = here.torch is not None and here.torch.cuda is None
+    return (*((Sentence("doctor.no_cuda"),) if no_cuda else ()), *said.values())
+
+
 def _judged(verdict: Verdict, warning: Sentence | None) -> Installed:
     return Installed(
         library=verdict.library,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 from l4guide.advise.install import Installation, install_flash_attn
-from l4guide.advise.installed import Installed, check_installed
+from l4guide.advise.installed import Installed, check_installed, warnings_of
 from l4guide.advise.question import ask_for, workload_options
 from l4guide.catalogue import Gpu, find_gpu
 from l4guide.errors import CannotDo
@@ -59,10 +59,8 @@ class Checkup:
 
     @property
     def warnings(self) -> tuple[Sentence, ...]:
-        """What to know before relying on a verdict, each once: backends of one library share a version."""
-        said = {str(item.warning): item.warning for item in self.installed if item.warning is not None}
-        no_cuda = self.here.torch is not None and self.here.torch.cuda is None
-        return (*((Sentence("doctor.no_cuda"),) if no_cuda else ()), *said.values())
+        """What to know before relying on a verdict."""
+        return warnings_of(self.here, self.installed)
 
     def to_json(self, language: str = "en") -> dict[str, object]:
         """The keys of `l4guide doctor`; what this machine does not have is absent."""

@@ -9,6 +9,7 @@ from l4guide.widgets.evidence import evidence_table, resources_table
 from l4guide.widgets.export import ExportPanel
 from l4guide.widgets.figures import Figures
 from l4guide.widgets.live import LivePanel
+from l4guide.widgets.machine import machine_panel
 from l4guide.widgets.markup import render
 from l4guide.widgets.panel import HtmlPanel
 from l4guide.widgets.plot_panel import PageAssets
@@ -31,8 +32,9 @@ class Guide:
     """
 
     def __init__(self, **inputs: object) -> None:
-        attached = probe.attached()
-        self.state = state = GuideState(**inputs)
+        machine = probe.machine()
+        attached = machine.gpus
+        self.state = state = GuideState(machine, **inputs)
         self.controls = Controls(state, [card.catalogue_name for card in attached if card.catalogue_name])
         self.verdict = VerdictCard(state)
         self.figures = Figures(state)
@@ -51,7 +53,14 @@ class Guide:
         question = _row([self.controls.view, self.verdict.view], "l4g-question")
         evidence = evidence_table(state).view
         resources = resources_table(state).view
-        below = [evidence, resources, self.live.view, self.diagnosis.view, PageAssets()]
+        below = [
+            evidence,
+            machine_panel(state).view,
+            resources,
+            self.live.view,
+            self.diagnosis.view,
+            PageAssets(),
+        ]
         parts = [top, error, question, self.figures.view, *below]
         page = ipywidgets.VBox(parts)
         page.add_class("l4g-page")

@@ -9,6 +9,7 @@ import traitlets
 from l4guide import catalogue
 from l4guide.advise import advise
 from l4guide.errors import Problem
+from l4guide.measure.probe import Machine
 from l4guide.text import LANGUAGES, Sentence
 from l4guide.workload import DEFAULTS
 
@@ -71,7 +72,8 @@ class GuideState(Guarded):
     Numbers are held as the user wrote them, so that a mistake can be shown beside its field. `advice` is the last
     good answer; `problem` says what is wrong with the question now, and `problem_field` where; `error` is the last
     thing that went wrong elsewhere. `rows` and `limits` are what a live run has finished, `record` the
-    last run that measured something, with its machine. `diagnosis` is what a pasted error turned out to be.
+    last run that measured something, with its machine. `diagnosis` is what a pasted error turned out to be,
+    `machine` the one that the guide runs on (None where it was not looked at).
     """
 
     task = traitlets.Unicode(str(DEFAULTS["task"]))
@@ -87,6 +89,7 @@ class GuideState(Guarded):
     causal = traitlets.Bool(True)
     language = traitlets.Enum(tuple(LANGUAGES), default_value="en")
 
+    machine = traitlets.Any(None, allow_none=True)
     advice = traitlets.Any(None, allow_none=True)
     problem = traitlets.Instance(Sentence, allow_none=True)
     problem_field = traitlets.Unicode("")
@@ -100,8 +103,8 @@ class GuideState(Guarded):
     diagnosis = traitlets.Any(None, allow_none=True)
     diagnosis_problem = traitlets.Instance(Sentence, allow_none=True)
 
-    def __init__(self, **inputs: object) -> None:
-        super().__init__(**_canonical(inputs))
+    def __init__(self, machine: Machine | None = None, **inputs: object) -> None:
+        super().__init__(machine=machine, **_canonical(inputs))
         self._changed = ""
         self._answer_soon = Settled(self.guarded(self.answer))
         self.observe(self.guarded(self._fill_shape), "model")
@@ -121,7 +124,7 @@ class GuideState(Guarded):
     def answer(self) -> None:
         """Ask for advice now; a question that cannot be asked leaves the last good answer in place."""
         try:
-            advice = advise(self.gpu, self.options())
+            advice = advise(self.gpu, self.options(), self.machine)
         except Problem as problem:
             with self.hold_trait_notifications():
                 self.problem, self.problem_field = problem.sentence, self._field_of(problem.sentence)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from l4guide.advise import advise
 from l4guide.advise import machine as module
 from l4guide.advise.install import install_flash_attn
 from l4guide.advise.installed import check_installed
@@ -208,3 +209,14 @@ def test_the_report_is_readable_and_complete(
         assert part in said
     assert "{" not in said
     assert {"driver", "cuda", "torch", "asked_torch", "flash_attn_build"} <= found.to_json(language).keys()
+
+
+def test_advice_takes_the_build_that_fits_the_machine(machine_of: Build) -> None:
+    """With the machine the install line is its own; without one, and without a CUDA torch, it is for any."""
+    anywhere = advise("L4", {})
+    here = advise("L4", {}, machine_of(torch=replace(CUDA_12, version="2.99.0")))
+    assert anywhere.install is not None
+    assert here.install == anywhere.install
+    assert any(gap.key == "install.from_source" for gap in here.gaps)
+    assert not any(gap.key.startswith("install.") for gap in anywhere.gaps)
+    assert anywhere.install == advise("L4", {}, machine_of()).install

@@ -107,7 +107,8 @@ def test_changes_within_a_moment_are_answered_once(monkeypatch: pytest.MonkeyPat
     state = GuideState()
     asked: list[Mapping[str, object]] = []
 
-    def count(gpu: str, options: Mapping[str, object]) -> Advice:
+    def count(gpu: str, options: Mapping[str, object], here: object) -> Advice:
+        assert here is None
         asked.append(options)
         return advise(gpu, options)
 
