@@ -141,7 +141,8 @@ def _question(series: Series) -> Sentence:
     """What was asked, in a line."""
     asked = series.workload
     dropout = Sentence("claim.with_dropout", {"dropout": f"{asked.dropout:g}"}) if asked.dropout else ""
-    shape = {"head_dim": asked.head_dim, "dtype": asked.dtype, "dropout": dropout}
+    cache = Sentence("claim.with_cache", {"dtype": asked.kv_dtype}) if asked.kv_dtype != asked.dtype else ""
+    shape = {"head_dim": asked.head_dim, "dtype": asked.dtype, "dropout": dropout, "cache": cache}
     task = Sentence(f"task.{asked.task}")
     return Sentence("claim.question", {"library": series.library, "task": task, "gpu": series.gpu, **shape})
 

@@ -45,6 +45,13 @@ def test_the_language_is_that_of_every_part(page: Claims) -> None:
     assert "到 flash-attn 1.0.9" in page.cards["no_training"].head.value
 
 
+def test_a_question_says_all_that_was_asked(page: Claims) -> None:
+    """Dropout and the type of the KV cache decide some answers, so they stand in the question."""
+    page.run_all.click()
+    assert "dropout 0.1" in page.cards["told"].found.value
+    assert "KV cache in fp8" in page.cards["fp8"].found.value
+
+
 def test_a_stated_verdict_that_does_not_follow_is_called_out(
     page: Claims, monkeypatch: pytest.MonkeyPatch
 ) -> None:

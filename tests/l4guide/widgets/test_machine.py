@@ -24,7 +24,7 @@ def test_installed_versions_are_judged_for_the_question() -> None:
     state = GuideState(HERE)
     view = machine_panel(state).view
     assert "flash-attn 99.0.0 is newer" in view.value
-    assert view.value.count("nobody read torch 2.8.0") == 1
+    assert view.value.count("Nobody read torch 2.8.0") == 1
     assert "built without CUDA" in view.value
     assert "l4g-refused" not in view.value
     state.head_dim, state.dropout = "256", "0.1"
