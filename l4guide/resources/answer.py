@@ -9,6 +9,8 @@ from l4guide.catalogue import Gpu
 from l4guide.errors import BadInput, CannotDo
 from l4guide.resources.compiler import Compiler
 from l4guide.resources.fixes import PARTS, Find, Fix, fits_without_spills, fixes_for, tile_json
+from l4guide.resources.mix import Mix
+from l4guide.resources.mix_record import recorded_mix
 from l4guide.resources.occupancy import occupancy
 from l4guide.resources.record import recorded
 from l4guide.resources.specialisation import Figures, Specialisation, by_formula, specialise
@@ -27,7 +29,8 @@ class Resources:
     """One kernel with one tile on one card.
 
     `fits` speaks of the shared memory of one block. `basis` is "compiled", "recorded" or "formula"; the
-    formula knows the shared memory alone, so registers, spills and occupancy are None with it.
+    formula knows the shared memory alone, so registers, spills and occupancy are None with it. `instructions` are
+    those of the inner loop, None where nobody compiled this tile or it does not use the tensor cores.
     """
 
     kernel: str
@@ -47,6 +50,7 @@ class Resources:
     basis: str
     triton_version: str | None
     fixes: tuple[Fix, ...]
+    instructions: Mix | None
 
     @property
     def kind(self) -> str:
@@ -66,6 +70,7 @@ class Resources:
         found |= {
             "tile": tile_json(self.tile),
             "fixes": [fix.to_json() for fix in self.fixes],
+            "instructions": self.instructions and self.instructions.to_json(),
             "kind": self.kind,
             "text": self.say(),
         }
@@ -142,6 +147,7 @@ def resources_for(
         basis=figures.basis,
         triton_version=figures.triton_version,
         fixes=fixes,
+        instructions=_instructions(wanted, figures),
     )
 
 
@@ -191,6 +197,14 @@ def _known(wanted: Specialisation) -> Figures:
     if figures is None:
         raise CannotDo("error.needs_compiler", kernel=wanted.kernel, dtype=wanted.dtype)
     return figures
+
+
+def _instructions(wanted: Specialisation, figures: Figures) -> Mix | None:
+    """The inner loop's instructions, of the compiler's code or of the recorded code."""
+    if figures.basis == "compiled":
+        return figures.instructions
+    known = recorded_mix(wanted)
+    return None if known is None else known.mix
 
 
 def _fixes(
