@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from l4guide.catalogue import Gpu
 from l4guide.errors import BadInput, CannotDo
 from l4guide.resources.compiler import Compiler
-from l4guide.resources.fixes import PARTS, Find, Fix, fits_without_spills, fixes_for, tile_json
+from l4guide.resources.fixes import PARTS, TRIED, Find, Fix, fits_without_spills, fixes_for, tile_json
 from l4guide.resources.mix import Mix
 from l4guide.resources.mix_record import recorded_mix
 from l4guide.resources.occupancy import occupancy
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 #: Smallest and largest value of each part of a tile; blocks and warps are powers of two.
 TILE_LIMITS = {"block_m": (16, 256), "block_n": (16, 256), "warps": (1, 16), "stages": (1, 8)}
+
+
+#: The tile itself, those tried as fixes, and the default tile.
+MOST_COMPILED = TRIED + 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +96,7 @@ def resources_for(
     warps: int | None = None,
     stages: int | None = None,
     compile: bool = False,
+    before_each: Callable[[], object] | None = None,
 ) -> Resources:
     """Shared memory, registers, spills and occupancy of one of our kernels on `gpu`.
 
@@ -104,6 +110,7 @@ def resources_for(
         warps: warps per block.
         stages: depth of the software pipeline.
         compile: ask Triton's compiler now (seconds) rather than the record or the formula.
+        before_each: called before each tile is compiled, at most `MOST_COMPILED` times.
 
     Raises:
         BadInput: an argument is malformed or outside its limits.
@@ -121,8 +128,9 @@ def resources_for(
     wanted = specialise(kernel, head_dim=head_dim, dtype=dtype, arch=arch, tile=tile)
     if compile:
         with Compiler() as compiler:
-            figures = compiler.compile(wanted)
-            fixes = _fixes(gpu, wanted, default, figures, prove=compiler.compile)
+            prove = _announced(compiler.compile, before_each)
+            figures = prove(wanted)
+            fixes = _fixes(gpu, wanted, default, figures, prove=prove)
     else:
         figures = _known(wanted)
         fixes = _fixes(gpu, wanted, default, figures, prove=_cheap)
@@ -149,6 +157,19 @@ def resources_for(
         fixes=fixes,
         instructions=_instructions(wanted, figures),
     )
+
+
+def _announced(
+    find: Callable[[Specialisation], Figures], before_each: Callable[[], object] | None
+) -> Callable[[Specialisation], Figures]:
+    """`find`, which tells `before_each` first."""
+
+    def found(wanted: Specialisation) -> Figures:
+        if before_each is not None:
+            before_each()
+        return find(wanted)
+
+    return found
 
 
 def _checked(gpu: Gpu, kernel: str, head_dim: int, dtype: str) -> tuple[str, int, str]:
