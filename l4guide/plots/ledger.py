@@ -31,6 +31,8 @@ LOOKS = {
     "whole": (GREY, ""),
     "compiler": (GREY, "|"),
 }
+#: Grounds on which dark letters read better than white ones.
+LIGHT = (GREEN, PINK)
 #: A number is written into a buffer that takes at least this part of the axis.
 WRITTEN_FROM = 0.055
 
@@ -89,11 +91,11 @@ def _add_buffer(figure: Figure, name: str, ledgers: Sequence[Ledger], widest: in
         textposition="inside",
         textangle=0,
         insidetextanchor="middle",
-        textfont={"color": "white", "size": 11},
+        textfont={"color": INK if colour in LIGHT else "white", "size": 11},
         marker={
             "color": colour,
             "line": {"color": "white", "width": 1},
-            "pattern": {"shape": hatch, "fgcolor": "white", "size": 7, "solidity": 0.16},
+            "pattern": {"shape": hatch, "fgcolor": "white", "fgopacity": 0.6, "size": 7, "solidity": 0.16},
         },
         customdata=[
             f"<b>{escape(ledger_name(ledger), quote=False)}</b><br>"

@@ -14,7 +14,7 @@ Choices = Callable[[str], Sequence[tuple[str, str]]]
 
 
 class Field:
-    """Binds a widget to one input of the state, both ways, and labels it by the text key `<section>.<key>`."""
+    """Binds a widget to one input of the state, both ways, and labels it by the text key `<section><key>`."""
 
     def __init__(
         self,
@@ -23,13 +23,13 @@ class Field:
         widget: ipywidgets.Widget,
         *,
         key: str = "",
-        section: str = "guide_field",
+        section: str = "guide_field.",
         choices: Choices | None = None,
         shows_problem: bool = True,
     ) -> None:
         self.state, self.name, self.widget = state, name, widget
         self._key, self._choices, self._shows_problem = key or name, choices, shows_problem
-        self._label = f"{section}.{self._key}"
+        self._label = section + self._key
         self._filling = False
         self._problem = ipywidgets.HTML(layout={"display": "none"})
         self._problem.add_class("l4g-field-problem")

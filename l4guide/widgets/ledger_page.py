@@ -51,11 +51,12 @@ class LedgerPanel:
         heading = HtmlPanel(state, _draw_heading, ["language", "gpu"], "l4g-title").view
         top = _box([heading, self.fields["language"].view], "l4g-top")
         inputs = _box(
-            [self.fields[name].view for name in self.fields if name != "language"], "l4g-small-fields"
+            [self.fields[name].view for name in self.fields if name != "language"], "l4g-ledger-fields"
         )
         progress = HtmlPanel(state, _draw_progress, ["progress", "running", "language"], "l4g-live-progress")
         controls = ipywidgets.VBox([inputs, _box([*self.buttons.values()], "l4g-buttons"), progress.view])
         controls.add_class("l4g-card")
+        controls.add_class("ledger-controls")
         error = HtmlPanel(state, _draw_error, ["error", "language"], "l4g-error").view
         fixes = HtmlPanel(state, _draw_fixes, ANSWER, "l4g-card").view
         mix = HtmlPanel(state, _draw_mix, ANSWER, "l4g-card").view
@@ -83,9 +84,9 @@ def ledger(**inputs: object) -> ipywidgets.Widget:
 
 def _fields(state: LedgerState) -> dict[str, Field]:
     def field(name: str, choices: Choices) -> Field:
-        return Field(state, name, ipywidgets.Dropdown(), choices=choices, section="ledger")
+        return Field(state, name, ipywidgets.Dropdown(), choices=choices, section="ledger.")
 
-    head_dim = Field(state, "head_dim", ipywidgets.Text(continuous_update=False), section="ledger")
+    head_dim = Field(state, "head_dim", ipywidgets.Text(continuous_update=False), section="ledger.")
     return {
         "kernel": field("kernel", _same(PASSES)),
         "head_dim": head_dim,
@@ -135,7 +136,9 @@ def _draw_error(state: LedgerState) -> str:
 
 
 def _draw_progress(state: LedgerState) -> str:
-    sentence = state.progress.say(state.language) if state.progress else say("ledger.idle", state.language)
+    if state.progress is None:
+        return ""
+    sentence = state.progress.say(state.language)
     return render("live_progress", state.language, sentence=sentence, running=state.running)
 
 

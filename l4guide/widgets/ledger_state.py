@@ -57,7 +57,7 @@ class LedgerState(PanelState):
         self._ask = ask
         self._compiled: dict[tuple[str, ...], Resources] = {}
         self._default: dict[str, str] = {}
-        self.observe(self.guarded(lambda _: self.answer()), (*QUESTION, *TILE))
+        self.observe(self.guarded(lambda _: self._asked_anew()), (*QUESTION, *TILE))
         self.guarded(self.answer)()
 
     @property
@@ -92,6 +92,12 @@ class LedgerState(PanelState):
             self.problem, self.problem_field = problem, FIELD_OF.get(problem.key, "gpu") if problem else ""
             self.resources = own[-1] if own and problem is None else None
             self.ledgers = (*published, *(ledger_of(item, self.card) for item in own))
+
+    def _asked_anew(self) -> None:
+        if not self.running:
+            self.progress = None
+        self.error = None
+        self.answer()
 
     def _own(self, head_dim: int) -> tuple[tuple[Resources, ...], Sentence | None]:
         """Our kernel with its default tile where another is chosen, and with the chosen one; or what forbids it."""

@@ -58,7 +58,6 @@ def test_the_reader_sees_why_and_has_the_compiler_find_a_way_out(page: Page) -> 
     assert box is not None
     assert box["height"] > 300
     assert 5 == page.locator(".guide-mix tbody tr").count()
-    page.screenshot(path="/tmp/shots/ledger-first.png")
     page.locator(".ledger-first").click()
     await_alt(page, "132,096 bytes, does not fit")
     page.locator(".ledger-compile").click()
@@ -68,9 +67,7 @@ def test_the_reader_sees_why_and_has_the_compiler_find_a_way_out(page: Page) -> 
     for fix in fixes.all_inner_texts():
         assert "compiled:" in fix
         assert "0 bytes spilled" in fix
-    page.screenshot(path="/tmp/shots/ledger-compiled.png")
     choose(page, "gpu", "A100-80GB-SXM")
     await_alt(page, "166,912 bytes of A100-80GB-SXM.*155,648 bytes, fits")
     page.locator(".l4g-language").get_by_role("button", name="中文").click()
     await_alt(page, "放得下")
-    page.screenshot(path="/tmp/shots/ledger-zh.png")
