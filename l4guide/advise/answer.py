@@ -227,12 +227,13 @@ def _too_large(question: Question, older: str) -> list[Sentence]:
 
 
 def _tiles(workload: Workload, gpu: Gpu) -> tuple[PublishedTile, ...]:
-    """Published tiles for the passes of the task: this card's class, and those of A100 and H100."""
+    """FlashAttention's tiles for the passes of the task: this card's class, and those of A100 and H100."""
     wanted = {gpu.capability, *LARGER_CAPABILITIES}
     return tuple(
         tile
         for tile in published_tiles()
-        if wanted & set(tile.capabilities)
+        if tile.library == FLASH
+        and wanted & set(tile.capabilities)
         and any(
             tile.serves(
                 pass_name=name,

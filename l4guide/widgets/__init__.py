@@ -1,16 +1,18 @@
 """The guide as widgets: one state object, and panels that watch it.
 
-`guide()` in a notebook shows it; `Guide` gives the parts by name.
+`guide()` in a notebook shows it; `Guide` gives the parts by name. `ledger()` shows what holds the shared memory.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from l4guide.errors import CannotDo
 
 if TYPE_CHECKING:
+    from l4guide.widgets.ledger_page import LedgerPanel, ledger
     from l4guide.widgets.page import Guide, guide
 
-__all__ = ["Guide", "guide"]
+__all__ = ["Guide", "LedgerPanel", "guide", "ledger"]
 
 
 def __getattr__(name: str) -> object:
@@ -27,6 +29,5 @@ def __getattr__(name: str) -> object:
         import ipywidgets  # noqa: F401
     except ModuleNotFoundError as missing:
         raise CannotDo("error.no_widgets", missing=missing.name) from missing
-    from l4guide.widgets import page
-
-    return getattr(page, name)
+    module = "ledger_page" if "edger" in name else "page"
+    return getattr(import_module(f"l4guide.widgets.{module}"), name)
