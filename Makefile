@@ -29,7 +29,7 @@ check: ## Formatting, lint, types, import arrows, spelling, stripped notebooks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/typos
-	$(BIN)/nbstripout --verify notebooks/guide.ipynb
+	$(BIN)/nbstripout --verify notebooks/guide.ipynb notebooks/03-why-shared-memory.ipynb
 
 notebooks: ## Run every notebook from top to bottom
 	@$(SETUP) dev
@@ -38,3 +38,4 @@ notebooks: ## Run every notebook from top to bottom
 record: ## Compile what data/resources lacks: after an edit of a kernel or a tile table
 	@$(SETUP) dev
 	$(BIN)/python -m l4guide.resources.recorder
+	$(BIN)/python -m l4guide.resources.mix_record

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from l4guide import __version__
 from l4guide.errors import BadInput, CannotDo, Problem
@@ -89,7 +89,7 @@ def _resources(options: Options) -> tuple[object, str]:
     from l4guide.workload import whole_number
 
     gpu, _ = find_gpu(options.gpu)
-    tile = {
+    tile: dict[str, Any] = {
         name: None
         if (value := getattr(options, name)) is None
         else whole_number(name.replace("_", "-"), value)

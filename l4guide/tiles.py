@@ -15,7 +15,9 @@ from l4guide.table import read_rows
 class PublishedTile:
     """One tile of one library: `block_m` queries by `block_n` keys, and the bytes that its block asks for.
 
-    An empty `causal` or `dropout` means either. `shared_bytes` was printed by compiling the library's own header.
+    An empty `causal` or `dropout` means either. `shared_bytes` was printed by compiling the library's own header,
+    or follows from its source, as `evidence` says. `q_stages` and `v_in_registers` are the two knobs with which a
+    backward kernel saves shared memory; None where the library has no such choice or it is not known.
     """
 
     library: str
@@ -30,6 +32,8 @@ class PublishedTile:
     block_n: int
     warps: int
     shared_bytes: int
+    q_stages: int | None
+    v_in_registers: bool | None
     note: str
     evidence: str
     source: str

@@ -19,6 +19,14 @@ MAX_HEAD_DIM = 256
 # Architectures whose tensor cores are fed by mma.sync from registers; the others read shared memory themselves.
 _MMA_SYNC = (80, 86, 89, 120)
 
+# What a program keeps for its whole life, and what it reads step by step through the pipeline.
+_OPERANDS = {
+    "forward": (("q",), ("k", "v")),
+    "backward-dkdv": (("k", "v"), ("q", "do")),
+    "backward-dq": (("q", "do"), ("k", "v")),
+    "decode": (("q",), ("k", "v")),
+}
+
 # Padded head width -> its column blocks. Tensor cores need 16 columns, so 80 is 64 + 16 and nothing is
 # narrower.
 SPECIALISATIONS: dict[int, tuple[int, int]] = {
@@ -102,6 +110,19 @@ def shared_bytes(tile: Tile, *, kernel: str, head_dim: int, dtype: str, arch: in
     Raises:
         UnsupportedError: `kernel`, `head_dim`, `dtype` or `arch` is not served.
     """
+    parts = shared_parts(tile, kernel=kernel, head_dim=head_dim, dtype=dtype, arch=arch)
+    return None if parts is None else sum(parts.values())
+
+
+def shared_parts(tile: Tile, *, kernel: str, head_dim: int, dtype: str, arch: int) -> dict[str, int] | None:
+    """What holds how many of the bytes of `shared_bytes`; None where the formula is not verified.
+
+    Operands stand under their names, `lse_delta` is the two row sums that the backward pass walks along with Q and
+    dO, and `exchange` is the buffer through which P or dS becomes an operand.
+
+    Raises:
+        UnsupportedError: `kernel`, `head_dim`, `dtype` or `arch` is not served.
+    """
     _check(kernel, dtype, arch)
     if dtype == "fp32" or tile.stages < 2:
         return None
@@ -112,20 +133,23 @@ def shared_bytes(tile: Tile, *, kernel: str, head_dim: int, dtype: str, arch: in
         return None
     first, second = head_parts(head_dim)
     narrowest = second or first
+    kept, streamed = _OPERANDS[kernel]
+    held, walked = tile.block_m, tile.block_n
     if kernel == "backward-dkdv":
-        held, walked, row_sums = tile.block_n, tile.block_m, 2 * 4 * tile.block_m
-    else:
-        held, walked, row_sums = tile.block_m, tile.block_n, 0
+        held, walked = walked, held
     # A copy of less than 4 bytes a thread cannot be asynchronous, so it takes no part in the pipeline.
     if walked * narrowest * 2 < 4 * 32 * tile.warps:
         return None
     row = (first + second) * 2
-    kept = (1 if kernel in {"forward", "decode"} else 2) * held * row
-    in_flight = (tile.stages - (0 if reads_shared else 1)) * (2 * walked * row + row_sums)
+    in_flight = tile.stages - (0 if reads_shared else 1)
+    parts = dict.fromkeys(kept, held * row) | dict.fromkeys(streamed, in_flight * walked * row)
+    if kernel == "backward-dkdv":
+        parts["lse_delta"] = in_flight * 2 * 4 * walked
     # The accumulator's warps lie side by side along its longer edge. Where that is the head, the scores, shared out
     # the same way, must pass through shared memory to become an operand.
-    exchange = held * walked * 2 if held < narrowest and not reads_shared else 0
-    return kept + in_flight + exchange
+    if held < narrowest and not reads_shared:
+        parts["exchange"] = held * walked * 2
+    return parts
 
 
 def _check(kernel: str, dtype: str, arch: int) -> None:

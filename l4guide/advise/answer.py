@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from l4guide.advise.install import install_flash_attn
 from l4guide.advise.own import LIBRARY, oversized, own_resources, own_verdict
 from l4guide.advise.question import ask_for, complete, workload_options
-from l4guide.advise.ranking import FIRST, MEASURED, NOT_COUNTED, alternatives_to, recommend
-from l4guide.advise.records import Advice, Part, Question
+from l4guide.advise.ranking import MEASURED, NOT_COUNTED, alternatives_to, recommend
+from l4guide.advise.records import FIRST, Advice, Part, Question
 from l4guide.catalogue import Gpu, find_gpu
 from l4guide.errors import CannotDo
 from l4guide.estimate import Cost, Estimate, Terms, attention_time, best_implementation, cost_of, terms_of
@@ -246,12 +246,13 @@ def _too_large(question: Question, older: str) -> list[Sentence]:
 
 
 def _tiles(workload: Workload, gpu: Gpu) -> tuple[PublishedTile, ...]:
-    """Published tiles for the passes of the task: this card's class, and those of A100 and H100."""
+    """FlashAttention's tiles for the passes of the task: this card's class, and those of A100 and H100."""
     wanted = {gpu.capability, *LARGER_CAPABILITIES}
     return tuple(
         tile
         for tile in published_tiles()
-        if wanted & set(tile.capabilities)
+        if tile.library == FLASH
+        and wanted & set(tile.capabilities)
         and any(
             tile.serves(
                 pass_name=name,

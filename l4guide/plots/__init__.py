@@ -5,6 +5,7 @@ Importing this loads no plotly; drawing does.
 
 from l4guide.plots.alt import cost_alt, shared_memory_alt, throughput_alt
 from l4guide.plots.draw import CONFIG, cost, shared_memory, throughput
+from l4guide.plots.ledger import ledger_alt, ledger_figure, ledger_name, verdict_of
 from l4guide.plots.rows import Block, Card, Rate, blocks, cards, measured, number, rate, tile_text
 
 __all__ = [
@@ -16,6 +17,9 @@ __all__ = [
     "cards",
     "cost",
     "cost_alt",
+    "ledger_alt",
+    "ledger_figure",
+    "ledger_name",
     "measured",
     "number",
     "rate",
@@ -24,4 +28,5 @@ __all__ = [
     "throughput",
     "throughput_alt",
     "tile_text",
+    "verdict_of",
 ]

@@ -1,10 +1,25 @@
-"""What a kernel needs of a chip: shared memory, registers, spills, occupancy, and what makes a tile fit.
+"""What a kernel needs of a chip: shared memory and what holds it, registers, spills, occupancy, instructions, fixes.
 
 Answers come from the record under `data/resources/`, from the closed formula, or from Triton's own compiler,
 which needs no GPU. Every figure says which.
 """
 
-from l4guide.resources.answer import Resources, resources_for
+from l4guide.resources.answer import MOST_COMPILED, TILE_LIMITS, Resources, resources_for
 from l4guide.resources.fixes import Fix
+from l4guide.resources.layouts import Part
+from l4guide.resources.ledger import PASSES, Ledger, ledger_of, published_ledgers
+from l4guide.resources.mix import Mix
 
-__all__ = ["Fix", "Resources", "resources_for"]
+__all__ = [
+    "MOST_COMPILED",
+    "PASSES",
+    "TILE_LIMITS",
+    "Fix",
+    "Ledger",
+    "Mix",
+    "Part",
+    "Resources",
+    "ledger_of",
+    "published_ledgers",
+    "resources_for",
+]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from l4guide.catalogue import Gpu
 from l4guide.errors import BadInput, CannotDo
 from l4guide.resources.compiler import Compiler
-from l4guide.resources.fixes import PARTS, Find, Fix, fits_without_spills, fixes_for, tile_json
+from l4guide.resources.fixes import PARTS, TRIED, Find, Fix, fits_without_spills, fixes_for, tile_json
+from l4guide.resources.mix import Mix
+from l4guide.resources.mix_record import recorded_mix
 from l4guide.resources.occupancy import occupancy
 from l4guide.resources.record import recorded
 from l4guide.resources.specialisation import Figures, Specialisation, by_formula, specialise
@@ -22,12 +25,17 @@ if TYPE_CHECKING:
 TILE_LIMITS = {"block_m": (16, 256), "block_n": (16, 256), "warps": (1, 16), "stages": (1, 8)}
 
 
+#: The tile itself, those tried as fixes, and the default tile.
+MOST_COMPILED = TRIED + 2
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
     """One kernel with one tile on one card.
 
     `fits` speaks of the shared memory of one block. `basis` is "compiled", "recorded" or "formula"; the
-    formula knows the shared memory alone, so registers, spills and occupancy are None with it.
+    formula knows the shared memory alone, so registers, spills and occupancy are None with it. `instructions` are
+    those of the inner loop, None where nobody compiled this tile or it does not use the tensor cores.
     """
 
     kernel: str
@@ -47,6 +55,7 @@ class Resources:
     basis: str
     triton_version: str | None
     fixes: tuple[Fix, ...]
+    instructions: Mix | None
 
     @property
     def kind(self) -> str:
@@ -66,6 +75,7 @@ class Resources:
         found |= {
             "tile": tile_json(self.tile),
             "fixes": [fix.to_json() for fix in self.fixes],
+            "instructions": self.instructions and self.instructions.to_json(),
             "kind": self.kind,
             "text": self.say(),
         }
@@ -86,6 +96,7 @@ def resources_for(
     warps: int | None = None,
     stages: int | None = None,
     compile: bool = False,
+    before_each: Callable[[], object] | None = None,
 ) -> Resources:
     """Shared memory, registers, spills and occupancy of one of our kernels on `gpu`.
 
@@ -99,6 +110,7 @@ def resources_for(
         warps: warps per block.
         stages: depth of the software pipeline.
         compile: ask Triton's compiler now (seconds) rather than the record or the formula.
+        before_each: called before each tile is compiled, at most `MOST_COMPILED` times.
 
     Raises:
         BadInput: an argument is malformed or outside its limits.
@@ -116,8 +128,9 @@ def resources_for(
     wanted = specialise(kernel, head_dim=head_dim, dtype=dtype, arch=arch, tile=tile)
     if compile:
         with Compiler() as compiler:
-            figures = compiler.compile(wanted)
-            fixes = _fixes(gpu, wanted, default, figures, prove=compiler.compile)
+            prove = _announced(compiler.compile, before_each)
+            figures = prove(wanted)
+            fixes = _fixes(gpu, wanted, default, figures, prove=prove)
     else:
         figures = _known(wanted)
         fixes = _fixes(gpu, wanted, default, figures, prove=_cheap)
@@ -142,7 +155,21 @@ def resources_for(
         basis=figures.basis,
         triton_version=figures.triton_version,
         fixes=fixes,
+        instructions=_instructions(wanted, figures),
     )
+
+
+def _announced(
+    find: Callable[[Specialisation], Figures], before_each: Callable[[], object] | None
+) -> Callable[[Specialisation], Figures]:
+    """`find`, which tells `before_each` first."""
+
+    def found(wanted: Specialisation) -> Figures:
+        if before_each is not None:
+            before_each()
+        return find(wanted)
+
+    return found
 
 
 def _checked(gpu: Gpu, kernel: str, head_dim: int, dtype: str) -> tuple[str, int, str]:
@@ -191,6 +218,14 @@ def _known(wanted: Specialisation) -> Figures:
     if figures is None:
         raise CannotDo("error.needs_compiler", kernel=wanted.kernel, dtype=wanted.dtype)
     return figures
+
+
+def _instructions(wanted: Specialisation, figures: Figures) -> Mix | None:
+    """The inner loop's instructions, of the compiler's code or of the recorded code."""
+    if figures.basis == "compiled":
+        return figures.instructions
+    known = recorded_mix(wanted)
+    return None if known is None else known.mix
 
 
 def _fixes(

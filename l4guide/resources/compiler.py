@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from l4guide.errors import CannotDo
+from l4guide.resources.mix import Mix
 from l4guide.resources.specialisation import Figures, Specialisation
 
 #: A sensible tile compiles in 1 to 5 seconds, one that spills heavily in 10 to 50.
@@ -99,7 +100,8 @@ class Compiler:
         answer = json.loads(line)
         if "error" in answer:
             raise CannotDo("error.compiler_refused", **_named(wanted), reason=answer["error"])
-        return Figures(basis="compiled", **answer)
+        counts = answer.pop("instructions", None)
+        return Figures(basis="compiled", instructions=Mix(**counts) if counts else None, **answer)
 
     @property
     def _complaints(self) -> Path:

@@ -3,7 +3,7 @@
 import csv
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -33,6 +33,9 @@ COLUMNS = (
     "code",
 )
 
+#: The columns that say what was compiled; the others say what came of it.
+WANTED = COLUMNS[1 : COLUMNS.index("shared_bytes")]
+
 Rows = dict[Specialisation, Figures]
 
 
@@ -41,11 +44,16 @@ def path_for(triton_version: str) -> Path:
     return data_folder() / "resources" / f"triton-{triton_version}.csv"
 
 
-def _parse(row: Mapping[str, str]) -> tuple[Specialisation, Figures]:
+def specialisation_of(row: Mapping[str, str]) -> Specialisation:
+    """What a row is about, from the columns `WANTED`.
+
+    Raises:
+        KeyError, TypeError, ValueError: a cell is missing or malformed.
+    """
     from l4guide_kernels.tiles import Tile
 
     first, _, second = row["head_parts"].partition("+")
-    wanted = Specialisation(
+    return Specialisation(
         kernel=row["kernel"],
         arch=int(row["arch"]),
         head_parts=(int(first), int(second or 0)),
@@ -59,7 +67,10 @@ def _parse(row: Mapping[str, str]) -> tuple[Specialisation, Figures]:
             stages=int(row["stages"]),
         ),
     )
-    return wanted, Figures(
+
+
+def _parse(row: Mapping[str, str]) -> tuple[Specialisation, Figures]:
+    return specialisation_of(row), Figures(
         basis="recorded",
         shared_bytes=int(row["shared_bytes"]),
         registers=int(row["registers"]),
@@ -70,10 +81,10 @@ def _parse(row: Mapping[str, str]) -> tuple[Specialisation, Figures]:
     )
 
 
-def _format(wanted: Specialisation, figures: Figures) -> dict[str, object]:
+def cells_of(wanted: Specialisation) -> dict[str, object]:
+    """The cells of the columns `WANTED`."""
     first, second = wanted.head_parts
     return {
-        "triton": figures.triton_version,
         "arch": wanted.arch,
         "kernel": wanted.kernel,
         "head_parts": f"{first}+{second}" if second else f"{first}",
@@ -84,6 +95,13 @@ def _format(wanted: Specialisation, figures: Figures) -> dict[str, object]:
         "block_n": wanted.tile.block_n,
         "warps": wanted.tile.warps,
         "stages": wanted.tile.stages,
+    }
+
+
+def _format(wanted: Specialisation, figures: Figures) -> dict[str, object]:
+    return {
+        "triton": figures.triton_version,
+        **cells_of(wanted),
         "shared_bytes": figures.shared_bytes,
         "registers": figures.registers,
         "spill_bytes": figures.spill_bytes,
@@ -115,14 +133,18 @@ def read(path: Path) -> Rows:
 
 def write(path: Path, rows: Rows) -> None:
     """Write `rows` in a stable order, all or nothing: a reader never sees half a file."""
-    table = sorted((_format(*row) for row in rows.items()), key=_order)
+    write_table(path, COLUMNS, [_format(*row) for row in rows.items()])
+
+
+def write_table(path: Path, columns: Sequence[str], table: Iterable[Mapping[str, object]]) -> None:
+    """Write rows with the columns `WANTED` and others, sorted by what they are about, all or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as out:
-            writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+            writer = csv.DictWriter(out, columns, lineterminator="\n")
             writer.writeheader()
-            writer.writerows(table)
+            writer.writerows(sorted(table, key=_order))
         Path(draft).chmod(0o644)
         Path(draft).replace(path)
     except BaseException:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from l4guide.resources.mix import Mix
+
 if TYPE_CHECKING:
     from l4guide_kernels.tiles import Tile
 
@@ -39,8 +41,8 @@ class Figures:
     """Needs of one specialisation. The closed formula knows the shared memory alone.
 
     `basis` is "compiled" (just now), "recorded" (by the same compiler, earlier) or "formula". `spill_bytes`
-    is ptxas's spill stores plus spill loads per thread; `stack_bytes` is the stack frame. `code` is the digest of
-    the kernel that was recorded.
+    is ptxas's spill stores plus spill loads per thread; `stack_bytes` is the stack frame. `instructions` are those of
+    the inner loop. `code` is the digest of the kernel that was recorded.
     """
 
     basis: str
@@ -49,6 +51,7 @@ class Figures:
     spill_bytes: int | None = None
     stack_bytes: int | None = None
     triton_version: str | None = None
+    instructions: Mix | None = None
     code: str | None = None
 
 

@@ -6,10 +6,12 @@ far too large can exhaust the memory or the patience of whoever asked.
 
 import json
 import os
+import subprocess
 import sys
 from functools import cache
 from typing import Any, TextIO
 
+from l4guide.resources.mix import disassemble, mix_of
 from l4guide.resources.ptxas import Overheard
 
 
@@ -36,7 +38,17 @@ def compile_one(question: dict[str, Any]) -> dict[str, object]:
         "spill_bytes": usage.spill_bytes,
         "stack_bytes": usage.stack_bytes,
         "triton_version": compiled.triton_version,
+        "instructions": _instructions(compiled.cubin),
     }
+
+
+def _instructions(cubin: bytes) -> dict[str, int] | None:
+    """Instructions of the inner loop by class; None where the binary cannot be read, which refuses nothing."""
+    try:
+        mix = mix_of(disassemble(cubin))
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return None if mix is None else mix.counts()
 
 
 def _reason(fault: BaseException) -> str:

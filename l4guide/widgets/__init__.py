@@ -1,17 +1,23 @@
 """The guide as widgets: one state object, and panels that watch it.
 
-`guide()` in a notebook shows it; `Guide` gives the parts by name. `chapter()` shows the article, claim by claim.
+`guide()` in a notebook shows it; `Guide` gives the parts by name. `ledger()` shows what holds the shared memory,
+`chapter()` the article claim by claim.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from l4guide.errors import CannotDo
 
 if TYPE_CHECKING:
     from l4guide.widgets.claims import Claims, chapter
+    from l4guide.widgets.ledger_page import LedgerPanel, ledger
     from l4guide.widgets.page import Guide, guide
 
-__all__ = ["Claims", "Guide", "chapter", "guide"]
+__all__ = ["Claims", "Guide", "LedgerPanel", "chapter", "guide", "ledger"]
+
+#: Where each name is; the others are the guide's own.
+MODULES = {"Claims": "claims", "chapter": "claims", "LedgerPanel": "ledger_page", "ledger": "ledger_page"}
 
 
 def __getattr__(name: str) -> object:
@@ -28,6 +34,4 @@ def __getattr__(name: str) -> object:
         import ipywidgets  # noqa: F401
     except ModuleNotFoundError as missing:
         raise CannotDo("error.no_widgets", missing=missing.name) from missing
-    from l4guide.widgets import claims, page
-
-    return getattr(page if hasattr(page, name) else claims, name)
+    return getattr(import_module(f"l4guide.widgets.{MODULES.get(name, 'page')}"), name)

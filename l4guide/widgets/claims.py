@@ -8,10 +8,12 @@ import traitlets
 
 from l4guide.claims import TOPICS, Claim, Finding, Series, claims, paths, run
 from l4guide.support.verdict import address, said
-from l4guide.text import LANGUAGES, Sentence, say
+from l4guide.text import Sentence, say
+from l4guide.widgets.controls import LanguageSwitch
 from l4guide.widgets.markup import render
+from l4guide.widgets.panel import HtmlPanel
+from l4guide.widgets.panel_state import PanelState
 from l4guide.widgets.plot_panel import PageAssets
-from l4guide.widgets.state import Guarded
 
 #: How a verdict is coloured: the badges of the guide.
 BADGES = {
@@ -25,10 +27,9 @@ BADGES = {
 OUTCOME_BADGES = {"tensor-cores": "ok", "runs": "ok", "stores": "unsafe", "casts": "unsafe"}
 
 
-class ClaimsState(Guarded):
+class ClaimsState(PanelState):
     """The language, and what came of every claim that was run, by its key."""
 
-    language = traitlets.Enum(tuple(LANGUAGES), default_value="en")
     findings = traitlets.Dict()
 
     def run(self, claim: Claim) -> None:
@@ -73,6 +74,8 @@ class Claims:
         self.state = state = ClaimsState(language=language)
         self.cards = {claim.key: ClaimCard(state, claim) for claim in claims()}
         self.run_all = _button(state.guarded(lambda _: self._run_all()), "claims-run-all", "primary")
+        state.observe(state.guarded(lambda _: self._speak()), "language")
+        self._speak()
         parts = [self._top(), _panel(state, _draw_error, "l4g-error")]
         for topic in TOPICS:
             parts.append(_panel(state, partial(_draw_topic, topic), "claims-topic"))
@@ -83,21 +86,14 @@ class Claims:
 
     def _top(self) -> ipywidgets.Box:
         state = self.state
-        switch = ipywidgets.ToggleButtons(options=[(label, code) for code, label in LANGUAGES.items()])
-        switch.add_class("l4g-input-language")
-        traitlets.link((state, "language"), (switch, "value"))
-        state.observe(lambda _: self._speak(switch), "language")
-        self._speak(switch)
-        side = ipywidgets.HBox([self.run_all, switch])
+        side = ipywidgets.HBox([self.run_all, LanguageSwitch(state).view])
         side.add_class("l4g-side")
-        side.add_class("l4g-language")
         row = ipywidgets.Box([_panel(state, _draw_title, "l4g-title"), side])
         row.add_class("l4g-top")
         return row
 
-    def _speak(self, switch: ipywidgets.ToggleButtons) -> None:
+    def _speak(self) -> None:
         self.run_all.description = say("claim.run_all", self.state.language)
-        switch.description = say("guide_field.language", self.state.language)
 
     def _run_all(self) -> None:
         for card in self.cards.values():
@@ -118,17 +114,8 @@ def _button(clicked: Callable[..., None], css_class: str, style: str = "") -> ip
 
 
 def _panel(state: ClaimsState, draw: Callable[[ClaimsState], str], css_class: str) -> ipywidgets.HTML:
-    """HTML that is drawn anew for another language or error; hidden while it is empty."""
-    view = ipywidgets.HTML()
-    view.add_class(css_class)
-
-    def redraw() -> None:
-        view.value = draw(state)
-        view.layout.display = None if view.value else "none"
-
-    state.observe(lambda _: redraw(), ["language", "error"])
-    redraw()
-    return view
+    """HTML that is drawn anew for another language or error."""
+    return HtmlPanel(state, draw, ("language", "error"), css_class).view
 
 
 def _spoken(finding: Finding) -> Sentence:

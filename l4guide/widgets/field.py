@@ -7,27 +7,29 @@ import traitlets
 
 from l4guide.text import say
 from l4guide.widgets.markup import render
-from l4guide.widgets.state import GuideState
+from l4guide.widgets.panel_state import PanelState
 
 #: Turns a language into the (label, value) pairs of a choice.
 Choices = Callable[[str], Sequence[tuple[str, str]]]
 
 
 class Field:
-    """Binds a widget to one input of the state, both ways, and labels it by the text key `guide_field.<key>`."""
+    """Binds a widget to one input of the state, both ways, and labels it by the text key `<section><key>`."""
 
     def __init__(
         self,
-        state: GuideState,
+        state: PanelState,
         name: str,
         widget: ipywidgets.Widget,
         *,
         key: str = "",
+        section: str = "guide_field.",
         choices: Choices | None = None,
         shows_problem: bool = True,
     ) -> None:
         self.state, self.name, self.widget = state, name, widget
         self._key, self._choices, self._shows_problem = key or name, choices, shows_problem
+        self._label = section + self._key
         self._filling = False
         self._problem = ipywidgets.HTML(layout={"display": "none"})
         self._problem.add_class("l4g-field-problem")
@@ -42,7 +44,7 @@ class Field:
 
     def _speak(self) -> None:
         """Label the input anew; giving a choice new labels forgets what was chosen, so that is filled in again."""
-        self.widget.description = say(f"guide_field.{self._key}", self.state.language)
+        self.widget.description = say(self._label, self.state.language)
         if self._choices is not None:
             self._filling = True
             self.widget.options = tuple(self._choices(self.state.language))

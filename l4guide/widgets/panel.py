@@ -1,10 +1,14 @@
 """A part of the page that is drawn anew whenever what it shows changes."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 import ipywidgets
 
-from l4guide.widgets.state import GuideState
+from l4guide.widgets.panel_state import PanelState
+
+S = TypeVar("S", bound=PanelState)
 
 
 class HtmlPanel:
@@ -17,10 +21,8 @@ class HtmlPanel:
         css_class: names the panel for the style sheet.
     """
 
-    def __init__(
-        self, state: GuideState, draw: Callable[[GuideState], str], watches: Sequence[str], css_class: str
-    ) -> None:
-        self._state, self._draw = state, draw
+    def __init__(self, state: S, draw: Callable[[S], str], watches: Sequence[str], css_class: str) -> None:
+        self._draw = partial(draw, state)
         self.view = ipywidgets.HTML()
         self.view.add_class(css_class)
         redraw = state.guarded(self._redraw)
@@ -28,5 +30,5 @@ class HtmlPanel:
         redraw()
 
     def _redraw(self) -> None:
-        self.view.value = self._draw(self._state)
+        self.view.value = self._draw()
         self.view.layout.display = None if self.view.value else "none"

@@ -1,7 +1,6 @@
 """What the user chose and what came of it; every panel watches this one object, and no panel another."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 
 import traitlets
@@ -10,12 +9,9 @@ from l4guide import catalogue
 from l4guide.advise import advise
 from l4guide.errors import Problem
 from l4guide.measure.probe import Machine
-from l4guide.text import LANGUAGES, Sentence
+from l4guide.text import Sentence
+from l4guide.widgets.panel_state import PanelState
 from l4guide.workload import DEFAULTS
-
-log = logging.getLogger(__name__)
-# The user reads one line; who wants the traceback configures logging. Without a handler it would land in the cell.
-log.addHandler(logging.NullHandler())
 
 #: Inputs that a model preset fills in; changing one of them by hand leaves the preset.
 SHAPE = ("head_dim", "heads", "kv_heads")
@@ -45,28 +41,7 @@ FIELD_OF = {
 }
 
 
-class Guarded(traitlets.HasTraits):  # type: ignore[misc]
-    """A state whose callbacks fail into `error`, where a panel shows it."""
-
-    error = traitlets.Instance(Sentence, allow_none=True)
-
-    def guarded(self, function: Callable[..., object]) -> Callable[..., None]:
-        """`function` as a callback whose exception becomes `error`: the front end would swallow it."""
-
-        def call(*arguments: object) -> None:
-            try:
-                function(*arguments)
-            except Problem as problem:
-                self.error = problem.sentence
-            except Exception as failure:
-                log.exception("a callback of the guide failed")
-                values = {"kind": type(failure).__name__, "reason": str(failure)}
-                self.error = Sentence("guide.unexpected", values)
-
-        return call
-
-
-class GuideState(Guarded):
+class GuideState(PanelState):
     """The guide's inputs and outputs.
 
     Numbers are held as the user wrote them, so that a mistake can be shown beside its field. `advice` is the last
@@ -87,12 +62,9 @@ class GuideState(Guarded):
     heads = traitlets.Unicode(str(DEFAULTS["heads"]))
     kv_heads = traitlets.Unicode(str(DEFAULTS["heads"]))
     causal = traitlets.Bool(True)
-    language = traitlets.Enum(tuple(LANGUAGES), default_value="en")
 
     machine = traitlets.Any(None, allow_none=True)
     advice = traitlets.Any(None, allow_none=True)
-    problem = traitlets.Instance(Sentence, allow_none=True)
-    problem_field = traitlets.Unicode("")
 
     running = traitlets.Bool(False)
     progress = traitlets.Instance(Sentence, allow_none=True)
