@@ -202,6 +202,17 @@ def _answers(workload: Workload, gpu: Gpu, library: str, exact: str) -> dict[str
     return answers
 
 
+def history(workload: Workload, gpu: Gpu, library: str) -> tuple[tuple[Release, str], ...]:
+    """The status of every known release of `library`, oldest first.
+
+    Raises:
+        BadInput: the library is not known; names the nearest ones.
+    """
+    library = find_library(library)
+    answers = _answers(workload, gpu, library, "")
+    return tuple((release, answers[release.version].status) for release in books()[library].releases)
+
+
 def _message(answer: Answer, gpu: Gpu, library: str, version: str) -> Sentence | str:
     """The text of the first reason of the verdict's own status; for ok, what was found."""
     if answer.status != "ok":
