@@ -29,7 +29,7 @@ check: ## Formatting, lint, types, import arrows, spelling, stripped notebooks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/typos
-	$(BIN)/nbstripout --verify notebooks/guide.ipynb
+	$(BIN)/nbstripout --verify notebooks/guide.ipynb notebooks/02-what-runs-where.ipynb
 
 notebooks: ## Run every notebook from top to bottom
 	@$(SETUP) dev

@@ -12,7 +12,7 @@ from l4guide.matrix.verdicts import library_name, library_names, release_name, v
 from l4guide.support import Verdict, history
 from l4guide.support.verdict import address
 from l4guide.text import Sentence
-from l4guide.workload import TASKS, Workload, ask, one_of, whole_number
+from l4guide.workload import MAX_HEAD_DIM, TASKS, Workload, ask, one_of, whole_number
 
 #: Widths that models use, and one on either side.
 HEAD_DIMS = (32, 64, 72, 80, 96, 128, 192, 256, 512)
@@ -53,7 +53,9 @@ class Cell:
     def to_json(self, language: str = "en") -> dict[str, object]:
         """The cell as JSON: its question, and the verdict without what its row says already."""
         told = self.verdict.to_json(language)
-        answer = {name: value for name, value in told.items() if name not in ("library", "version", "released")}
+        answer = {
+            name: value for name, value in told.items() if name not in ("library", "version", "released")
+        }
         if self.read_at is not None:
             answer["source"] = address(*self.read_at)
         return {"head_dim": self.column.head_dim, "dropout": self.column.dropout, **answer}
@@ -151,7 +153,9 @@ def _columns(
     head_dims: Iterable[object], tasks: tuple[str, ...], said: Mapping[str, object]
 ) -> tuple[Column, ...]:
     """A column for each width, and the one with dropout where a task trains and no dropout was said."""
-    widths = tuple(dict.fromkeys(whole_number("head-dims", width) for width in head_dims))
+    widths = tuple(
+        dict.fromkeys(whole_number("head-dims", width, at_most=MAX_HEAD_DIM) for width in head_dims)
+    )
     dropout = ask({"dropout": said.get("dropout")})[0].dropout
     columns = tuple(Column(head_dim=width, dropout=dropout) for width in widths)
     if "training" in tasks and "dropout" not in said and DROPOUT_HEAD_DIM in widths:
@@ -166,9 +170,7 @@ def _questions(
     return tuple(
         None
         if task != "training" and column.dropout > 0 and "dropout" not in said
-        else ask_for(
-            gpu, {**said, "task": task, "head_dim": column.head_dim, "dropout": column.dropout}
-        )[0]
+        else ask_for(gpu, {**said, "task": task, "head_dim": column.head_dim, "dropout": column.dropout})[0]
         for column in columns
     )
 
@@ -189,7 +191,9 @@ def _rows(
     asked = next(workload for workload in questions if workload is not None)
     for since, newest in stretches:
         cells = tuple(
-            workload and Cell(column=column, verdict=verdict_of(workload, gpu, library, newest))
+            None
+            if workload is None
+            else Cell(column=column, verdict=verdict_of(workload, gpu, library, newest))
             for workload, column in zip(questions, columns, strict=True)
         )
         yield Row(

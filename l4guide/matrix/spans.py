@@ -101,9 +101,7 @@ def timeline(
     )
 
 
-def _spans(
-    answers: Sequence[tuple[Release, str]], workload: Workload, gpu: Gpu, library: str
-) -> list[Span]:
+def _spans(answers: Sequence[tuple[Release, str]], workload: Workload, gpu: Gpu, library: str) -> list[Span]:
     """The spans of one library, oldest first."""
     found: list[Span] = []
     for status, stretch in groupby(answers, key=lambda answer: answer[1]):

@@ -40,10 +40,12 @@ def blocks(matrix: Matrix) -> list[tuple[Row, ...]]:
 
 
 def caption(rows: tuple[Row, ...], language: str = "en") -> str:
-    """What a block of rows is about."""
+    """What a block of rows is about: one card, or one library on several."""
     first = rows[0]
+    cards = {row.gpu.name for row in rows}
+    about = first.gpu.name if len(cards) == 1 else first.library
     task = say(f"matrix.task_{first.task}", language)
-    return say("matrix.caption", language, gpu=first.gpu.name, task=task, dtype=first.dtype)
+    return say("matrix.caption", language, about=about, task=task, dtype=first.dtype)
 
 
 def _heading(matrix: Matrix, language: str) -> list[str]:
@@ -76,7 +78,8 @@ def as_table(matrix: Matrix, language: str = "en") -> str:
         lines = [_heading(matrix, language)]
         lines += [[row.library, release_names(row), *map(_sign, row.cells)] for row in rows]
         parts.append("\n".join([caption(rows, language), *_aligned(lines)]))
-    return "\n\n".join([*parts, legend(language)])
+    notes = [note.say(language) for note in matrix.notes]
+    return "\n\n".join([*parts, "\n".join([*notes, legend(language)])])
 
 
 def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
@@ -144,4 +147,5 @@ def timeline_table(found: Timeline, language: str = "en") -> str:
     values = {"gpu": found.gpu.name, "head_dim": found.workload.head_dim, "date": found.known_until}
     task = say(f"matrix.task_{found.workload.task}", language)
     heading = say("timeline.caption", language, **values, task=task, dtype=found.workload.dtype)
-    return "\n".join([heading, *(_aligned(lines) if lines else [])])
+    notes = [note.say(language) for note in found.notes]
+    return "\n".join([heading, *(_aligned(lines) if lines else []), *notes])

@@ -41,9 +41,9 @@ def shared_memory(advice: Advice, language: str = "en") -> Figure:
     """Bars of shared memory per block against the limit of the asked card."""
     gpu, every = advice.question.gpu, blocks(advice)
     title = say("plot.shared_title", language, gpu=gpu.name)
-    figure = _figure(title, say("plot.shared_axis", language), len(every), row_px=50)
+    figure = new_figure(title, say("plot.shared_axis", language), len(every), row_px=50)
     if not every:
-        return _empty(figure, say("plot.shared_none", language, gpu=gpu.name))
+        return empty_figure(figure, say("plot.shared_none", language, gpu=gpu.name))
     for fits, colour, shape in ((True, BLUE, ""), (False, VERMILLION, "/")):
         drawn = [block for block in every if block.fits is fits]
         word = say("plot.fits" if fits else "plot.does_not_fit", language)
@@ -149,9 +149,9 @@ def throughput(advice: Advice, language: str = "en", measurements: Sequence[Reco
     rows = measured(advice, measurements)
     names = list(dict.fromkeys([*(card.gpu.name for card, _ in drawn), *(gpu for gpu, _ in rows)]))
     title = say("plot.throughput_title", language)
-    figure = _figure(title, say("plot.throughput_axis", language, unit=unit), len(names))
+    figure = new_figure(title, say("plot.throughput_axis", language, unit=unit), len(names))
     if not names:
-        return _empty(figure, say("plot.estimate_none", language))
+        return empty_figure(figure, say("plot.estimate_none", language))
     spans = [(card, found.value, found.low, found.high) for card, found in drawn]
     _draw_spans(figure, spans, lambda card: _rate_hover(card, task, language), language)
     for attention_pass, symbol in (("forward", "star"), ("backward", "triangle-up")):
@@ -176,9 +176,9 @@ def throughput(advice: Advice, language: str = "en", measurements: Sequence[Reco
 def cost(advice: Advice, language: str = "en") -> Figure:
     """USD per million tokens of attention by card, with the interval of the time estimate."""
     drawn = [card for card in cards(advice) if card.cost is not None]
-    figure = _figure(say("plot.cost_title", language), say("plot.cost_axis", language), len(drawn))
+    figure = new_figure(say("plot.cost_title", language), say("plot.cost_axis", language), len(drawn))
     if not drawn:
-        return _empty(figure, say("plot.cost_none", language))
+        return empty_figure(figure, say("plot.cost_none", language))
     spans = [
         (card, card.cost.usd_per_million_tokens, card.cost.low_usd, card.cost.high_usd)
         for card in drawn
@@ -262,7 +262,7 @@ def _cost_hover(card: Card, language: str) -> str:
     return f"<b>{escape(card.gpu.name, quote=False)}</b><br>{values}<br>{dated}"
 
 
-def _figure(title: str, axis: str, rows: int, row_px: int = 30) -> Figure:
+def new_figure(title: str, axis: str, rows: int, row_px: int = 30) -> Figure:
     """An empty figure whose height follows the number of rows."""
     from plotly.graph_objects import Figure, Layout
 
@@ -310,7 +310,7 @@ def _figure(title: str, axis: str, rows: int, row_px: int = 30) -> Figure:
     )
 
 
-def _empty(figure: Figure, sentence: str) -> Figure:
+def empty_figure(figure: Figure, sentence: str) -> Figure:
     """Say in the figure's place why there is nothing to draw."""
     figure.add_annotation(text=sentence, showarrow=False, xref="paper", yref="paper", x=0.5, y=0.5)
     figure.update_xaxes(visible=False)

@@ -1,16 +1,19 @@
 """The guide as widgets: one state object, and panels that watch it.
 
-`guide()` in a notebook shows it; `Guide` gives the parts by name.
+`guide()` in a notebook shows it, `matrix()` what runs where; `Guide` and `MatrixPage` give the parts by name.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from l4guide.errors import CannotDo
 
 if TYPE_CHECKING:
+    from l4guide.widgets.matrix_page import MatrixPage, matrix
     from l4guide.widgets.page import Guide, guide
 
-__all__ = ["Guide", "guide"]
+__all__ = ["Guide", "MatrixPage", "guide", "matrix"]
+MODULES = {"Guide": "page", "guide": "page", "MatrixPage": "matrix_page", "matrix": "matrix_page"}
 
 
 def __getattr__(name: str) -> object:
@@ -20,13 +23,11 @@ def __getattr__(name: str) -> object:
         CannotDo: ipywidgets or anywidget is not installed.
         AttributeError: there is no such name.
     """
-    if name not in __all__:
+    if name not in MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
         import anywidget  # noqa: F401
         import ipywidgets  # noqa: F401
     except ModuleNotFoundError as missing:
         raise CannotDo("error.no_widgets", missing=missing.name) from missing
-    from l4guide.widgets import page
-
-    return getattr(page, name)
+    return getattr(import_module(f"{__name__}.{MODULES[name]}"), name)

@@ -1,10 +1,14 @@
 """A part of the page that is drawn anew whenever what it shows changes."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 import ipywidgets
 
-from l4guide.widgets.state import GuideState
+from l4guide.widgets.page_state import PageState
+
+State = TypeVar("State", bound=PageState)
 
 
 class HtmlPanel:
@@ -18,9 +22,9 @@ class HtmlPanel:
     """
 
     def __init__(
-        self, state: GuideState, draw: Callable[[GuideState], str], watches: Sequence[str], css_class: str
+        self, state: State, draw: Callable[[State], str], watches: Sequence[str], css_class: str
     ) -> None:
-        self._state, self._draw = state, draw
+        self._draw = partial(draw, state)
         self.view = ipywidgets.HTML()
         self.view.add_class(css_class)
         redraw = state.guarded(self._redraw)
@@ -28,5 +32,5 @@ class HtmlPanel:
         redraw()
 
     def _redraw(self) -> None:
-        self.view.value = self._draw(self._state)
+        self.view.value = self._draw()
         self.view.layout.display = None if self.view.value else "none"

@@ -1,20 +1,15 @@
 """What the user chose and what came of it; every panel watches this one object, and no panel another."""
 
-import asyncio
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import traitlets
 
 from l4guide import catalogue
 from l4guide.advise import advise
 from l4guide.errors import Problem
-from l4guide.text import LANGUAGES, Sentence
+from l4guide.text import Sentence
+from l4guide.widgets.page_state import PageState, Settled
 from l4guide.workload import DEFAULTS
-
-log = logging.getLogger(__name__)
-# The user reads one line; who wants the traceback configures logging. Without a handler it would land in the cell.
-log.addHandler(logging.NullHandler())
 
 #: Inputs that a model preset fills in; changing one of them by hand leaves the preset.
 SHAPE = ("head_dim", "heads", "kv_heads")
@@ -33,7 +28,6 @@ INPUTS = (
 )
 #: What `model` holds when the shape was given by hand.
 CUSTOM = ""
-SETTLE_S = 0.05
 #: The input that a problem is about, where its message does not name one.
 FIELD_OF = {
     "error.heads_not_divisible": "kv_heads",
@@ -44,7 +38,7 @@ FIELD_OF = {
 }
 
 
-class GuideState(traitlets.HasTraits):  # type: ignore[misc]
+class GuideState(PageState):
     """The guide's inputs and outputs.
 
     Numbers are held as the user wrote them, so that a mistake can be shown beside its field. `advice` is the last
@@ -64,12 +58,8 @@ class GuideState(traitlets.HasTraits):  # type: ignore[misc]
     heads = traitlets.Unicode(str(DEFAULTS["heads"]))
     kv_heads = traitlets.Unicode(str(DEFAULTS["heads"]))
     causal = traitlets.Bool(True)
-    language = traitlets.Enum(tuple(LANGUAGES), default_value="en")
 
     advice = traitlets.Any(None, allow_none=True)
-    problem = traitlets.Instance(Sentence, allow_none=True)
-    problem_field = traitlets.Unicode("")
-    error = traitlets.Instance(Sentence, allow_none=True)
 
     running = traitlets.Bool(False)
     progress = traitlets.Instance(Sentence, allow_none=True)
@@ -105,21 +95,6 @@ class GuideState(traitlets.HasTraits):  # type: ignore[misc]
             return
         with self.hold_trait_notifications():
             self.problem, self.problem_field, self.advice = None, "", advice
-
-    def guarded(self, function: Callable[..., object]) -> Callable[..., None]:
-        """`function` as a callback whose exception becomes `error`: the front end would swallow it."""
-
-        def call(*arguments: object) -> None:
-            try:
-                function(*arguments)
-            except Problem as problem:
-                self.error = problem.sentence
-            except Exception as failure:
-                log.exception("a callback of the guide failed")
-                values = {"kind": type(failure).__name__, "reason": str(failure)}
-                self.error = Sentence("guide.unexpected", values)
-
-        return call
 
     def _input_changed(self, change: traitlets.Bunch) -> None:
         self._changed = change.name
@@ -172,22 +147,3 @@ def _canonical(inputs: Mapping[str, object]) -> dict[str, object]:
         shape = {name: "" if value is None else str(value) for name, value in known.items()}
         kept = {**shape, **kept, "model": model.name}
     return kept
-
-
-class Settled:
-    """Calls a function once its caller has been quiet for a moment; at once where no event loop runs."""
-
-    def __init__(self, function: Callable[[], None]) -> None:
-        self._function = function
-        self._handle: asyncio.TimerHandle | None = None
-
-    def __call__(self) -> None:
-        """Ask for the call."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            self._function()
-            return
-        if self._handle is not None:
-            self._handle.cancel()
-        self._handle = loop.call_later(SETTLE_S, self._function)
