@@ -40,10 +40,10 @@ def blocks(matrix: Matrix) -> list[tuple[Row, ...]]:
 
 
 def caption(rows: tuple[Row, ...], language: str = "en") -> str:
-    """What a block of rows is about: one card, or one library on several."""
+    """What a block of rows is about: one card, or one release on several."""
     first = rows[0]
     cards = {row.gpu.name for row in rows}
-    about = first.gpu.name if len(cards) == 1 else first.library
+    about = first.gpu.name if len(cards) == 1 else f"{first.library} {release_names(first)}"
     task = say(f"matrix.task_{first.task}", language)
     return say("matrix.caption", language, about=about, task=task, dtype=first.dtype)
 

@@ -7,6 +7,7 @@ import ipywidgets
 import traitlets
 
 from l4guide import catalogue, plots
+from l4guide.catalogue import Source
 from l4guide.matrix import ALL, HEAD_DIMS, SYMBOLS, Matrix, library_names
 from l4guide.matrix.texts import caption, column_name, legend, release_names
 from l4guide.support.verdict import link, said
@@ -120,12 +121,15 @@ class MatrixPage:
 
 def table_markup(matrix: Matrix, language: str = "en") -> str:
     """The matrix as an HTML table whose cells carry their reasons; every text in it is escaped."""
+    by_card = len({row.gpu.name for row in matrix.rows}) > 1
     return render(
         "matrix",
         language,
         matrix=matrix,
         names=[column_name(column, language) for column in matrix.columns],
-        by_card=len({row.gpu.name for row in matrix.rows}) > 1,
+        by_card=by_card,
+        by_release=not by_card or len({row.version for row in matrix.rows}) > 1,
+        read_at=read_at,
         caption=caption(matrix.rows, language),
         legend=legend(language),
         releases=release_names,
@@ -133,6 +137,14 @@ def table_markup(matrix: Matrix, language: str = "en") -> str:
         said=said,
         link=link,
     )
+
+
+def read_at(source: Source, place: str) -> str:
+    """A source and the place in it in words, the path of a file but once."""
+    path, colon, lines = place.rpartition(":")
+    if colon and source.title.endswith(path):
+        return f"{source.title}:{lines}"
+    return f"{source.title}, {place}" if place else source.title
 
 
 def matrix(**filters: str) -> ipywidgets.Widget:

@@ -2,6 +2,7 @@
 
 import traitlets
 
+from l4guide.advise.answer import FLASH
 from l4guide.errors import Problem
 from l4guide.matrix import ALL, support_matrix, timeline
 from l4guide.support import libraries, releases
@@ -9,9 +10,8 @@ from l4guide.widgets.page_state import PageState, Settled
 
 #: What `version` holds when the newest release is meant.
 NEWEST = ""
-ASKED_GPU, ASKED_LIBRARY = "L4", libraries()[0]
+ASKED_GPU, ASKED_LIBRARY = "L4", FLASH
 FILTERS = ("library", "version", "gpu", "task", "dtype", "dropout")
-OF_THE_TIMELINE = ("library", "gpu", "task", "dtype", "dropout", "head_dim")
 
 
 class MatrixState(PageState):
