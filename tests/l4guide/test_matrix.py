@@ -33,7 +33,7 @@ def training() -> Matrix:
 
 def statuses(row: Row) -> list[str | None]:
     """The statuses of a row."""
-    return [cell and cell.status for cell in row.cells]
+    return [None if cell is None else cell.status for cell in row.cells]
 
 
 def row_of(matrix: Matrix, library: str) -> Row:
