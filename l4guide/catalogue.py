@@ -35,7 +35,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    """One card. Peak rates are dense (no sparsity); `tensor_16bit_tflops` accumulates in fp32."""
+    """One card. Peak rates are dense (no sparsity).
+
+    `tensor_16bit_tflops` accumulates in fp32; a card that has none has no tensor cores.
+    """
 
     name: str
     vendor: str
@@ -43,7 +46,7 @@ class Gpu:
     capability: str | None
     sm_count: int
     boost_mhz: int | None
-    tensor_16bit_tflops: float
+    tensor_16bit_tflops: float | None
     #: What the peak must come to per clock and SM, mostly 512 to 4096; a sparse or halved peak misses it.
     tensor_flop_per_clock_per_sm: int | None
     bf16_tensor_cores: bool

@@ -152,6 +152,13 @@ def _cost(options: Options) -> tuple[object, str]:
     return {"gpu": gpu, **said}, say("cli.cost", options.language, gpu=gpu, **shown)
 
 
+def _diagnose(options: Options) -> tuple[object, str]:
+    from l4guide.diagnose import diagnose, read_paste
+
+    diagnosis = diagnose(read_paste(options.file))
+    return diagnosis.to_json(options.language), diagnosis.say(options.language)
+
+
 def _doctor(options: Options) -> tuple[object, str]:
     from l4guide.advise import doctor
 
@@ -303,6 +310,10 @@ def build_parser() -> Parser:
     cost.add_argument(
         "--implementation", help="the implementation to time (default: the fastest measured one)"
     )
+
+    _command(
+        commands, "diagnose", _diagnose, "what a pasted traceback, warning or log line means"
+    ).add_argument("file", nargs="?", metavar="FILE", help="where the text is (default: standard input)")
 
     _add_question(
         _command(commands, "doctor", _doctor, "this machine, and what the rules say of what is installed"),

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from l4guide.advise.own import LIBRARY, oversized, own_resources, own_verdict
 from l4guide.advise.question import ask_for, complete, workload_options
-from l4guide.advise.ranking import MATH, MEASURED, alternatives_to, recommend
+from l4guide.advise.ranking import MEASURED, NOT_COUNTED, alternatives_to, recommend
 from l4guide.advise.records import Advice, Part, Question
 from l4guide.catalogue import Gpu, find_gpu
 from l4guide.errors import CannotDo
@@ -80,7 +80,7 @@ def answer_of(verdicts: tuple[Verdict, ...]) -> str:
     status = {verdict.library: verdict.status for verdict in verdicts}
     if status[FLASH] == "ok":
         return "yes"
-    others = [found for library, found in status.items() if library not in (FLASH, MATH)]
+    others = [found for library, found in status.items() if library not in (FLASH, *NOT_COUNTED)]
     return "depends" if "ok" in others or "unknown" in (status[FLASH], *others) else "no"
 
 
@@ -119,7 +119,10 @@ def _figures(
 def _runner(verdicts: tuple[Verdict, ...]) -> Verdict | None:
     """The implementation to use: the first that runs it, PyTorch's math backend last."""
     running = [verdict for verdict in verdicts if verdict.status == "ok"]
-    return next((verdict for verdict in running if verdict.library != MATH), running[0] if running else None)
+    return next(
+        (verdict for verdict in running if verdict.library not in NOT_COUNTED),
+        running[0] if running else None,
+    )
 
 
 def _snippet(runner: Verdict, question: Question) -> str:
@@ -144,7 +147,7 @@ def _headline_of(gpu: Gpu, part: Part) -> Sentence:
     running = tuple(
         _since(verdict, part.workload, gpu)
         for verdict in verdicts
-        if verdict.status == "ok" and verdict.library not in (MATH,)
+        if verdict.status == "ok" and verdict.library not in NOT_COUNTED
     )
     values = {
         "task": Sentence(f"task.{part.workload.task}"),

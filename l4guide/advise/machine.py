@@ -8,7 +8,7 @@ from l4guide.advise.question import ask_for, workload_options
 from l4guide.catalogue import Gpu, find_gpu
 from l4guide.errors import BadInput
 from l4guide.measure.probe import Machine, machine
-from l4guide.support import Verdict, check, libraries
+from l4guide.support import Verdict, check, distribution, libraries
 from l4guide.workload import Workload
 
 
@@ -55,7 +55,7 @@ def _verdicts(here: Machine, workload: Workload, card: Gpu) -> list[Verdict | tu
     """One verdict an installed library, or the reason why its version has none."""
     found: list[Verdict | tuple[str, str, BadInput]] = []
     for library in libraries():
-        installed = here.version(library.split("/", maxsplit=1)[0])
+        installed = here.version(distribution(library))
         if installed is None:
             continue
         release = installed.split("+", maxsplit=1)[0]

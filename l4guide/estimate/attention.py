@@ -97,6 +97,8 @@ def _compute_rate(gpu: Gpu, dtype: str) -> tuple[Spread, str]:
     if low and high:
         return Spread(low=low, value=(low + high) / 2, high=high), "published"
     share, peak = calibration().gemm_over_peak, gpu.tensor_16bit_tflops
+    if peak is None:
+        raise CannotDo("error.no_estimate_tensor_cores", gpu=gpu.name)
     return Spread(low=share.low * peak, value=share.value * peak, high=share.high * peak), "estimated"
 
 

@@ -88,6 +88,8 @@ def _row(line: dict[str, str], phase: str) -> Row | None:
     )
     work = work_of(workload)
     rate = gpu.gemm_bf16_tflops_high or gpu.tensor_16bit_tflops
+    if rate is None:
+        return None
     roofline_us = max(work.flops / rate / 1e6, work.bytes / gpu.bandwidth_gb_per_s / 1e3)
     return Row(
         implementation=implementation,

@@ -15,7 +15,7 @@ from l4guide import catalogue
 from l4guide.advise import Advice
 from l4guide.catalogue import Gpu
 from l4guide.measure.measurement import Measurement, Record
-from l4guide.plots.rows import Block, Card, blocks, cards, measured, number, rate
+from l4guide.plots.rows import Block, Card, blocks, cards, measured, measured_rate, number, rate
 from l4guide.text import say
 
 if TYPE_CHECKING:
@@ -162,13 +162,13 @@ def throughput(advice: Advice, language: str = "en", measurements: Sequence[Reco
                 mode="markers",
                 name=label,
                 y=[gpu for gpu, _ in of_pass],
-                x=[row.gb_per_s if task == "decode" else row.tflops for _, row in of_pass],
+                x=[measured_rate(row) for _, row in of_pass],
                 marker={"symbol": symbol, "size": 13, "color": GREEN, "line": {"color": "white", "width": 1}},
                 customdata=[_measured_hover(gpu, row, label) for gpu, row in of_pass],
                 hovertemplate=f"%{{customdata}}<br>%{{x:.3~r}} {unit}<extra></extra>",
             )
-    high = [row.gb_per_s if task == "decode" else row.tflops for _, row in rows]
-    _scale(figure, [*(end for span in spans for end in span[2:]), *(value for value in high if value)])
+    reached = [measured_rate(row) or 0.0 for _, row in rows]
+    _scale(figure, [*(end for span in spans for end in span[2:]), *reached])
     _name_rows(figure, names, advice.question.gpu.name)
     return figure
 

@@ -126,12 +126,15 @@ def measured(advice: Advice, records: Sequence[Record]) -> tuple[tuple[str, Meas
     asked = advice.question.workload
     same = ("task", "batch", "seqlen_q", "seqlen_kv", "heads", "kv_heads", "head_dim", "dtype", "causal")
     return tuple(
-        (record.gpu, row)
+        (record.gpu or record.gpu_reported_name or "GPU", row)
         for record in records
         for row in record.rows
-        if record.gpu is not None
-        and row.basis == "gpu"
-        and row.tflops is not None
-        and row.gb_per_s is not None
+        if row.basis == "gpu"
+        and measured_rate(row) is not None
         and all(getattr(row, name) == getattr(asked, name) for name in same)
     )
+
+
+def measured_rate(row: Measurement) -> float | None:
+    """What was measured of a row: GB/s for decode, TFLOP/s otherwise; None where it did not run."""
+    return row.gb_per_s if row.task == "decode" else row.tflops

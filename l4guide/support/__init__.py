@@ -2,7 +2,14 @@
 
 from l4guide.support.calls import snippet
 from l4guide.support.judge import check, history
-from l4guide.support.releases import find_library, find_release, install_line, libraries, releases
+from l4guide.support.releases import (
+    distribution,
+    find_library,
+    find_release,
+    install_line,
+    libraries,
+    releases,
+)
 from l4guide.support.rulebook import Release
 from l4guide.support.verdict import Reason, Verdict
 
@@ -11,6 +18,7 @@ __all__ = [
     "Release",
     "Verdict",
     "check",
+    "distribution",
     "find_library",
     "find_release",
     "history",

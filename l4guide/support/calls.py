@@ -28,8 +28,13 @@ def blanks_of(workload: Workload, gpu: Gpu, library: str, version: str) -> dict[
         "torch_dtype": torch_dtype.get(workload.dtype, "torch.float8_e4m3fn"),
         "dropout": f"{workload.dropout:g}",
         "capability": gpu.capability,
+        "capability_pair": f"({(gpu.capability or '?').replace('.', ', ')})",
+        "arch": gpu.arch,
+        "shared_bytes": gpu.shared_bytes_per_block,
         "entry": call.entry if call else library,
         "version": version,
+        "major": (gpu.capability or "").partition(".")[0],
+        "minor": (gpu.capability or "").partition(".")[2],
     }
 
 

@@ -53,13 +53,14 @@ TESTS: Mapping[str, Callable[[Any, Any], bool]] = {
     "within": lambda value, bound: bound[0] <= value <= bound[1],
     "same-as": eq,
     "other-than": ne,
+    "less-than": lt,
     "absent": lambda value, bound: value is None,
     "present": lambda value, bound: value is not None,
 }
 ORDER_TESTS = ("at-least", "at-most", "above", "below", "multiple-of", "within")
 LIST_TESTS = ("one-of", "none-of", "within")
 #: These name another field instead of a value.
-FIELD_TESTS = ("same-as", "other-than")
+FIELD_TESTS = ("same-as", "other-than", "less-than")
 #: These take no value: whether the field is set is the question.
 BARE_TESTS = ("absent", "present")
 

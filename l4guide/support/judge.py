@@ -1,27 +1,21 @@
 """Rules x question x card -> Verdict. No answer goes beyond what the rule files say was found."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import lru_cache
 
 from l4guide.catalogue import Gpu, Source
+from l4guide.support.answer import Answer, unknown
 from l4guide.support.calls import blanks_of, call_of
 from l4guide.support.conditions import FEATURES, Condition, all_hold, features_of, label
-from l4guide.support.releases import books, find_library, find_release, rule_set, table
+from l4guide.support.dispatch import dispatched
+from l4guide.support.releases import books, dispatches, find_library, find_release, rule_set, table
 from l4guide.support.rulebook import Cover, Release, Rule
 from l4guide.support.verdict import Reason, Verdict
 from l4guide.text import Sentence
 from l4guide.workload import Workload
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """The verdict on one release, before it is set beside the others."""
-
-    status: str
-    reasons: tuple[Reason, ...] = ()
-    families: tuple[str, ...] = ()
-    cover: Cover | None = None
-    evidence: str | None = None
+ANSWERS_KEPT = 256
 
 
 def _text(rule: Rule, library: str, condition: Condition, blanks: Mapping[str, object]) -> Sentence | str:
@@ -51,44 +45,26 @@ def _reason(rule: Rule, workload: Workload, gpu: Gpu, library: str, version: str
     )
 
 
-def _unknown(code: str, field: str, found: object, key: str, /, **values: object) -> Answer:
-    """An answer that says what nobody knows."""
-    value = found if isinstance(found, str | int | float | bool) else None
-    reason = Reason(
-        code=code,
-        status="unknown",
-        field=field,
-        found=value,
-        needed=None,
-        text=Sentence(key, values),
-        evidence=None,
-        consequence_evidence=None,
-        source=None,
-        place="",
-    )
-    return Answer(status="unknown", reasons=(reason,), families=(code,))
-
-
 def _uncovered(workload: Workload, gpu: Gpu, library: str, version: str, on: str) -> Answer | Cover:
     """The entry that says that the pass `on` works; otherwise what it is that no entry covers."""
     names = {"library": library, "version": version, "on": Sentence(f"support.pass_{on}")}
-    covers = [c for c in table(library, version)[1] if on in c.passes]
+    covers = [c for c in table(library, version)[1] if on in c.passes and all_hold(c.when, workload, gpu)]
     if not covers:
-        return _unknown("UNKNOWN-RELEASE", "version", version, "support.unknown_release", **names)
+        return unknown("UNKNOWN-RELEASE", "version", version, "support.unknown_release", **names)
     covers = [c for c in covers if gpu.capability in c.capabilities]
     if not covers:
         shown = gpu.capability or "–"
         key = "support.unknown_gpu"
-        return _unknown("UNKNOWN-GPU", "gpu.capability", shown, key, **names, gpu=gpu.name, capability=shown)
+        return unknown("UNKNOWN-GPU", "gpu.capability", shown, key, **names, gpu=gpu.name, capability=shown)
     covers = [c for c in covers if workload.dtype in c.dtypes]
     if not covers:
         key = "support.unknown_dtype"
-        return _unknown("UNKNOWN-DTYPE", "workload.dtype", workload.dtype, key, **names, dtype=workload.dtype)
+        return unknown("UNKNOWN-DTYPE", "workload.dtype", workload.dtype, key, **names, dtype=workload.dtype)
     wide = workload.head_dim
     covers = [c for c in covers if c.head_dim[0] <= wide <= c.head_dim[1] and wide % c.multiple_of == 0]
     if not covers:
         key = "support.unknown_head_dim"
-        return _unknown(
+        return unknown(
             "UNKNOWN-HEAD-DIM", "workload.head_dim", wide, key, **names, head_dim=wide, gpu=gpu.name
         )
     used = features_of(workload)
@@ -98,17 +74,13 @@ def _uncovered(workload: Workload, gpu: Gpu, library: str, version: str, on: str
     nearest = min(covers, key=lambda cover: len(used - cover.features))
     missing = next(name for name in FEATURES if name in used - nearest.features)
     feature = Sentence("support.feature_" + missing.replace("-", "_"))
-    return _unknown(
+    return unknown(
         "UNKNOWN-FEATURE", "features", missing, "support.unknown_feature", **names, feature=feature
     )
 
 
 def _read(workload: Workload, gpu: Gpu, library: str, version: str) -> Answer:
     """The answer for a release that somebody read."""
-    vendor = books()[library].vendor
-    if gpu.vendor != vendor:
-        values = {"library": library, "gpu": gpu.name, "made_by": gpu.vendor, "vendor": vendor}
-        return _unknown("UNKNOWN-VENDOR", "gpu.vendor", gpu.vendor, "support.unknown_vendor", **values)
     broken, undecided = [], []
     for rule in table(library, version)[0]:
         applies = not set(rule.passes).isdisjoint(workload.passes) and all_hold(rule.when, workload, gpu)
@@ -125,11 +97,12 @@ def _read(workload: Workload, gpu: Gpu, library: str, version: str) -> Answer:
             status="refused" if "refused" in statuses else "unsafe",
             reasons=tuple(_reason(rule, workload, gpu, library, version) for rule in broken),
             families=tuple(rule.family for rule in broken),
+            late=all(rule.late for rule in broken),
         )
     if undecided:
         field = undecided[0].needs.field
         named = {"library": library, "gpu": gpu.name, "field": label(field), "code": undecided[0].code}
-        return _unknown("UNKNOWN-VALUE", field, None, "support.unknown_value", **named)
+        return unknown("UNKNOWN-VALUE", field, None, "support.unknown_value", **named)
     covers = [_uncovered(workload, gpu, library, version, on) for on in workload.passes]
     for cover in covers:
         if isinstance(cover, Answer):
@@ -162,30 +135,42 @@ def _about(reason: Reason, version: str) -> Reason:
     return replace(reason, text=Sentence(reason.text.key, {**reason.text.values, "version": version}))
 
 
-def _between(known: tuple[Release, ...], place: int, read: Mapping[str, Answer], library: str) -> Answer:
-    """The answer for a release that nobody read, from the read ones on either side of it."""
+def _between(
+    known: tuple[Release, ...], place: int, read: Mapping[str, Answer], library: str, *, worded: bool
+) -> Answer:
+    """The answer for a release that nobody read, from the read ones on either side; `worded` for it, or as theirs."""
     version = known[place].version
     below = next((r for r in reversed(known[:place]) if r.checked), None)
     above = next((r for r in known[place:] if r.checked), None)
     if below is None or above is None:
         on = Sentence("support.pass_forward")
         key = "support.unknown_release"
-        return _unknown("UNKNOWN-RELEASE", "version", version, key, library=library, version=version, on=on)
+        return unknown("UNKNOWN-RELEASE", "version", version, key, library=library, version=version, on=on)
     first, second = read[below.version], read[above.version]
     if first.status == second.status:
-        return _inferred(first, second, below, above, version)
+        return _inferred(first, second, below, above, version) if worded else first
     key = "support.unknown_between"
     values = {"library": library, "below": below.version, "above": above.version}
     said = {
         "below_status": Sentence(f"support.status_{first.status}"),
         "above_status": Sentence(f"support.status_{second.status}"),
     }
-    return _unknown("UNKNOWN-BETWEEN", "version", version, key, **values, **said)
+    return unknown("UNKNOWN-BETWEEN", "version", version, key, **values, **said)
 
 
-def _answers(workload: Workload, gpu: Gpu, library: str, exact: str) -> dict[str, Answer]:
+# A library that picks among others asks them again what they were just asked.
+@lru_cache(maxsize=ANSWERS_KEPT)
+def _answers(workload: Workload, gpu: Gpu, library: str, exact: str) -> Mapping[str, Answer]:
     """The answer of every release; only that of `exact` is worded for its own version."""
-    known = books()[library].releases
+    book = books()[library]
+    known = book.releases
+    if gpu.vendor != book.vendor:
+        values = {"library": library, "gpu": gpu.name, "made_by": gpu.vendor, "vendor": book.vendor}
+        other = unknown("UNKNOWN-VENDOR", "gpu.vendor", gpu.vendor, "support.unknown_vendor", **values)
+        return dict.fromkeys((release.version for release in known), other)
+    if backends := dispatches(library):
+        asked_of = {name: _answers(workload, gpu, name, exact) for name in backends}
+        return {r.version: dispatched(workload, gpu, library, r.version, asked_of) for r in known}
     # Most releases share their rules with the one before: each set is asked once.
     asked: dict[object, Answer] = {}
     read = {}
@@ -195,10 +180,17 @@ def _answers(workload: Workload, gpu: Gpu, library: str, exact: str) -> dict[str
             if key not in asked:
                 asked[key] = _read(workload, gpu, library, release.version)
             read[release.version] = asked[key]
-    answers = {}
+    answers: dict[str, Answer] = {}
+    before: Release | None = None
     for place, release in enumerate(known):
         version = release.version
-        answers[version] = read[version] if release.checked else _between(known, place, read, library)
+        if release.checked:
+            answers[version] = read[version]
+        elif before is None or before.checked or exact in (before.version, version):
+            answers[version] = _between(known, place, read, library, worded=version == exact)
+        else:
+            answers[version] = answers[before.version]
+        before = release
     return answers
 
 
@@ -217,8 +209,13 @@ def _message(answer: Answer, gpu: Gpu, library: str, version: str) -> Sentence |
     """The text of the first reason of the verdict's own status; for ok, what was found."""
     if answer.status != "ok":
         return next(reason.text for reason in answer.reasons if reason.status == answer.status)
-    values = {"library": library, "version": version, "gpu": gpu.name}
-    return Sentence("support.ok", {**values, "evidence": Sentence(f"support.evidence_{answer.evidence}")})
+    if answer.message is not None:
+        return answer.message
+    evidence = Sentence(f"support.evidence_{answer.evidence}")
+    values = {"library": library, "version": version, "gpu": gpu.name, "evidence": evidence}
+    if answer.cover is not None and answer.cover.note is not None:
+        return Sentence("support.ok_note", {**values, "note": Sentence(answer.cover.note)})
+    return Sentence("support.ok", values)
 
 
 def check(workload: Workload, gpu: Gpu, library: str, version: str | None = None) -> Verdict:
@@ -250,4 +247,5 @@ def check(workload: Workload, gpu: Gpu, library: str, version: str | None = None
         evidence=answer.evidence,
         source=source,
         place=answer.cover.place if answer.cover else "",
+        picks=answer.picks,
     )

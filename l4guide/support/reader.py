@@ -8,8 +8,6 @@ from datetime import date
 from functools import cache
 from pathlib import Path
 
-from packaging.version import Version
-
 from l4guide.catalogue import Source, data_folder
 from l4guide.catalogue import sources as all_sources
 from l4guide.errors import BadData
@@ -25,7 +23,7 @@ from l4guide.support.conditions import (
     fits,
 )
 from l4guide.support.entry import Entry
-from l4guide.support.rulebook import Call, Cover, Release, Rule, Rulebook
+from l4guide.support.rulebook import Call, Cover, Dispatch, Release, Rule, Rulebook
 from l4guide.text import Sentence, sentences
 from l4guide.workload import DTYPES
 
@@ -37,6 +35,10 @@ BLANKS = frozenset(
     {"head_dim", "head_dim_v", "heads", "kv_heads", "seqlen_q", "seqlen_kv", "dtype", "kv_dtype", "dropout"}
     | {
         "capability",
+        "capability_pair",
+        "arch",
+        "shared_bytes",
+        "tag",
         "entry",
         "version",
         "batch",
@@ -46,6 +48,8 @@ BLANKS = frozenset(
         "window",
         "softcap",
         "options",
+        "major",
+        "minor",
     }
 )
 
@@ -61,7 +65,7 @@ class Reader:
             raise BadData("error.unreadable_table", file=path.name, reason=error) from error
         self.libraries = tuple(self.top.take("libraries", list))
         self.releases: tuple[Release, ...] = ()
-        self.keys: dict[str, Version] = {}
+        self.places: dict[str, int] = {}
 
     def read(self) -> Rulebook:
         """The whole file.
@@ -70,27 +74,30 @@ class Reader:
             BadData: a key, field, test, source, version or value is not one that can be.
         """
         top = self.top
-        self.releases = tuple(self.release(entry) for entry in self.tables("release"))
-        self.keys = {release.version: release.key for release in self.releases}
+        found = [self.release(entry) for entry in self.tables("release")]
+        self.releases = tuple(sorted(found, key=lambda release: release.key))
+        self.places = {release.version: place for place, release in enumerate(self.releases)}
         book = Rulebook(
             libraries=self.libraries,
+            distribution=top.take("distribution", str, self.path.stem),
             aliases={str(alias): str(name) for alias, name in top.take("aliases", dict).items()},
             install=self.text(top, "install"),
             install_tag=self.text(top, "install_tag"),
             vendor=top.take("vendor", str),
-            releases=tuple(sorted(self.releases, key=lambda release: release.key)),
+            releases=self.releases,
             rules=tuple(self.rule(entry) for entry in self.tables("rule")),
             covers=tuple(self.cover(entry) for entry in self.tables("covers")),
             calls=tuple(self.call(entry) for entry in self.tables("call")),
+            dispatches=tuple(self.dispatch(entry) for entry in self.tables("dispatch", [])),
         )
         top.check("aliases", list(book.aliases.values()), self.libraries)
         top.done()
         return book
 
-    def tables(self, name: str) -> list[Entry]:
+    def tables(self, name: str, default: list[object] | None = None) -> list[Entry]:
         """Every table of the array `name`."""
         found = []
-        for number, table in enumerate(self.top.take(name, list), start=1):
+        for number, table in enumerate(self.top.take(name, list, default), start=1):
             where = f"{name} {number}"
             if isinstance(table, dict) and "code" in table:
                 where = f"{name} {table['code']}"
@@ -99,8 +106,10 @@ class Reader:
 
     def release(self, entry: Entry) -> Release:
         """One release."""
+        version = entry.take("version", str)
         release = Release(
-            version=entry.take("version", str),
+            version=version,
+            tag=entry.take("tag", str, f"v{version}"),
             date=entry.maybe("date", date),
             checked=entry.take("checked", bool, True),
             on_index=entry.take("on_index", bool, True),
@@ -121,16 +130,15 @@ class Reader:
             when=self.conditions(entry, "when", entry.take("when", list, [])),
             needs=needs,
             status=entry.choice("status", STATUSES, "refused"),
+            late=entry.take("late", bool, False),
             text=self.text(entry, "text") if "text" in entry.rest else None,
             partial=entry.take("partial", bool, False),
-            finding=entry.maybe("finding", str),
+            finding=self.key(entry, "finding"),
             evidence=entry.choice("evidence", EVIDENCE),
             consequence_evidence=self.consequence(entry),
             source=self.source(entry),
             place=entry.take("place", str),
         )
-        if rule.finding is not None:
-            entry.check("finding", [rule.finding], sentences("en"))
         entry.done()
         return rule
 
@@ -141,6 +149,8 @@ class Reader:
             libraries=self.concerned(entry),
             versions=self.versions(entry),
             passes=entry.choices("passes", PASSES),
+            when=self.conditions(entry, "when", entry.take("when", list, [])),
+            note=self.key(entry, "note"),
             capabilities=tuple(entry.take("capabilities", list)),
             head_dim=(int(low), int(high)),
             multiple_of=entry.take("multiple_of", int, 1),
@@ -166,6 +176,29 @@ class Reader:
         )
         entry.done()
         return call
+
+    def dispatch(self, entry: Entry) -> Dispatch:
+        """One order in which a library tries others."""
+        order = entry.choices("order", self.libraries)
+        dispatch = Dispatch(
+            libraries=self.concerned(entry),
+            versions=self.versions(entry),
+            when=self.conditions(entry, "when", entry.take("when", list, [])),
+            order=order,
+            fallback=entry.choice("fallback", order),
+            evidence=entry.choice("evidence", EVIDENCE),
+            source=self.source(entry),
+            place=entry.take("place", str),
+        )
+        entry.done()
+        return dispatch
+
+    def key(self, entry: Entry, key: str) -> str | None:
+        """The key of a sentence of ours, or None where the entry has none."""
+        name = entry.maybe(key, str)
+        if name is not None:
+            entry.check(key, [name], sentences("en"))
+        return name
 
     def concerned(self, entry: Entry) -> tuple[str, ...]:
         """The libraries that an entry is about; all of the file's where it does not say."""
@@ -201,15 +234,15 @@ class Reader:
     def versions(self, entry: Entry) -> frozenset[str]:
         """The releases inside bounds such as `>=2.0.0,<2.5.5`, the two clauses that a version range needs."""
         bounds = entry.take("versions", str)
-        inside = set(self.keys)
+        inside = set(self.places)
         for clause in bounds.split(","):
             match = re.fullmatch(r"\s*(>=|<)\s*([\w.]+)\s*", clause)
-            if not match or match[2] not in self.keys:
+            if not match or match[2] not in self.places:
                 expected = Sentence("error.rule_bounds")
                 raise entry.fault("versions", Sentence("error.rule_expected", {"expected": expected}))
-            bound = self.keys[match[2]]
+            bound = self.places[match[2]]
             below = match[1] == "<"
-            inside = {name for name in inside if (self.keys[name] < bound) is below}
+            inside = {name for name in inside if (self.places[name] < bound) is below}
         if not inside:
             expected = Sentence("error.rule_bounds")
             raise entry.fault("versions", Sentence("error.rule_expected", {"expected": expected}))
@@ -257,4 +290,5 @@ def read_rulebook(path: Path, sources: Mapping[str, Source]) -> Rulebook:
 def rulebooks() -> tuple[Rulebook, ...]:
     """Every rule file under `data/rules`."""
     sources = {source.key: source for source in all_sources()}
-    return tuple(read_rulebook(path, sources) for path in sorted((data_folder() / "rules").glob("*.toml")))
+    paths = sorted((data_folder() / "rules").glob("*.toml"), key=lambda path: path.stem)
+    return tuple(read_rulebook(path, sources) for path in paths)

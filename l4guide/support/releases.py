@@ -8,7 +8,7 @@ from packaging.version import InvalidVersion, Version
 
 from l4guide.errors import BadInput
 from l4guide.support.reader import rulebooks
-from l4guide.support.rulebook import Call, Cover, Release, Rule, Rulebook
+from l4guide.support.rulebook import Call, Cover, Dispatch, Release, Rule, Rulebook
 
 
 @cache
@@ -32,6 +32,18 @@ def table(library: str, version: str) -> tuple[tuple[Rule, ...], tuple[Cover, ..
 def rule_set(library: str, version: str) -> tuple[int, ...]:
     """What tells the rules of one release from those of another."""
     return tuple(id(entry) for entries in table(library, version) for entry in entries)
+
+
+def dispatches(library: str) -> tuple[str, ...]:
+    """The libraries that `library` picks among; none for one that has kernels of its own."""
+    entries = (entry for entry in books()[library].dispatches if library in entry.libraries)
+    return tuple(dict.fromkeys(name for entry in entries for name in entry.order))
+
+
+def order_of(library: str, version: str) -> tuple[Dispatch, ...]:
+    """In which orders `library` at `version` tries others, each with its conditions."""
+    entries = books()[library].dispatches
+    return tuple(entry for entry in entries if library in entry.libraries and version in entry.versions)
 
 
 def libraries() -> tuple[str, ...]:
@@ -99,6 +111,15 @@ def find_release(library: str, version: str | None = None) -> Release:
     raise BadInput("error.unknown_version", **values, near=", ".join(near))
 
 
+def distribution(library: str) -> str:
+    """What pip calls the package of `library`.
+
+    Raises:
+        BadInput: no library is called so.
+    """
+    return books()[find_library(library)].distribution
+
+
 def install_line(library: str, version: str | None = None) -> str:
     """The shell line that installs `library` at `version` (None: the newest known).
 
@@ -107,4 +128,6 @@ def install_line(library: str, version: str | None = None) -> str:
     """
     book = books()[find_library(library)]
     release = find_release(library, version)
-    return (book.install if release.on_index else book.install_tag).format(version=release.version)
+    return (book.install if release.on_index else book.install_tag).format(
+        version=release.version, tag=release.tag
+    )

@@ -14,13 +14,15 @@ from l4guide.support.conditions import Condition
 class Release:
     """A version. `checked` is False where nobody read it: its neighbours answer for it.
 
-    `on_index` is False for a tag that the package index does not offer.
+    `on_index` is False for a tag that the package index does not offer; `tag` is its name where that is not
+    `v` and the version.
     """
 
     version: str
     date: date | None
     checked: bool
     on_index: bool
+    tag: str
 
     @property
     def key(self) -> Version:
@@ -30,7 +32,10 @@ class Release:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One limit: where `when` holds, `needs` must hold too. `text` is the library's own error text."""
+    """One limit: where `when` holds, `needs` must hold too. `text` is the library's own error text.
+
+    `late` marks what no gate checks: the kernel raises it once the question was handed over.
+    """
 
     libraries: tuple[str, ...]
     code: str
@@ -40,6 +45,7 @@ class Rule:
     when: tuple[Condition, ...]
     needs: Condition
     status: str
+    late: bool
     text: str | None
     partial: bool
     finding: str | None
@@ -51,11 +57,16 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cover:
-    """What was found to work, for the releases, cards, passes and features that it names."""
+    """What was found to work, for the releases, cards, passes and features that it names, where `when` holds.
+
+    `note` is the key of a sentence about how it works.
+    """
 
     libraries: tuple[str, ...]
     versions: frozenset[str]
     passes: tuple[str, ...]
+    when: tuple[Condition, ...]
+    note: str | None
     capabilities: tuple[str, ...]
     head_dim: tuple[int, int]
     multiple_of: int
@@ -83,10 +94,28 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rulebook:
-    """All that is known of the libraries of one file."""
+class Dispatch:
+    """A library that picks among others: the first of `order` that takes the question runs it.
+
+    `fallback` is the one of them that is no fused kernel.
+    """
 
     libraries: tuple[str, ...]
+    versions: frozenset[str]
+    when: tuple[Condition, ...]
+    order: tuple[str, ...]
+    fallback: str
+    evidence: str
+    source: Source
+    place: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rulebook:
+    """All that is known of the libraries of one file; `distribution` is what pip calls their package."""
+
+    libraries: tuple[str, ...]
+    distribution: str
     aliases: Mapping[str, str]
     install: str
     install_tag: str
@@ -95,3 +124,4 @@ class Rulebook:
     rules: tuple[Rule, ...]
     covers: tuple[Cover, ...]
     calls: tuple[Call, ...]
+    dispatches: tuple[Dispatch, ...]

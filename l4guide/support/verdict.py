@@ -73,7 +73,7 @@ class Verdict:
     the order in which a run would meet them. `first_version` is the first release that answers ok,
     `last_refused` the newest one that does not run it; `raises` is the exception that a user sees, where it
     differs from `message` (PyTorch prints its reasons as warnings). `evidence` and `source` belong to an ok
-    answer.
+    answer. `picks` is the library that a dispatcher hands the question to.
     """
 
     library: str
@@ -89,6 +89,7 @@ class Verdict:
     evidence: str | None
     source: Source | None
     place: str
+    picks: str | None = None
 
     def to_json(self, language: str = "en") -> dict[str, object]:
         """The verdict as JSON; what is not known is absent."""
@@ -99,6 +100,7 @@ class Verdict:
             "status": self.status,
             "message": said(self.message, language),
             "raises": self.raises,
+            "picks": self.picks,
             "reasons": [reason.to_json(language) for reason in self.reasons],
             "first_version": self.first_version,
             "first_version_date": self.first_released.isoformat() if self.first_released else None,

@@ -36,8 +36,11 @@ class MatrixState(PageState):
     def __init__(self, **filters: str) -> None:
         super().__init__(**filters)
         self._answer_soon = Settled(self.guarded(self.answer))
+        # Apart from the matrix, which a reader looks at first and should not wait for a figure.
+        self._date_soon = Settled(self.guarded(self.date))
         self.observe(self.guarded(self._keep_apart), ["library", "gpu"])
-        self.observe(self.guarded(lambda _: self._answer_soon()), [*FILTERS, "head_dim"])
+        self.observe(self.guarded(lambda _: self._answer_soon()), list(FILTERS))
+        self.observe(self.guarded(lambda _: self._date_soon()), ["head_dim"])
         self.guarded(self.answer)()
 
     def versions(self) -> tuple[str, ...]:
@@ -47,17 +50,12 @@ class MatrixState(PageState):
         return tuple(release.version for release in reversed(releases(self.library)))
 
     def answer(self) -> None:
-        """Filter now; a filter that makes no sense leaves the last matrix in place."""
-        options = {"dtype": self.dtype, "dropout": self.dropout.strip()}
-        if options["dropout"] in ("", "0"):
-            del options["dropout"]
-        named = None if self.library == ALL else [self.library]
+        """Filter now, and date soon; a filter that makes no sense leaves the last matrix in place."""
+        options, named = self._asked()
         try:
             matrix = support_matrix(
                 [self.gpu], [self.task], options, libraries=named, version=self.version or None
             )
-            asked = {**options, "task": self.task, "head_dim": self.head_dim}
-            line = None if self.gpu == ALL else timeline(self.gpu, asked, named)
         except Problem as problem:
             field = str(problem.sentence.values.get("name", ""))
             with self.hold_trait_notifications():
@@ -65,7 +63,21 @@ class MatrixState(PageState):
             return
         with self.hold_trait_notifications():
             self.problem, self.problem_field, self.error = None, "", None
-            self.matrix, self.timeline = matrix, line
+            self.matrix = matrix
+        self._date_soon()
+
+    def date(self) -> None:
+        """Make the timeline of what is filtered now; there is none for several cards."""
+        options, named = self._asked()
+        asked = {**options, "task": self.task, "head_dim": self.head_dim}
+        self.timeline = None if self.gpu == ALL else timeline(self.gpu, asked, named)
+
+    def _asked(self) -> tuple[dict[str, object], list[str] | None]:
+        """The options that hold for every cell, and the libraries where not every one is meant."""
+        options: dict[str, object] = {"dtype": self.dtype, "dropout": self.dropout.strip()}
+        if options["dropout"] in ("", "0"):
+            del options["dropout"]
+        return options, None if self.library == ALL else [self.library]
 
     def _keep_apart(self, change: traitlets.Bunch) -> None:
         """Every library on every card is more than anybody reads: the older of the two choices yields."""

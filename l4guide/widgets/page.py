@@ -4,6 +4,7 @@ import ipywidgets
 
 from l4guide.measure import probe
 from l4guide.widgets.controls import Controls, LanguageSwitch
+from l4guide.widgets.diagnosis import DiagnosisPanel
 from l4guide.widgets.evidence import evidence_table, resources_table
 from l4guide.widgets.export import ExportPanel
 from l4guide.widgets.figures import Figures
@@ -36,6 +37,7 @@ class Guide:
         self.verdict = VerdictCard(state)
         self.figures = Figures(state)
         self.live = LivePanel(state, [card.name for card in attached])
+        self.diagnosis = DiagnosisPanel(state)
         self.export = ExportPanel(state)
         self.view = self._lay_out()
 
@@ -49,7 +51,8 @@ class Guide:
         question = _row([self.controls.view, self.verdict.view], "l4g-question")
         evidence = evidence_table(state).view
         resources = resources_table(state).view
-        parts = [top, error, question, self.figures.view, evidence, resources, self.live.view, PageAssets()]
+        below = [evidence, resources, self.live.view, self.diagnosis.view, PageAssets()]
+        parts = [top, error, question, self.figures.view, *below]
         page = ipywidgets.VBox(parts)
         page.add_class("l4g-page")
         return page

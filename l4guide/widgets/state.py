@@ -44,7 +44,7 @@ class GuideState(PageState):
     Numbers are held as the user wrote them, so that a mistake can be shown beside its field. `advice` is the last
     good answer; `problem` says what is wrong with the question now, and `problem_field` where; `error` is the last
     thing that went wrong elsewhere. `rows` and `limits` are what a live run has finished, `record` the
-    last run that measured something, with its machine.
+    last run that measured something, with its machine. `diagnosis` is what a pasted error turned out to be.
     """
 
     task = traitlets.Unicode(str(DEFAULTS["task"]))
@@ -66,6 +66,9 @@ class GuideState(PageState):
     rows = traitlets.Tuple()
     limits = traitlets.Tuple()
     record = traitlets.Any(None, allow_none=True)
+
+    diagnosis = traitlets.Any(None, allow_none=True)
+    diagnosis_problem = traitlets.Instance(Sentence, allow_none=True)
 
     def __init__(self, **inputs: object) -> None:
         super().__init__(**_canonical(inputs))

@@ -81,6 +81,14 @@ class Visit:
         self.page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what needs a browser last.
+
+    Playwright keeps an event loop running until its browser closes, and widgets answer differently beside one.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """The Chromium of this machine, headless."""

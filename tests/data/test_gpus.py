@@ -6,10 +6,13 @@ import pytest
 
 from l4guide.catalogue import Gpu, gpu, gpus
 
-#: FLOP per clock and SM with fp32 accumulation; where two are possible, each product has its own.
-RATES = {
+#: FLOP per clock and SM with fp32 accumulation; where two are possible, each product has its own, and where
+#: there is none the architecture has no tensor cores.
+RATES: dict[str, set[int]] = {
+    "Maxwell": set(),
+    "Pascal": set(),
     "Volta": {1024},
-    "Turing": {1024},
+    "Turing": {512, 1024},
     "Ampere 8.0": {2048},
     "Ampere 8.6": {512, 1024},
     "Ada": {512, 1024},
@@ -24,6 +27,8 @@ RATES = {
 OTHER_CLOCK = {"H100 PCIe": 3781, "H100 NVL": 3546, "B200 SXM": 7737}
 
 SHARED_BYTES = {
+    "5.2": 49_152,
+    "6.0": 49_152,
     "7.0": 98_304,
     "7.5": 65_536,
     "8.0": 166_912,
@@ -38,12 +43,15 @@ SHARED_BYTES = {
 
 def rates(card: Gpu) -> set[int]:
     """The FLOP per clock and SM that the card's architecture can do."""
-    return RATES.get(card.architecture) or RATES[f"{card.architecture} {card.capability}"]
+    alone = RATES.get(card.architecture)
+    return RATES[f"{card.architecture} {card.capability}"] if alone is None else alone
 
 
 def flop_per_clock(card: Gpu) -> float | None:
     """What the stated peak comes to per clock and SM."""
-    return card.tensor_16bit_tflops * 1e6 / (card.sm_count * card.boost_mhz) if card.boost_mhz else None
+    if card.tensor_16bit_tflops is None or card.boost_mhz is None:
+        return None
+    return card.tensor_16bit_tflops * 1e6 / (card.sm_count * card.boost_mhz)
 
 
 def peak_is_dense(card: Gpu) -> bool:
@@ -59,9 +67,9 @@ def peak_is_dense(card: Gpu) -> bool:
 EVERY = pytest.mark.parametrize("card", gpus(), ids=lambda card: card.name)
 
 
-def test_there_are_thirty_cards() -> None:
+def test_there_are_forty_four_cards() -> None:
     """Every card of the collection is there, the L4 among them."""
-    assert 30 == len(gpus())
+    assert 44 == len(gpus())
     assert "L4" in {card.name for card in gpus()}
 
 
@@ -73,11 +81,23 @@ def test_peak_agrees_with_clock(card: Gpu) -> None:
 
 @pytest.mark.parametrize("factor", [0.5, 2, 4])
 @pytest.mark.parametrize(
-    "name", ["L4", "A10G", "A100-80GB-SXM", "RTX 4090", "H100 SXM", "H100 PCIe", "B200 SXM"]
+    "name",
+    [
+        "L4",
+        "A10G",
+        "A100-80GB-SXM",
+        "A800-80GB-SXM",
+        "RTX 4090",
+        "H100 SXM",
+        "H100 PCIe",
+        "B200 SXM",
+        "Quadro RTX 6000",
+    ],
 )
 def test_a_sparse_or_halved_peak_is_exposed(name: str, factor: float) -> None:
     """The check fails for a doubled (sparse) or halved peak: for the L4, 242 or 60.5 in place of 121."""
     card = gpu(name)
+    assert card.tensor_16bit_tflops is not None
     assert not peak_is_dense(replace(card, tensor_16bit_tflops=card.tensor_16bit_tflops * factor))
 
 
@@ -98,7 +118,9 @@ def test_shared_memory_follows_the_compute_capability(card: Gpu) -> None:
     """Blocks of one compute capability can opt in to the same bytes; AMD's card has no such figure."""
     expected = SHARED_BYTES[card.capability] if card.capability else None
     assert expected == card.shared_bytes_per_block
-    if card.shared_bytes_per_block and card.shared_kib_per_sm:
+    if card.arch is not None and card.arch < 70:
+        assert card.shared_bytes_per_block == 48 * 1024  # before Volta no block could opt in to more
+    elif card.shared_bytes_per_block and card.shared_kib_per_sm:
         reserved = card.shared_kib_per_sm * 1024 - card.shared_bytes_per_block
         assert reserved in {0, 1024}
 
@@ -118,15 +140,15 @@ def test_usable_memory_is_less_than_sold(card: Gpu) -> None:
 
 @EVERY
 def test_ranges(card: Gpu) -> None:
-    """Every figure is in the range of cards from 2017 to 2026."""
-    assert 40 <= card.sm_count <= 304
-    assert 50 <= card.tensor_16bit_tflops <= 2500
-    assert 300 <= card.bandwidth_gb_per_s <= 8000
-    assert 16 <= card.memory_gb <= 288
-    assert card.boost_mhz is None or 1300 <= card.boost_mhz <= 2700
+    """Every figure is in the range of cards from 2015 to 2026."""
+    assert 24 <= card.sm_count <= 304
+    assert card.tensor_16bit_tflops is None or 50 <= card.tensor_16bit_tflops <= 2500
+    assert 288 <= card.bandwidth_gb_per_s <= 8000
+    assert 11 <= card.memory_gb <= 288
+    assert card.boost_mhz is None or 1100 <= card.boost_mhz <= 2700
     assert card.tdp_w is None or 70 <= card.tdp_w <= 1400
     assert card.pcie_gen in {None, 3, 4, 5, 6}
-    assert card.l2_mb is None or 4 <= card.l2_mb <= 128
+    assert card.l2_mb is None or 3 <= card.l2_mb <= 128
     assert card.registers_per_sm in {None, 65_536}
     assert card.max_blocks_per_sm in {None, 16, 24, 32}
     assert card.max_threads_per_sm in {None, 1024, 1536, 2048}
@@ -143,6 +165,7 @@ def test_measured_rates_are_below_the_peak(card: Gpu) -> None:
     ):
         assert (low is None) == (high is None)
         if low is not None and high is not None:
+            assert card.tensor_16bit_tflops is not None
             assert low <= high < 1.16 * card.tensor_16bit_tflops
 
 
@@ -155,8 +178,8 @@ def test_the_l4_cannot_hold_its_peak() -> None:
 
 @EVERY
 def test_bf16_without_tensor_cores_is_slow(card: Gpu) -> None:
-    """Volta and Turing have no bf16 tensor cores; every later card has."""
-    assert (card.architecture not in {"Volta", "Turing"}) == card.bf16_tensor_cores
+    """Cards before Ampere have no bf16 tensor cores; every later card has."""
+    assert (card.architecture not in {"Maxwell", "Pascal", "Volta", "Turing"}) == card.bf16_tensor_cores
     if not card.bf16_tensor_cores and card.gemm_bf16_tflops_high is not None:
         assert card.gemm_bf16_tflops_high < (card.fp32_tflops or 0)
 
@@ -166,6 +189,7 @@ def test_fp8_comes_with_ada_and_hopper(card: Gpu) -> None:
     """A card before Ada states no fp8 rate, and where one is stated it is twice the 16-bit rate."""
     if card.fp8_tflops is not None:
         assert card.arch is None or card.arch >= 89
+        assert card.tensor_16bit_tflops is not None
         assert 1.97 < card.fp8_tflops / card.tensor_16bit_tflops < 2.04
 
 
@@ -181,3 +205,48 @@ def test_a10g_is_not_an_a10() -> None:
     """The A10G has 80 SMs at half rate, the A10 72 at full rate."""
     assert (80, 70.0) == (gpu("A10G").sm_count, gpu("A10G").tensor_16bit_tflops)
     assert (72, 125.0) == (gpu("A10").sm_count, gpu("A10").tensor_16bit_tflops)
+
+
+@EVERY
+def test_no_peak_means_no_tensor_cores(card: Gpu) -> None:
+    """Only architectures before Volta state no tensor rate."""
+    assert (card.architecture in {"Maxwell", "Pascal"}) == (card.tensor_16bit_tflops is None)
+
+
+@pytest.mark.parametrize(
+    ("exported", "original"),
+    [("A800-80GB-SXM", "A100-80GB-SXM"), ("H800 SXM", "H100 SXM"), ("H20", "H100 SXM")],
+)
+def test_an_export_card_has_the_limits_of_its_original(exported: str, original: str) -> None:
+    """What was cut is NVLink or the tensor rate, not what a kernel may use of an SM."""
+    card, like = gpu(exported), gpu(original)
+    limits = ("capability", "shared_bytes_per_block", "registers_per_sm", "max_threads_per_sm", "memory_type")
+    assert [getattr(like, name) for name in limits] == [getattr(card, name) for name in limits]
+    assert card.tensor_16bit_tflops is not None
+    assert like.tensor_16bit_tflops is not None
+    slower_links = (card.nvlink_gb_per_s or 0) < (like.nvlink_gb_per_s or 0)
+    assert slower_links != (card.tensor_16bit_tflops < like.tensor_16bit_tflops / 2)
+
+
+@pytest.mark.parametrize(
+    ("device", "name"),
+    [
+        ("NVIDIA A800-SXM4-80GB", "A800-80GB-SXM"),
+        ("NVIDIA A800 80GB PCIe", "A800-80GB-PCIe"),
+        ("NVIDIA H800", "H800 SXM"),
+        ("NVIDIA H20", "H20"),
+        ("NVIDIA L20", "L20"),
+        ("NVIDIA GeForce RTX 4090 D", "RTX 4090 D"),
+        ("NVIDIA RTX A6000", "RTX A6000"),
+        ("NVIDIA RTX A5000", "RTX A5000"),
+        ("NVIDIA GeForce RTX 2080 Ti", "RTX 2080 Ti"),
+        ("Quadro RTX 6000", "Quadro RTX 6000"),
+        ("Tesla P100-PCIE-16GB", "P100-PCIe-16GB"),
+        ("Tesla P100-SXM2-16GB", "P100-SXM2-16GB"),
+        ("Tesla M40", "M40 12GB"),
+        ("Tesla M40 24GB", "M40 24GB"),
+    ],
+)
+def test_a_device_name_finds_its_card(device: str, name: str) -> None:
+    """What the driver calls a card is understood."""
+    assert name == gpu(device).name

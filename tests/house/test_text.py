@@ -25,7 +25,9 @@ def sources(*endings: str) -> Iterator[tuple[str, str]]:
 
 
 RULES = [
-    path.read_text(encoding="utf-8") for path in sorted((PACKAGE.parent / "data" / "rules").glob("*.toml"))
+    path.read_text(encoding="utf-8")
+    for folder in ("rules", "symptoms")
+    for path in sorted((PACKAGE.parent / "data" / folder).glob("*.toml"))
 ]
 #: All that may name a sentence.
 CODE = "\n".join([*RULES, *(text for _, text in sources(".py", ".j2", ".html", ".js"))])

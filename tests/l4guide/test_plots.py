@@ -50,8 +50,8 @@ def measured_on_l4(advice: Advice, **other: object) -> Record:
         "basis": "gpu",
         "attention_pass": "forward",
         "latency_ms": 1.0,
-        "tflops": 43.21,
-        "gb_per_s": 12.3,
+        "tflops": None if asked.task == "decode" else 43.21,
+        "gb_per_s": 245.6 if asked.task == "decode" else None,
         **shape,
         **other,
     }
@@ -135,6 +135,18 @@ def test_measured_rows_of_this_shape_are_drawn_apart(training: Advice) -> None:
     assert ("measured, forward", (43.21,), ("L4",)) == (drawn.name, drawn.x, drawn.y)
     others = [measured_on_l4(training, head_dim=64), measured_on_l4(training, basis="interpreter")]
     assert len(plots.throughput(training).data) == len(plots.throughput(training, measurements=others).data)
+
+
+def test_a_measured_decode_is_drawn_by_its_bandwidth(decode: Advice) -> None:
+    """Decode moves bytes: its rows have GB/s and no TFLOP/s, and are drawn all the same."""
+    drawn = plots.throughput(decode, measurements=[measured_on_l4(decode)]).data[-1]
+    assert (245.6,) == drawn.x
+
+
+def test_a_card_that_the_catalogue_does_not_list_is_drawn_by_its_own_name(training: Advice) -> None:
+    """What was measured is shown, whatever the card is called."""
+    record = replace(measured_on_l4(training), gpu=None, gpu_reported_name="NVIDIA L4 Q")
+    assert ("NVIDIA L4 Q",) == plots.throughput(training, measurements=[record]).data[-1].y
 
 
 def test_ticks_of_a_logarithmic_axis_are_few() -> None:

@@ -1,5 +1,7 @@
 """Attention time: a value inside an interval, on ceilings that say what they are, or a reason why not."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,11 +58,18 @@ def test_a_card_without_a_published_gemm_gets_a_wider_interval() -> None:
     assert "estimated" == unknown.ceilings[0].kind
 
 
-@pytest.mark.parametrize("name", ["T4", "V100-SXM2-16GB", "MI300X"])
+@pytest.mark.parametrize("name", ["T4", "V100-SXM2-16GB", "MI300X", "P100", "M40"])
 def test_a_card_of_a_class_that_nobody_measured_is_declined(name: str) -> None:
     """No number is invented; the message says what to do."""
     with pytest.raises(CannotDo, match="l4guide measure"):
         attention_time(ask({"task": "prefill", "dtype": "fp16"})[0], gpu(name))
+
+
+def test_a_card_without_tensor_cores_has_no_rate() -> None:
+    """Where no tensor rate is stated, the reason is said, not a number made of nothing."""
+    nothing = {"tensor_16bit_tflops": None, "gemm_bf16_tflops_low": None, "gemm_bf16_tflops_high": None}
+    with pytest.raises(CannotDo, match="no tensor cores"):
+        attention_time(ask({"task": "prefill"})[0], replace(gpu("L4"), **nothing))
 
 
 def test_an_implementation_without_a_backward_cannot_train() -> None:

@@ -55,7 +55,7 @@ def test_a_process_that_never_starts_is_an_answer(monkeypatch: pytest.MonkeyPatc
 def test_without_triton_the_install_line_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiling on a machine without Triton says what to install."""
     monkeypatch.setitem(sys.modules, "triton", None)
-    with pytest.raises(CannotDo, match=r"triton, which is not installed.*pip install 'l4guide\[kernels\]'"):
+    with pytest.raises(CannotDo, match=r"triton, which is not installed.*pip install numpy torch triton"):
         resources_for(gpu("L4"), "forward", 64, compile=True)
 
 

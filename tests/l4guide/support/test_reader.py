@@ -54,6 +54,8 @@ place = ""
         ('place = ""', 'place = ""\ntext = "{nonsense}"', "nonsense"),
         ('place = ""', 'place = ""\nremark = "x"', "remark"),
         ('code = "SOME-RULE"\n', "", "code"),
+        ('place = ""', 'place = ""\nlate = "yes"', "late"),
+        ('place = ""', 'place = ""\nfinding = "support.nothing"', "support.nothing"),
         ("[[rule]]", "[[rule", "rules.toml"),
     ],
 )
