@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from l4guide.advise.own import LIBRARY, oversized, own_resources, own_verdict
 from l4guide.advise.question import ask_for, complete, workload_options
-from l4guide.advise.ranking import MEASURED, NOT_COUNTED, alternatives_to, recommend
+from l4guide.advise.ranking import FIRST, MEASURED, NOT_COUNTED, alternatives_to, recommend
 from l4guide.advise.records import Advice, Part, Question
 from l4guide.catalogue import Gpu, find_gpu
 from l4guide.errors import CannotDo
@@ -76,12 +76,16 @@ def support_of(gpu: str, options: Mapping[str, object], library: str, version: s
 
 
 def answer_of(verdicts: tuple[Verdict, ...]) -> str:
-    """yes: flash-attn's newest release runs it; depends: something else does, or nobody knows; no: nothing does."""
-    status = {verdict.library: verdict.status for verdict in verdicts}
+    """Say whether it runs, in one word.
+
+    "yes": flash-attn's newest release runs it; "depends": something else does, or of what one reaches for first
+    nobody knows; "no": nothing does.
+    """
+    status = {verdict.library: verdict.status for verdict in verdicts if verdict.library not in NOT_COUNTED}
     if status[FLASH] == "ok":
         return "yes"
-    others = [found for library, found in status.items() if library not in (FLASH, *NOT_COUNTED)]
-    return "depends" if "ok" in others or "unknown" in (status[FLASH], *others) else "no"
+    unknown = "unknown" in (status[library] for library in FIRST if library in status)
+    return "depends" if unknown or "ok" in status.values() else "no"
 
 
 def worst(answers: Iterable[str]) -> str:
@@ -91,11 +95,11 @@ def worst(answers: Iterable[str]) -> str:
 
 
 def _part(name: str | None, workload: Workload, gpu: Gpu) -> Part:
-    verdicts = (
-        *(check(workload, gpu, library) for library in libraries()),
-        own_verdict(workload, gpu, *own_resources(workload, gpu)),
-    )
-    return Part(component=name, workload=workload, answer=answer_of(verdicts), implementations=verdicts)
+    verdicts = [check(workload, gpu, library) for library in libraries()]
+    verdicts.append(own_verdict(workload, gpu, *own_resources(workload, gpu)))
+    order = (*FIRST, *(library for library in libraries() if library not in FIRST))
+    ordered = tuple(sorted(verdicts, key=lambda verdict: order.index(verdict.library)))
+    return Part(component=name, workload=workload, answer=answer_of(ordered), implementations=ordered)
 
 
 def _figures(
@@ -117,12 +121,9 @@ def _figures(
 
 
 def _runner(verdicts: tuple[Verdict, ...]) -> Verdict | None:
-    """The implementation to use: the first that runs it, PyTorch's math backend last."""
+    """The implementation to use: the first that runs it, one that does not count only where nothing else does."""
     running = [verdict for verdict in verdicts if verdict.status == "ok"]
-    return next(
-        (verdict for verdict in running if verdict.library not in NOT_COUNTED),
-        running[0] if running else None,
-    )
+    return min(running, key=lambda verdict: verdict.library in NOT_COUNTED, default=None)
 
 
 def _snippet(runner: Verdict, question: Question) -> str:
@@ -144,11 +145,9 @@ def _headline(question: Question, parts: tuple[Part, ...], answer: str) -> Sente
 def _headline_of(gpu: Gpu, part: Part) -> Sentence:
     verdicts = part.implementations
     flash = next(verdict for verdict in verdicts if verdict.library == FLASH)
-    running = tuple(
-        _since(verdict, part.workload, gpu)
-        for verdict in verdicts
-        if verdict.status == "ok" and verdict.library not in NOT_COUNTED
-    )
+    ok = [v for v in verdicts if v.status == "ok" and v.library not in NOT_COUNTED]
+    first = [v for v in ok if v.library in FIRST]
+    running = tuple(_since(verdict, part.workload, gpu) for verdict in first or ok)
     values = {
         "task": Sentence(f"task.{part.workload.task}"),
         "head_dim": part.workload.head_dim,

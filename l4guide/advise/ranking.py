@@ -9,9 +9,11 @@ from l4guide.estimate import Cost, Estimate, Terms, attention_time, best_impleme
 from l4guide.support import Verdict, check
 from l4guide.text import Sentence, digits
 
+#: What a user reaches for first, in this order: it makes the answer, and the headline where one of it runs.
+FIRST = ("flash-attn", "torch/flash", "torch/efficient", "torch/cudnn", "l4guide")
 #: PyTorch's fallback keeps the score matrix in memory; it always runs, and never counts as support. Its default
-#: is one of the backends that are asked on their own.
-NOT_COUNTED = ("torch/math", "torch/sdpa")
+#: is one of the backends that are asked on their own. SageAttention rounds to 8 bits, which is nobody's default.
+NOT_COUNTED = ("torch/math", "torch/sdpa", "sageattention")
 #: In the order in which a user would reach for them.
 CANDIDATES = ("flash-attn", "torch/flash", "torch/efficient")
 #: Those whose kernels the estimator has measured rows of.
@@ -123,7 +125,8 @@ def recommend(
     question: Question, verdicts: Iterable[Verdict], cost: Cost | None, alternatives: tuple[Alternative, ...]
 ) -> Sentence:
     """Stay, or take another card, because."""
-    statuses = {verdict.status for verdict in verdicts if verdict.library not in NOT_COUNTED}
+    counted = [verdict for verdict in verdicts if verdict.library not in NOT_COUNTED]
+    statuses = {v.status for v in counted if v.library in FIRST or v.status == "ok"}
     values: dict[str, object] = {"gpu": question.gpu.name, **_figures_of(cost)}
     priced = [item for item in alternatives if item.cost is not None]
     best = priced[0] if priced else None

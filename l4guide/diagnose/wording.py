@@ -15,18 +15,20 @@ from l4guide.diagnose.paste import LOWER, Paste, Reading
 WHOLE = r"\d{1,15}"
 #: What may stand in a blank, by its name; the paste is compared in small letters.
 BLANKS: Mapping[str, str] = {
-    **dict.fromkeys(("required_bytes", "limit_bytes", "required", "limit"), WHOLE),
+    **dict.fromkeys(("required_bytes", "limit_bytes", "required", "limit", "shared_bytes"), WHOLE),
     **dict.fromkeys(("required_size", "limit_size", "size"), r"\d{1,9}(?:\.\d{1,3})? ?(?:[kmgt]i?b|bytes)"),
     **dict.fromkeys(("head_dim", "head_dim_v", "heads", "kv_heads", "batch", "window", "number"), r"\d{1,9}"),
     **dict.fromkeys(("seqlen_q", "seqlen_kv"), r"\d{1,9}"),
     "softcap": r"\d{1,9}(?:\.\d{1,9})?",
     "dropout": r"\d{1,2}(?:\.\d{1,9})?(?:e-?\d{1,2})?",
     "capability": r"\d{1,2}\.\d",
+    "capability_pair": r"\(\d{1,2}, ?\d\)",
+    **dict.fromkeys(("major", "minor"), r"\d{1,2}"),
     "arch": r"\d{2,3}[af]?",
     "gqa": r"\w{1,12}",
     "causal": r"\w{1,12}",
     **dict.fromkeys(("dtype", "kv_dtype", "torch_dtype"), r"[\w.:]{1,40}"),
-    "version": r"[\w.+]{1,40}",
+    **dict.fromkeys(("version", "tag"), r"[\w.+\-]{1,40}"),
     **dict.fromkeys(("entry", "name", "symbol"), r"[\w.\-]{1,160}"),
     "options": r"[^()]{0,200}",
     "gap": r".{0,160}?",

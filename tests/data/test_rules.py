@@ -77,7 +77,7 @@ def test_every_checked_release_has_an_entry_of_what_works(book: Rulebook) -> Non
         for release in book.releases:
             if not release.checked or release.key < FIRST.get(library, release.key):
                 continue
-            entries = [*book.covers, *book.dispatches, *book.rules]
+            entries: list[Cover | Dispatch | Rule] = [*book.covers, *book.dispatches, *book.rules]
             here = [e for e in entries if library in e.libraries and release.version in e.versions]
             orders = [entry for entry in here if isinstance(entry, Dispatch)]
             covered = {on for entry in here if isinstance(entry, Cover) for on in entry.passes}

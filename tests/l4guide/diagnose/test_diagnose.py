@@ -34,6 +34,12 @@ FILLED = {
     "window": 128,
     "softcap": 30.0,
     "options": "",
+    "major": 8,
+    "minor": 9,
+    "capability_pair": "(8, 9)",
+    "arch": 89,
+    "tag": "v2.8.3",
+    "shared_bytes": 101376,
 }
 RULES = [rule for book in rulebooks() for rule in book.rules if rule.text is not None]
 FAILURES = Path(__file__).resolve().parents[4] / "shared" / "validation" / "smem_failures_public.csv"
@@ -55,14 +61,16 @@ def codes(diagnosis: Diagnosis) -> list[str | None]:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
 def test_every_text_of_the_rules_is_recognised(rule: Rule) -> None:
-    """What `support` says that a library prints, `diagnose` knows when it is pasted."""
+    """What `support` says that a library prints, `diagnose` knows when it is pasted.
+
+    Where several libraries print the same words, what else is in the paste tells whose they are.
+    """
     text = f"RuntimeError: {(rule.text or '').format_map(FILLED)}"
     finding = diagnose(text).findings[0]
-    assert rule.code in finding.rules
-    assert set(finding.rules) <= {one.code for one in RULES}
-    assert finding.library in {
-        library for one in RULES if one.code in finding.rules for library in one.libraries
-    }
+    found = [one for one in RULES if one.code in finding.rules]
+    assert rule.code in finding.rules or rule.text in [one.text for one in found]
+    libraries = {library for one in found for library in one.libraries}
+    assert finding.library in libraries | {library.split("/")[0] for library in libraries}
     assert finding.fixes
 
 
@@ -80,10 +88,10 @@ def test_the_limit_names_its_class_of_cards(limit: int) -> None:
 
 def test_a_limit_that_no_card_has_names_none() -> None:
     """An unusual limit is told as it is."""
-    finding = diagnose(out_of_resources(60_000, 49_152)).findings[0]
-    assert finding.limit_bytes == 49_152
+    finding = diagnose(out_of_resources(60_000, 50_000)).findings[0]
+    assert finding.limit_bytes == 50_000
     assert "cards" not in finding.to_json()
-    assert "49,152 bytes per block is the limit" not in finding.explain()
+    assert "50,000 bytes per block is the limit" not in finding.explain()
 
 
 def test_public_failures_are_recognised() -> None:

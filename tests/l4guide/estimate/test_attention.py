@@ -67,9 +67,9 @@ def test_a_card_of_a_class_that_nobody_measured_is_declined(name: str) -> None:
 
 def test_a_card_without_tensor_cores_has_no_rate() -> None:
     """Where no tensor rate is stated, the reason is said, not a number made of nothing."""
-    nothing = {"tensor_16bit_tflops": None, "gemm_bf16_tflops_low": None, "gemm_bf16_tflops_high": None}
+    bare = replace(gpu("L4"), tensor_16bit_tflops=None, gemm_bf16_tflops_low=None, gemm_bf16_tflops_high=None)
     with pytest.raises(CannotDo, match="no tensor cores"):
-        attention_time(ask({"task": "prefill"})[0], replace(gpu("L4"), **nothing))
+        attention_time(ask({"task": "prefill"})[0], bare)
 
 
 def test_an_implementation_without_a_backward_cannot_train() -> None:
