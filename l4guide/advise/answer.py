@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from l4guide.advise.own import LIBRARY, oversized, own_resources, own_verdict
 from l4guide.advise.question import ask_for, complete, workload_options
-from l4guide.advise.ranking import FIRST, MEASURED, NOT_COUNTED, alternatives_to, recommend
-from l4guide.advise.records import Advice, Part, Question
+from l4guide.advise.ranking import MEASURED, NOT_COUNTED, alternatives_to, recommend
+from l4guide.advise.records import FIRST, Advice, Part, Question
 from l4guide.catalogue import Gpu, find_gpu
 from l4guide.errors import CannotDo
 from l4guide.estimate import Cost, Estimate, Terms, attention_time, best_implementation, cost_of, terms_of

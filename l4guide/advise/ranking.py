@@ -2,15 +2,13 @@
 
 from collections.abc import Iterable
 
-from l4guide.advise.records import Alternative, Question
+from l4guide.advise.records import FIRST, Alternative, Question
 from l4guide.catalogue import Gpu, gpus
 from l4guide.errors import CannotDo, Problem
 from l4guide.estimate import Cost, Estimate, Terms, attention_time, best_implementation, cost_of
 from l4guide.support import Verdict, check
 from l4guide.text import Sentence, digits
 
-#: What a user reaches for first, in this order: it makes the answer, and the headline where one of it runs.
-FIRST = ("flash-attn", "torch/flash", "torch/efficient", "torch/cudnn", "l4guide")
 #: PyTorch's fallback keeps the score matrix in memory; it always runs, and never counts as support. Its default
 #: is one of the backends that are asked on their own. SageAttention rounds to 8 bits, which is nobody's default.
 NOT_COUNTED = ("torch/math", "torch/sdpa", "sageattention")

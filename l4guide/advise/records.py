@@ -10,6 +10,9 @@ from l4guide.text import Sentence
 from l4guide.tiles import PublishedTile
 from l4guide.workload import Workload
 
+#: What a user reaches for first, in this order: it makes the answer, and the headline where one of it runs.
+FIRST = ("flash-attn", "torch/flash", "torch/efficient", "torch/cudnn", "l4guide")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
@@ -50,6 +53,16 @@ class Part:
     workload: Workload
     answer: str
     implementations: tuple[Verdict, ...]
+
+    @property
+    def first(self) -> tuple[Verdict, ...]:
+        """What a user reaches for first."""
+        return tuple(verdict for verdict in self.implementations if verdict.library in FIRST)
+
+    @property
+    def others(self) -> tuple[Verdict, ...]:
+        """Every other library."""
+        return tuple(verdict for verdict in self.implementations if verdict.library not in FIRST)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
