@@ -1,6 +1,7 @@
 """The guide as widgets: one state object, and panels that watch it.
 
-`guide()` in a notebook shows it; `Guide` gives the parts by name. `ledger()` shows what holds the shared memory.
+`guide()` in a notebook shows it, `matrix()` what runs where, `ledger()` what holds the shared memory; `Guide`,
+`MatrixPage` and `LedgerPanel` give the parts by name.
 """
 
 from importlib import import_module
@@ -10,9 +11,18 @@ from l4guide.errors import CannotDo
 
 if TYPE_CHECKING:
     from l4guide.widgets.ledger_page import LedgerPanel, ledger
+    from l4guide.widgets.matrix_page import MatrixPage, matrix
     from l4guide.widgets.page import Guide, guide
 
-__all__ = ["Guide", "LedgerPanel", "guide", "ledger"]
+__all__ = ["Guide", "LedgerPanel", "MatrixPage", "guide", "ledger", "matrix"]
+MODULES = {
+    "Guide": "page",
+    "guide": "page",
+    "LedgerPanel": "ledger_page",
+    "ledger": "ledger_page",
+    "MatrixPage": "matrix_page",
+    "matrix": "matrix_page",
+}
 
 
 def __getattr__(name: str) -> object:
@@ -22,12 +32,11 @@ def __getattr__(name: str) -> object:
         CannotDo: ipywidgets or anywidget is not installed.
         AttributeError: there is no such name.
     """
-    if name not in __all__:
+    if name not in MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
         import anywidget  # noqa: F401
         import ipywidgets  # noqa: F401
     except ModuleNotFoundError as missing:
         raise CannotDo("error.no_widgets", missing=missing.name) from missing
-    module = "ledger_page" if "edger" in name else "page"
-    return getattr(import_module(f"l4guide.widgets.{module}"), name)
+    return getattr(import_module(f"{__name__}.{MODULES[name]}"), name)
