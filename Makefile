@@ -4,7 +4,7 @@ SETUP := $(PYTHON) setup_environment.py
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help guide report test check notebooks record
+.PHONY: help guide report test check notebooks record readme
 
 help: ## List these chores
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -22,14 +22,15 @@ test: ## Run the tests, the browser's included; finds or installs Chromium
 	$(BIN)/pytest tests/kernels
 	$(BIN)/pytest tests --ignore=tests/kernels
 
-check: ## Formatting, lint, types, import arrows, spelling, stripped notebooks
+check: ## Formatting, lint, types, import arrows, spelling, README's tables, stripped notebooks
 	@$(SETUP) dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/typos
-	$(BIN)/nbstripout --verify notebooks/guide.ipynb notebooks/03-why-shared-memory.ipynb
+	$(BIN)/python -m l4guide.readme --check README.md
+	$(BIN)/nbstripout --verify notebooks/*.ipynb
 
 notebooks: ## Run every notebook from top to bottom
 	@$(SETUP) dev
@@ -39,3 +40,7 @@ record: ## Compile what data/resources lacks: after an edit of a kernel or a til
 	@$(SETUP) dev
 	$(BIN)/python -m l4guide.resources.recorder
 	$(BIN)/python -m l4guide.resources.mix_record
+
+readme: ## Write README's tables anew: after an edit of a rule
+	@$(SETUP) base
+	@$(BIN)/python -m l4guide.readme README.md

@@ -186,6 +186,39 @@ def _measure(options: Options) -> tuple[object, str]:
     return said, json.dumps(said, indent=2, ensure_ascii=False)
 
 
+def _matrix(options: Options) -> tuple[object, str]:
+    from l4guide.matrix import (
+        HEAD_DIMS,
+        as_csv,
+        as_markdown,
+        as_table,
+        support_matrix,
+        timeline,
+        timeline_table,
+    )
+
+    said = question(options)
+    options.json = options.json or options.format == "json"
+    libraries = options.library.split(",") if options.library else None
+    if options.timeline and (options.version is not None or options.format in ("csv", "md")):
+        raise BadInput("error.timeline_options")
+    if options.timeline:
+        spans = timeline(options.gpu, said, libraries)
+        return spans.to_json(options.language), timeline_table(spans, options.language)
+    wide, task = said.pop("head_dim", None), str(said.pop("task", "training"))
+    widths = options.head_dims.split(",") if options.head_dims else [wide] if wide else HEAD_DIMS
+    matrix = support_matrix(
+        options.gpu.split(","),
+        task.split(","),
+        said,
+        head_dims=widths,
+        libraries=libraries,
+        version=options.version,
+    )
+    write = {"csv": as_csv, "md": as_markdown}.get(options.format, as_table)
+    return matrix.to_json(options.language), write(matrix, options.language)
+
+
 def _lab(options: Options) -> tuple[object, str]:
     from l4guide.lab import open_lab
 
@@ -210,6 +243,15 @@ def _add_question(
         parser.add_argument("--component", help="one attention component of the model")
     if price:
         parser.add_argument("--spot", action="store_true", default=None, help="take spot prices")
+
+
+def _add_matrix(parser: argparse.ArgumentParser) -> None:
+    _add_question(parser, model=False, price=False)
+    parser.add_argument("--head-dims", help="a column for each, between commas")
+    parser.add_argument("--library", help="one library, or several between commas (default: every one)")
+    parser.add_argument("--version", help="a release of the library; all: every one (default: the newest)")
+    parser.add_argument("--format", choices=("table", "csv", "json", "md"), default="table")
+    parser.add_argument("--timeline", action="store_true", help="by release date, for one head-dim")
 
 
 def _command(
@@ -287,6 +329,8 @@ def build_parser() -> Parser:
     measure = _command(commands, "measure", _measure, "time the kernels and their peers on the attached GPU")
     measure.add_argument("--quick", action="store_true", help="under a minute (the only kind so far)")
     measure.add_argument("--out", metavar="FILE", help="where the record goes")
+
+    _add_matrix(_command(commands, "matrix", _matrix, "what runs where: libraries by widths of a head"))
 
     lab = _command(commands, "lab", _lab, "open JupyterLab on the guide")
     lab.add_argument("--port", type=int)

@@ -1,10 +1,11 @@
-"""An `Advice` as plotly figures, each with the rows it is drawn from and a text that says the same.
+"""An `Advice` or a `Timeline` as plotly figures, each with the rows it is drawn from and a text that says the same.
 
 Importing this loads no plotly; drawing does.
 """
 
 from l4guide.plots.alt import cost_alt, shared_memory_alt, throughput_alt
 from l4guide.plots.draw import CONFIG, cost, shared_memory, throughput
+from l4guide.plots.history import timeline_alt, timeline_figure
 from l4guide.plots.ledger import ledger_alt, ledger_figure, ledger_name, verdict_of
 from l4guide.plots.rows import Block, Card, Rate, blocks, cards, measured, number, rate, tile_text
 
@@ -28,5 +29,7 @@ __all__ = [
     "throughput",
     "throughput_alt",
     "tile_text",
+    "timeline_alt",
+    "timeline_figure",
     "verdict_of",
 ]

@@ -1,7 +1,7 @@
 """Which library runs which question on which card, from which version, and why not; the rules are data."""
 
 from l4guide.support.calls import snippet
-from l4guide.support.judge import check
+from l4guide.support.judge import check, history
 from l4guide.support.releases import (
     distribution,
     find_library,
@@ -21,6 +21,7 @@ __all__ = [
     "distribution",
     "find_library",
     "find_release",
+    "history",
     "install_line",
     "libraries",
     "releases",

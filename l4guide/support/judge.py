@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from l4guide.catalogue import Gpu, Source
 from l4guide.support.answer import Answer, unknown
@@ -13,6 +14,8 @@ from l4guide.support.rulebook import Cover, Release, Rule
 from l4guide.support.verdict import Reason, Verdict
 from l4guide.text import Sentence
 from l4guide.workload import Workload
+
+ANSWERS_KEPT = 256
 
 
 def _text(rule: Rule, library: str, condition: Condition, blanks: Mapping[str, object]) -> Sentence | str:
@@ -132,8 +135,10 @@ def _about(reason: Reason, version: str) -> Reason:
     return replace(reason, text=Sentence(reason.text.key, {**reason.text.values, "version": version}))
 
 
-def _between(known: tuple[Release, ...], place: int, read: Mapping[str, Answer], library: str) -> Answer:
-    """The answer for a release that nobody read, from the read ones on either side of it."""
+def _between(
+    known: tuple[Release, ...], place: int, read: Mapping[str, Answer], library: str, *, worded: bool
+) -> Answer:
+    """The answer for a release that nobody read, from the read ones on either side; `worded` for it, or as theirs."""
     version = known[place].version
     below = next((r for r in reversed(known[:place]) if r.checked), None)
     above = next((r for r in known[place:] if r.checked), None)
@@ -143,7 +148,7 @@ def _between(known: tuple[Release, ...], place: int, read: Mapping[str, Answer],
         return unknown("UNKNOWN-RELEASE", "version", version, key, library=library, version=version, on=on)
     first, second = read[below.version], read[above.version]
     if first.status == second.status:
-        return _inferred(first, second, below, above, version)
+        return _inferred(first, second, below, above, version) if worded else first
     key = "support.unknown_between"
     values = {"library": library, "below": below.version, "above": above.version}
     said = {
@@ -153,7 +158,9 @@ def _between(known: tuple[Release, ...], place: int, read: Mapping[str, Answer],
     return unknown("UNKNOWN-BETWEEN", "version", version, key, **values, **said)
 
 
-def _answers(workload: Workload, gpu: Gpu, library: str, exact: str) -> dict[str, Answer]:
+# A library that picks among others asks them again what they were just asked.
+@lru_cache(maxsize=ANSWERS_KEPT)
+def _answers(workload: Workload, gpu: Gpu, library: str, exact: str) -> Mapping[str, Answer]:
     """The answer of every release; only that of `exact` is worded for its own version."""
     book = books()[library]
     known = book.releases
@@ -173,11 +180,29 @@ def _answers(workload: Workload, gpu: Gpu, library: str, exact: str) -> dict[str
             if key not in asked:
                 asked[key] = _read(workload, gpu, library, release.version)
             read[release.version] = asked[key]
-    answers = {}
+    answers: dict[str, Answer] = {}
+    before: Release | None = None
     for place, release in enumerate(known):
         version = release.version
-        answers[version] = read[version] if release.checked else _between(known, place, read, library)
+        if release.checked:
+            answers[version] = read[version]
+        elif before is None or before.checked or exact in (before.version, version):
+            answers[version] = _between(known, place, read, library, worded=version == exact)
+        else:
+            answers[version] = answers[before.version]
+        before = release
     return answers
+
+
+def history(workload: Workload, gpu: Gpu, library: str) -> tuple[tuple[Release, str], ...]:
+    """The status of every known release of `library`, oldest first.
+
+    Raises:
+        BadInput: the library is not known; names the nearest ones.
+    """
+    library = find_library(library)
+    answers = _answers(workload, gpu, library, "")
+    return tuple((release, answers[release.version].status) for release in books()[library].releases)
 
 
 def _message(answer: Answer, gpu: Gpu, library: str, version: str) -> Sentence | str:

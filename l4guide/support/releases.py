@@ -56,16 +56,22 @@ def _plain(name: str) -> str:
     return "".join(c for c in name.casefold() if c.isalnum())
 
 
+@cache
+def _directory() -> Mapping[str, str]:
+    """Every way to write a library's name, in the form of `_plain`."""
+    known = {_plain(library): library for library in libraries()}
+    for book in rulebooks():
+        known |= {_plain(alias): library for alias, library in book.aliases.items()}
+    return known
+
+
 def find_library(name: str) -> str:
     """The library that `name` means; case, hyphens and the usual other names do not matter.
 
     Raises:
         BadInput: no library is called so; names the nearest.
     """
-    known = {_plain(library): library for library in libraries()}
-    for book in rulebooks():
-        known |= {_plain(alias): library for alias, library in book.aliases.items()}
-    written = _plain(name)
+    known, written = _directory(), _plain(name)
     if written in known:
         return known[written]
     near = get_close_matches(written[:40], known, n=3, cutoff=0.0)

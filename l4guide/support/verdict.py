@@ -15,12 +15,18 @@ def said(text: Sentence | str | None, language: str) -> str | None:
     return text.say(language) if isinstance(text, Sentence) else text
 
 
-def address(source: Source, place: str) -> str:
-    """Where to look: the page, down to the line where it is a file in a repository."""
+def link(source: Source, place: str) -> str:
+    """The page to open, down to the line where it is a file in a repository."""
     lines = re.search(r":(\d+)(?:-(\d+))?$", place)
     if lines and "/blob/" in source.url:
         return f"{source.url}#L{lines[1]}" + (f"-L{lines[2]}" if lines[2] else "")
-    return f"{source.url} ({place})" if place else source.url
+    return source.url
+
+
+def address(source: Source, place: str) -> str:
+    """Where to look: the page, and the place in it where its address cannot name that."""
+    page = link(source, place)
+    return f"{page} ({place})" if place and page == source.url else page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

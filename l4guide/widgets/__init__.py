@@ -1,7 +1,7 @@
 """The guide as widgets: one state object, and panels that watch it.
 
-`guide()` in a notebook shows it; `Guide` gives the parts by name. `ledger()` shows what holds the shared memory,
-`chapter()` the article claim by claim.
+`guide()` in a notebook shows it, `matrix()` what runs where, `ledger()` what holds the shared memory, `chapter()` the
+article claim by claim; `Guide`, `MatrixPage`, `LedgerPanel` and `Claims` give the parts by name.
 """
 
 from importlib import import_module
@@ -12,12 +12,20 @@ from l4guide.errors import CannotDo
 if TYPE_CHECKING:
     from l4guide.widgets.claims import Claims, chapter
     from l4guide.widgets.ledger_page import LedgerPanel, ledger
+    from l4guide.widgets.matrix_page import MatrixPage, matrix
     from l4guide.widgets.page import Guide, guide
 
-__all__ = ["Claims", "Guide", "LedgerPanel", "chapter", "guide", "ledger"]
-
-#: Where each name is; the others are the guide's own.
-MODULES = {"Claims": "claims", "chapter": "claims", "LedgerPanel": "ledger_page", "ledger": "ledger_page"}
+__all__ = ["Claims", "Guide", "LedgerPanel", "MatrixPage", "chapter", "guide", "ledger", "matrix"]
+MODULES = {
+    "Guide": "page",
+    "guide": "page",
+    "Claims": "claims",
+    "chapter": "claims",
+    "LedgerPanel": "ledger_page",
+    "ledger": "ledger_page",
+    "MatrixPage": "matrix_page",
+    "matrix": "matrix_page",
+}
 
 
 def __getattr__(name: str) -> object:
@@ -27,11 +35,11 @@ def __getattr__(name: str) -> object:
         CannotDo: ipywidgets or anywidget is not installed.
         AttributeError: there is no such name.
     """
-    if name not in __all__:
+    if name not in MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
         import anywidget  # noqa: F401
         import ipywidgets  # noqa: F401
     except ModuleNotFoundError as missing:
         raise CannotDo("error.no_widgets", missing=missing.name) from missing
-    return getattr(import_module(f"l4guide.widgets.{MODULES.get(name, 'page')}"), name)
+    return getattr(import_module(f"{__name__}.{MODULES[name]}"), name)

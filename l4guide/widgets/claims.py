@@ -11,8 +11,8 @@ from l4guide.support.verdict import address, said
 from l4guide.text import Sentence, say
 from l4guide.widgets.controls import LanguageSwitch
 from l4guide.widgets.markup import render
+from l4guide.widgets.page_state import PageState
 from l4guide.widgets.panel import HtmlPanel
-from l4guide.widgets.panel_state import PanelState
 from l4guide.widgets.plot_panel import PageAssets
 
 #: How a verdict is coloured: the badges of the guide.
@@ -27,7 +27,7 @@ BADGES = {
 OUTCOME_BADGES = {"tensor-cores": "ok", "runs": "ok", "stores": "unsafe", "casts": "unsafe"}
 
 
-class ClaimsState(PanelState):
+class ClaimsState(PageState):
     """The language, and what came of every claim that was run, by its key."""
 
     findings = traitlets.Dict()

@@ -8,7 +8,7 @@ from l4guide import catalogue
 from l4guide.text import LANGUAGES, say
 from l4guide.widgets.field import Choices, Field
 from l4guide.widgets.markup import render
-from l4guide.widgets.panel_state import PanelState
+from l4guide.widgets.page_state import PageState
 from l4guide.widgets.state import CUSTOM, GuideState
 from l4guide.workload import DTYPES, TASKS
 
@@ -78,7 +78,7 @@ class Controls:
 class LanguageSwitch:
     """English or Chinese, for everything at once."""
 
-    def __init__(self, state: PanelState) -> None:
+    def __init__(self, state: PageState) -> None:
         choices = [(label, code) for code, label in LANGUAGES.items()]
         self.field = Field(state, "language", ipywidgets.ToggleButtons(), choices=lambda _: choices)
         self.view = self.field.view

@@ -7,7 +7,7 @@ import traitlets
 
 from l4guide.text import say
 from l4guide.widgets.markup import render
-from l4guide.widgets.panel_state import PanelState
+from l4guide.widgets.page_state import PageState
 
 #: Turns a language into the (label, value) pairs of a choice.
 Choices = Callable[[str], Sequence[tuple[str, str]]]
@@ -18,7 +18,7 @@ class Field:
 
     def __init__(
         self,
-        state: PanelState,
+        state: PageState,
         name: str,
         widget: ipywidgets.Widget,
         *,
@@ -36,14 +36,14 @@ class Field:
         widget.add_class(f"l4g-input-{self._key.replace('_', '-')}")
         self.view = ipywidgets.VBox([widget, self._problem])
         self.view.add_class("l4g-field")
-        self._speak()
+        self.speak()
         widget.observe(state.guarded(self._chosen), "value")
         state.observe(state.guarded(lambda _: self._fill()), name)
-        state.observe(state.guarded(lambda _: self._speak()), "language")
+        state.observe(state.guarded(lambda _: self.speak()), "language")
         state.observe(state.guarded(lambda _: self._show_problem()), ["problem", "problem_field"])
 
-    def _speak(self) -> None:
-        """Label the input anew; giving a choice new labels forgets what was chosen, so that is filled in again."""
+    def speak(self) -> None:
+        """Label the input and its choices anew; new choices forget what was chosen, so that is filled in again."""
         self.widget.description = say(self._label, self.state.language)
         if self._choices is not None:
             self._filling = True

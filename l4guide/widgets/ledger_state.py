@@ -11,7 +11,7 @@ from l4guide.errors import Problem
 from l4guide.measure.run import Post, kernel_post
 from l4guide.resources import MOST_COMPILED, Resources, ledger_of, published_ledgers, resources_for
 from l4guide.text import Sentence
-from l4guide.widgets.panel_state import PanelState
+from l4guide.widgets.page_state import PageState
 from l4guide.workload import whole_number
 
 TILE = ("block_m", "block_n", "warps", "stages")
@@ -30,7 +30,7 @@ FIELD_OF = {
 Ask = Callable[..., Resources]
 
 
-class LedgerState(PanelState):
+class LedgerState(PageState):
     """Inputs of the ledger as the reader chose them, and its answer.
 
     `resources` is our kernel with the chosen tile, None where it cannot be had; `ledgers` are the bars: published

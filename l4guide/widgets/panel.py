@@ -6,9 +6,9 @@ from typing import TypeVar
 
 import ipywidgets
 
-from l4guide.widgets.panel_state import PanelState
+from l4guide.widgets.page_state import PageState
 
-S = TypeVar("S", bound=PanelState)
+State = TypeVar("State", bound=PageState)
 
 
 class HtmlPanel:
@@ -21,7 +21,9 @@ class HtmlPanel:
         css_class: names the panel for the style sheet.
     """
 
-    def __init__(self, state: S, draw: Callable[[S], str], watches: Sequence[str], css_class: str) -> None:
+    def __init__(
+        self, state: State, draw: Callable[[State], str], watches: Sequence[str], css_class: str
+    ) -> None:
         self._draw = partial(draw, state)
         self.view = ipywidgets.HTML()
         self.view.add_class(css_class)

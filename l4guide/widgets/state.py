@@ -1,7 +1,6 @@
 """What the user chose and what came of it; every panel watches this one object, and no panel another."""
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import traitlets
 
@@ -10,7 +9,7 @@ from l4guide.advise import advise
 from l4guide.errors import Problem
 from l4guide.measure.probe import Machine
 from l4guide.text import Sentence
-from l4guide.widgets.panel_state import PanelState
+from l4guide.widgets.page_state import PageState, Settled
 from l4guide.workload import DEFAULTS
 
 #: Inputs that a model preset fills in; changing one of them by hand leaves the preset.
@@ -30,7 +29,6 @@ INPUTS = (
 )
 #: What `model` holds when the shape was given by hand.
 CUSTOM = ""
-SETTLE_S = 0.05
 #: The input that a problem is about, where its message does not name one.
 FIELD_OF = {
     "error.heads_not_divisible": "kv_heads",
@@ -41,7 +39,7 @@ FIELD_OF = {
 }
 
 
-class GuideState(PanelState):
+class GuideState(PageState):
     """The guide's inputs and outputs.
 
     Numbers are held as the user wrote them, so that a mistake can be shown beside its field. `advice` is the last
@@ -155,22 +153,3 @@ def _canonical(inputs: Mapping[str, object]) -> dict[str, object]:
         shape = {name: "" if value is None else str(value) for name, value in known.items()}
         kept = {**shape, **kept, "model": model.name}
     return kept
-
-
-class Settled:
-    """Calls a function once its caller has been quiet for a moment; at once where no event loop runs."""
-
-    def __init__(self, function: Callable[[], None]) -> None:
-        self._function = function
-        self._handle: asyncio.TimerHandle | None = None
-
-    def __call__(self) -> None:
-        """Ask for the call."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            self._function()
-            return
-        if self._handle is not None:
-            self._handle.cancel()
-        self._handle = loop.call_later(SETTLE_S, self._function)

@@ -5,35 +5,41 @@ from pathlib import Path
 
 import pytest
 
-from l4guide.catalogue import gpu
 from l4guide.cli import build_parser
-from l4guide.support import check
-from l4guide.workload import ask
+from l4guide.readme import BLOCK, filled, main
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COLUMNS = ((64, 0.0), (128, 0.0), (192, 0.0), (256, 0.0), (256, 0.1))
 
 
-def rows() -> list[tuple[str, list[str]]]:
-    """The lines of the support table: a release and its cells."""
-    lines = re.findall(r"^\| (\d[\w.]*) \| (.+) \|$", README, flags=re.MULTILINE)
-    return [(version, cells.split(" | ")) for version, cells in lines]
+def test_the_tables_say_what_the_rules_say() -> None:
+    """Written anew, README would be the same; both of its tables are there."""
+    assert filled(README) == README
+    assert 2 == len(BLOCK.findall(README))
+    assert re.search(r"^\| flash-attn \| 0\.2\.1 – 1\.0\.9 \|", README, flags=re.MULTILINE)
 
 
-def test_there_is_a_support_table() -> None:
-    """An empty table would make the next test vacuous."""
-    assert len(rows()) >= 5
+def test_a_stale_table_is_told_and_mended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A cell that was changed by hand fails the check with the way out, and is put right."""
+    path = tmp_path / "README.md"
+    path.write_text(README.replace("△ unsafe", "✓ ok"), encoding="utf-8")
+    assert 1 == main(["--check", str(path)])
+    assert "make readme" in capsys.readouterr().err
+    assert 0 == main([str(path)])
+    assert README == path.read_text(encoding="utf-8")
+    assert 0 == main(["--check", str(path)])
 
 
-@pytest.mark.parametrize(("version", "cells"), rows())
-def test_the_support_table_says_what_the_rules_say(version: str, cells: list[str]) -> None:
-    """Every cell is the verdict for training on L4."""
-    found = []
-    for head_dim, dropout in COLUMNS:
-        workload, _ = ask({"task": "training", "head_dim": head_dim, "dropout": dropout})
-        found.append(check(workload, gpu("L4"), "flash-attn", version).status)
-    assert found == cells
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("no table here", 1), ("<!-- matrix:begin --colour red -->\n<!-- matrix:end -->\n", 2)],
+)
+def test_a_readme_that_cannot_be_kept_true_is_refused(tmp_path: Path, text: str, code: int) -> None:
+    """Markers that got lost, or options that do not exist, are no silent success."""
+    path = tmp_path / "README.md"
+    path.write_text(text, encoding="utf-8")
+    assert code == main([str(path)])
+    assert text == path.read_text(encoding="utf-8")
 
 
 def test_every_command_in_readme_parses() -> None:

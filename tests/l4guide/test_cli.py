@@ -217,3 +217,35 @@ def test_advise_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (0, "") == (done.returncode, done.stderr)
+
+
+def test_matrix(capsys: pytest.CaptureFixture[str]) -> None:
+    """The options of the matrix reach it, and --format json is the same as --json."""
+    options = ("matrix", "--library", "flash-attn", "--head-dims", "64,256", "--dropout", "0.1")
+    said = answered(capsys, *options)
+    assert [64, 256] == [column["head_dim"] for column in said["columns"]]
+    assert ["ok", "unsafe"] == [cell["status"] for cell in said["rows"][0]["cells"]]
+    code, out, _ = run(capsys, *options, "--format", "json")
+    assert (0, said) == (code, json.loads(out))
+
+
+@pytest.mark.parametrize(
+    ("format_name", "expected"),
+    [("table", "△"), ("md", "| △ unsafe |"), ("csv", "L4,training,bf16,flash-attn,")],
+)
+def test_matrix_formats(capsys: pytest.CaptureFixture[str], format_name: str, expected: str) -> None:
+    """Each format is itself, on stdout alone."""
+    code, out, err = run(
+        capsys, "matrix", "--library", "flash-attn", "--head-dims", "256", "--format", format_name
+    )
+    assert (0, "") == (code, err)
+    assert expected in out
+
+
+def test_matrix_timeline(capsys: pytest.CaptureFixture[str]) -> None:
+    """Since when, as JSON and in lines; what a timeline has no use for is refused."""
+    options = ("matrix", "--timeline", "--library", "flash-attn", "--head-dim", "256")
+    assert "2.5.5" == answered(capsys, *options)["spans"][-1]["since"]
+    assert "2024-02-22 – now" in run(capsys, *options)[1]
+    for wrong in (("--version", "2.0.0"), ("--format", "csv")):
+        assert (2, "") == run(capsys, *options, *wrong)[:2]

@@ -9,7 +9,8 @@ from l4guide.advise import Advice, advise
 from l4guide.errors import BadInput
 from l4guide.text import Sentence
 from l4guide.widgets.page import Guide
-from l4guide.widgets.state import CUSTOM, SETTLE_S, GuideState
+from l4guide.widgets.page_state import SETTLE_S
+from l4guide.widgets.state import CUSTOM, GuideState
 
 
 def test_the_first_question_is_answered_at_once() -> None:

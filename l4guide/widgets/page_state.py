@@ -1,5 +1,6 @@
-"""What every page's state has: a language, what is wrong with the question, and callbacks that cannot fail unseen."""
+"""What every page of widgets keeps: its language, what is wrong with its inputs, and what failed."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -12,9 +13,15 @@ log = logging.getLogger(__name__)
 # The user reads one line; who wants the traceback configures logging. Without a handler it would land in the cell.
 log.addHandler(logging.NullHandler())
 
+SETTLE_S = 0.05
 
-class PanelState(traitlets.HasTraits):  # type: ignore[misc]
-    """`problem` says what is wrong with the question and `problem_field` where; `error` what went wrong elsewhere."""
+
+class PageState(traitlets.HasTraits):  # type: ignore[misc]
+    """The traits that fields and panels of any page watch.
+
+    `problem` says what is wrong with an input now, and `problem_field` which; `error` is the last thing that went
+    wrong elsewhere.
+    """
 
     language = traitlets.Enum(tuple(LANGUAGES), default_value="en")
     problem = traitlets.Instance(Sentence, allow_none=True)
@@ -35,3 +42,22 @@ class PanelState(traitlets.HasTraits):  # type: ignore[misc]
                 self.error = Sentence("guide.unexpected", values)
 
         return call
+
+
+class Settled:
+    """Calls a function once its caller has been quiet for a moment; at once where no event loop runs."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._function = function
+        self._handle: asyncio.TimerHandle | None = None
+
+    def __call__(self) -> None:
+        """Ask for the call."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._function()
+            return
+        if self._handle is not None:
+            self._handle.cancel()
+        self._handle = loop.call_later(SETTLE_S, self._function)

@@ -1,0 +1,49 @@
+"""Verdicts as the matrix asks for them: ours beside everybody's, each asked once."""
+
+from functools import lru_cache
+
+from l4guide import __version__
+from l4guide.advise.own import LIBRARY, own_resources, own_verdict
+from l4guide.catalogue import Gpu
+from l4guide.errors import BadInput
+from l4guide.support import Verdict, check, find_library, find_release, libraries
+from l4guide.workload import Workload
+
+#: Cells kept: a reader who goes back to a filter sees it at once.
+KEPT = 16_384
+
+
+def library_names() -> tuple[str, ...]:
+    """Every implementation there is an answer for; our own kernels stand last."""
+    return (*libraries(), LIBRARY)
+
+
+def library_name(name: str) -> str:
+    """The implementation that `name` means.
+
+    Raises:
+        BadInput: none is called so; names the nearest.
+    """
+    return LIBRARY if name.strip().lower() == LIBRARY else find_library(name)
+
+
+def release_name(library: str, version: str | None) -> str:
+    """The release of `library` that `version` means; None is the newest known.
+
+    Raises:
+        BadInput: there is no such release, or none that is known.
+    """
+    if library != LIBRARY:
+        return find_release(library, version).version
+    if version is None or version.strip() == __version__:
+        return __version__
+    values = {"library": LIBRARY, "version": version, "near": __version__, "newest": __version__}
+    raise BadInput("error.unknown_version", **values)
+
+
+@lru_cache(maxsize=KEPT)
+def verdict_of(workload: Workload, gpu: Gpu, library: str, version: str) -> Verdict:
+    """What `library` at `version` does with the question, our own kernels included."""
+    if library == LIBRARY:
+        return own_verdict(workload, gpu, *own_resources(workload, gpu))
+    return check(workload, gpu, library, version)
