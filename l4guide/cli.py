@@ -34,7 +34,7 @@ QUESTION = (
     ("softcap", "soft cap on the scores; 0 is none"),
     ("paged-block-size", "tokens in a page of a paged KV cache"),
 )
-FLAGS = ("alibi", "deterministic", "varlen")
+FLAGS = ("alibi", "deterministic", "varlen", "block_sparse")
 PRICE = (
     ("gpus", "cards that serve at once"),
     ("price", "your own price in USD per GPU-hour"),
@@ -79,7 +79,7 @@ def _support(options: Options) -> tuple[object, str]:
     for reason in verdict.reasons:
         told = reason.to_json(options.language)
         basis = "; ".join(str(told[name]) for name in ("evidence", "source") if name in told)
-        lines.append(f"  {reason.code}: {told['text']} ({basis})")
+        lines.append(f"  {reason.code}: {told['text']}" + (f" ({basis})" if basis else ""))
     return said, "\n".join(lines)
 
 
@@ -237,7 +237,7 @@ def _add_question(
         "--causal", action=argparse.BooleanOptionalAction, default=None, help="causal mask (default yes)"
     )
     for name in FLAGS:
-        parser.add_argument(f"--{name}", action="store_true", default=None)
+        parser.add_argument(f"--{name.replace('_', '-')}", action="store_true", default=None)
     if model:
         parser.add_argument("--model", help="a model preset; fills heads, kv-heads and head-dim")
         parser.add_argument("--component", help="one attention component of the model")

@@ -42,6 +42,7 @@ class Workload:
     alibi: bool = False
     deterministic: bool = False
     varlen: bool = False
+    block_sparse: bool = False
     paged_block_size: int | None = None
 
     @property
@@ -70,11 +71,12 @@ DEFAULTS: Mapping[str, object] = {
     "alibi": False,
     "deterministic": False,
     "varlen": False,
+    "block_sparse": False,
     "paged_block_size": None,
 }
 
 FLAG_WORDS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-_FLAGS = ("causal", "alibi", "deterministic", "varlen")
+_FLAGS = ("causal", "alibi", "deterministic", "varlen", "block_sparse")
 _COUNTS = ("head_dim", "head_dim_v", "batch", "seqlen_q", "seqlen_kv", "heads", "kv_heads")
 
 

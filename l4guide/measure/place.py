@@ -68,7 +68,7 @@ def check_supported(workload: Workload) -> None:
     for name, value, fine, limit in widths:
         if not fine:
             raise BadInput("error.live_unsupported", name=name, value=value, limit=limit)
-    for name in ("dropout", "window", "softcap", "alibi", "varlen", "paged_block_size"):
+    for name in ("dropout", "window", "softcap", "alibi", "varlen", "block_sparse", "paged_block_size"):
         if value := getattr(workload, name):
             raise BadInput("error.live_feature", name=name.replace("_", "-"), value=value)
 

@@ -124,6 +124,7 @@ FEATURES: Mapping[str, Callable[[Workload], bool]] = {
     "alibi": lambda w: w.alibi,
     "deterministic": lambda w: w.deterministic and "backward" in w.passes,
     "varlen": lambda w: w.varlen,
+    "block-sparse": lambda w: w.block_sparse,
     "paged": lambda w: w.paged_block_size is not None,
     # A single query sees every key, so it needs no mask and its alignment does not matter.
     "causal-unequal": lambda w: w.causal and w.seqlen_q not in (1, w.seqlen_kv),
