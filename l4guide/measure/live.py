@@ -22,7 +22,7 @@ from l4guide.workload import Workload, ask
 Emit = Callable[..., None]
 
 #: (queries, keys) in the interpreter: multiples of a tile, odd ones, more keys than queries; a second each.
-SMALL_SHAPES = ((16, 16), (33, 33), (48, 96), (97, 97), (128, 128))
+SMALL_SHAPES = ((16, 16), (33, 33), (48, 96), (97, 97), (128, 128), (129, 257), (256, 256))
 SMALL_CACHES = (16, 97, 128, 200, 256, 384)
 MOST_SMALL_GROUPS = 4
 QUICK = (

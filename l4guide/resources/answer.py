@@ -133,7 +133,7 @@ def resources_for(
             fixes = _fixes(gpu, wanted, default, figures, prove=prove)
     else:
         figures = _known(wanted)
-        fixes = _fixes(gpu, wanted, default, figures, prove=_cheap)
+        fixes = _fixes(gpu, wanted, default, figures, prove=recorded)
     resident = occupancy(
         gpu, shared_bytes=figures.shared_bytes, registers=figures.registers, warps=tile.warps
     )

@@ -149,6 +149,9 @@ def test_a_live_run_ends_and_another_is_stopped(page: Page) -> None:
     everything = rows_of(page).count()
     assert 2 < everything
     assert everything == page.locator(".guide-rows .l4g-row-ok").count()
+    # A wide head takes some seconds a run, which leaves time to stop it on any machine.
+    press(page, "head-dim", "256")
+    await_verdict(page, "head_dim 256")
     page.locator(".guide-run").click()
     rows_of(page).nth(everything - 1).wait_for(state="detached", timeout=PATIENCE_MS)
     rows_of(page).first.wait_for(timeout=RUN_PATIENCE_MS)
