@@ -169,7 +169,7 @@ def _headline_of(gpu: Gpu, part: Part) -> Sentence:
     running = tuple(_since(verdict, part.workload, gpu) for verdict in first or ok)
     values = {
         "task": Sentence(f"task.{part.workload.task}"),
-        "head_dim": part.workload.head_dim,
+        "head_dim": _width(part.workload),
         "gpu": gpu.name,
         "running": Joined(running),
         "version": flash.version,
@@ -181,6 +181,15 @@ def _headline_of(gpu: Gpu, part: Part) -> Sentence:
     if running:
         return Sentence("headline.unknown_but" if flash.status == "unknown" else "headline.depends", values)
     return Sentence("headline.unknown" if part.answer == "depends" else "headline.no", values)
+
+
+def _width(workload: Workload) -> Sentence | int:
+    """The head dim, and the dropout where there is some: it decides above 192."""
+    if not workload.dropout:
+        return workload.head_dim
+    return Sentence(
+        "headline.with_dropout", {"head_dim": workload.head_dim, "dropout": f"{workload.dropout:g}"}
+    )
 
 
 def _since(verdict: Verdict, workload: Workload, gpu: Gpu) -> Sentence:

@@ -133,7 +133,10 @@ def recommend(
         asked = "unknown" if "unknown" in statuses else "refused"
         return Sentence(f"recommend.{asked}_take" if best else f"recommend.{asked}_alone", values)
     if cost is None:
-        return Sentence("recommend.unpriced", values)
+        running = next(verdict for verdict in counted if verdict.status == "ok")
+        return Sentence(
+            "recommend.unpriced", {**values, "library": running.library, "version": running.version}
+        )
     if best is None or best.cost is None:
         return Sentence("recommend.stay_alone", values)
     if best.cost.usd_per_million_tokens >= cost.usd_per_million_tokens:
