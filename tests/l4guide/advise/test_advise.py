@@ -65,8 +65,15 @@ def test_answers(gpu: str, options: dict[str, object], answer: str) -> None:
 def test_an_unsafe_answer_warns_in_the_headline() -> None:
     """Silent garbage is said first, with what to use instead."""
     headline = str(advise("L4", {"head_dim": 256, "dropout": 0.1}).headline)
+    assert "head_dim 256 and dropout 0.1" in headline
     assert "no error" in headline
     assert "torch/efficient" in headline
+
+
+def test_what_runs_is_recommended_even_where_nothing_is_priced() -> None:
+    """Without an estimate the recommendation still says what to use."""
+    advice = advise("L4", {"head_dim": 256, "dropout": 0.1})
+    assert str(advice.recommendation).startswith("Use torch/efficient")
 
 
 def test_nothing_is_estimated_for_what_does_not_run() -> None:
