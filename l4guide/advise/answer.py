@@ -77,7 +77,7 @@ def support_of(gpu: str, options: Mapping[str, object], library: str, version: s
     card, _ = find_gpu(gpu)
     workload, _ = ask_for(card, workload_options(options))
     if library.strip().lower() == LIBRARY and version is None:
-        return own_verdict(workload, card, *own_resources(workload, card))
+        return own_verdict(workload, card)
     return check(workload, card, library, version)
 
 
@@ -102,7 +102,7 @@ def worst(answers: Iterable[str]) -> str:
 
 def _part(name: str | None, workload: Workload, gpu: Gpu) -> Part:
     verdicts = [check(workload, gpu, library) for library in libraries()]
-    verdicts.append(own_verdict(workload, gpu, *own_resources(workload, gpu)))
+    verdicts.append(own_verdict(workload, gpu))
     order = (*FIRST, *(library for library in libraries() if library not in FIRST))
     ordered = tuple(sorted(verdicts, key=lambda verdict: order.index(verdict.library)))
     return Part(component=name, workload=workload, answer=answer_of(ordered), implementations=ordered)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from packaging.version import InvalidVersion, Version
 
-from l4guide.advise.own import LIBRARY, own_resources, own_verdict
+from l4guide.advise.own import LIBRARY, own_verdict
 from l4guide.catalogue import Gpu
 from l4guide.errors import BadInput
 from l4guide.measure.probe import Machine
@@ -60,7 +60,7 @@ def check_installed(here: Machine, workload: Workload, gpu: Gpu) -> tuple[Instal
     ]
     triton = installed_version(here, LIBRARY)
     if triton is not None:
-        verdict = own_verdict(workload, gpu, *own_resources(workload, gpu))
+        verdict = own_verdict(workload, gpu)
         found.append(_judged(verdict, None))
     return tuple(found)
 

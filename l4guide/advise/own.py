@@ -43,10 +43,9 @@ def oversized(workload: Workload, gpu: Gpu) -> Resources | None:
     return found if not found.fits else None
 
 
-def own_verdict(
-    workload: Workload, gpu: Gpu, resources: tuple[Resources, ...], problem: Problem | None
-) -> Verdict:
+def own_verdict(workload: Workload, gpu: Gpu) -> Verdict:
     """Whether our kernels run the workload on the card; ok only where every tile fits."""
+    resources, problem = own_resources(workload, gpu)
     reasons = [
         _reason("L4G-FEATURE", name, Sentence("own.no_feature", {"feature": name}))
         for name in _unsupported(workload)

@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from l4guide import __version__
-from l4guide.advise.own import LIBRARY, own_resources, own_verdict
+from l4guide.advise.own import LIBRARY, own_verdict
 from l4guide.catalogue import Gpu
 from l4guide.errors import BadInput
 from l4guide.support import Verdict, check, find_library, find_release, libraries
@@ -45,5 +45,5 @@ def release_name(library: str, version: str | None) -> str:
 def verdict_of(workload: Workload, gpu: Gpu, library: str, version: str) -> Verdict:
     """What `library` at `version` does with the question, our own kernels included."""
     if library == LIBRARY:
-        return own_verdict(workload, gpu, *own_resources(workload, gpu))
+        return own_verdict(workload, gpu)
     return check(workload, gpu, library, version)

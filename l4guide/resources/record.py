@@ -1,8 +1,7 @@
 """Compiler evidence under `data/resources/`: one CSV file a Triton version, one row a specialisation."""
 
 import csv
-import os
-import tempfile
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import metadata
@@ -12,6 +11,7 @@ from packaging.version import Version
 
 from l4guide.catalogue import data_folder
 from l4guide.errors import BadData
+from l4guide.files import write_text
 from l4guide.resources.specialisation import Figures, Specialisation
 
 COLUMNS = (
@@ -139,17 +139,11 @@ def write(path: Path, rows: Rows) -> None:
 def write_table(path: Path, columns: Sequence[str], table: Iterable[Mapping[str, object]]) -> None:
     """Write rows with the columns `WANTED` and others, sorted by what they are about, all or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as out:
-            writer = csv.DictWriter(out, columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(sorted(table, key=_order))
-        Path(draft).chmod(0o644)
-        Path(draft).replace(path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(sorted(table, key=_order))
+    write_text(path, text.getvalue())
 
 
 def _order(row: Mapping[str, object]) -> tuple[object, ...]:
