@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from l4guide_kernels.dialect import interpreted
     from l4guide_kernels.interface import flash_attn_func, flash_attn_with_kvcache
     from l4guide_kernels.reference import reference_attention
+    from l4guide_kernels.tune import tuned_tiles
 
 _LAZY = {
     "flash_attn_func": "l4guide_kernels.interface",
@@ -33,6 +34,7 @@ _LAZY = {
     "compile_ahead": "l4guide_kernels.cross",
     "Compiled": "l4guide_kernels.cross",
     "interpreted": "l4guide_kernels.dialect",
+    "tuned_tiles": "l4guide_kernels.tune",
 }
 
 __all__ = [
@@ -52,6 +54,7 @@ __all__ = [
     "reference_attention",
     "shared_bytes",
     "tile_for",
+    "tuned_tiles",
 ]
 
 
