@@ -73,16 +73,12 @@ def reference_attention(
         scores = scores - slopes * (places - keys).abs()
     scores = scores.masked_fill(~seen, -math.inf)
 
-    # One column more than there are keys: the sink, or what a query that sees no key looks at.
-    blind = ~seen.any(-1, keepdim=True)
-    if learnable_sink is None:
-        column = torch.zeros_like(blind, dtype=scores.dtype).masked_fill(~blind, -math.inf)
-    else:
-        column = learnable_sink.to(scores.dtype)[:, None, None]
-    columns = torch.cat([scores, column.expand(*scores.shape[:3], 1)], -1)
-    lse = torch.logsumexp(columns, -1)
-    if learnable_sink is None:
-        lse = lse.masked_fill(blind[..., 0], -math.inf)
+    # One column more than there are keys: the sink, or for a query that sees nothing at all something to look at.
+    sink = torch.full((heads,), -math.inf) if learnable_sink is None else learnable_sink
+    column = sink.to(scores)[:, None, None].expand(*scores.shape[:3], 1)
+    nothing = ~seen.any(-1, keepdim=True) & torch.isneginf(column)
+    columns = torch.cat([scores, column.masked_fill(nothing, 0.0)], -1)
+    lse = torch.logsumexp(columns, -1).masked_fill(nothing[..., 0], -math.inf)
     weights = torch.softmax(columns, -1)[..., :seqlen_k]
     if dropout_mask is not None:
         weights = weights * dropout_mask / (1.0 - dropout_p)
