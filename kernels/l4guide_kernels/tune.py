@@ -15,9 +15,10 @@ from l4guide_kernels.candidates import candidates
 from l4guide_kernels.code import digest
 from l4guide_kernels.dialect import interpreted
 from l4guide_kernels.driver import driver_version
-from l4guide_kernels.interface import flash_attn_func, flash_attn_with_kvcache
+from l4guide_kernels.interface import flash_attn_func
 from l4guide_kernels.kept import KeptTiles, default_folder
-from l4guide_kernels.launch import DTYPE_NAMES, device_arch
+from l4guide_kernels.kvcache import flash_attn_with_kvcache
+from l4guide_kernels.problem import DTYPE_NAMES, device_arch
 from l4guide_kernels.tiles import Tile, UnsupportedError
 
 Measure = Callable[[Callable[[], object]], float]
@@ -65,7 +66,7 @@ def tuned_tiles(
     kept = KeptTiles(default_folder() if folder is None else folder)
     tiles = {}
     for kernel in kernels:
-        named = {"head_dim": q.shape[-1], "dtype": DTYPE_NAMES[q.dtype], "arch": arch}
+        named = {"head_dim": max(q.shape[-1], v.shape[-1]), "dtype": DTYPE_NAMES[q.dtype], "arch": arch}
         choice = candidates(kernel, **named)  # type: ignore[arg-type]
         key = _key(kernel, q, k, v, causal, arch)
         tile = kept.get(key)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from l4guide_kernels import Tile, flash_attn_func, shared_bytes, tuned_tiles
 from l4guide_kernels.candidates import candidates
-from l4guide_kernels.launch import device_arch
+from l4guide_kernels.problem import device_arch
 from triton.runtime.errors import OutOfResources
 
 pytestmark = pytest.mark.gpu
