@@ -30,11 +30,12 @@ def main() -> None:
         ends = torch.tensor([0, 0, 17, 90], dtype=torch.int32, device="cuda")
         q, k, v = (tensor(90, heads, 64, dtype=dtype) for heads in (4, 2, 2))
         flash_attn_varlen_func(q, k, v, ends, ends, 73, 73, causal=True)
-        caches = [tensor(12, 16, 2, 128, dtype=dtype) for _ in range(2)]
+        k_cache, v_cache = (tensor(12, 16, 2, 128, dtype=dtype) for _ in range(2))
         angles = torch.rand(96, 32, device="cuda").to(dtype)
         flash_attn_with_kvcache(
             tensor(2, 1, 8, 128, dtype=dtype),
-            *caches,
+            k_cache,
+            v_cache,
             k=tensor(2, 1, 2, 128, dtype=dtype),
             v=tensor(2, 1, 2, 128, dtype=dtype),
             rotary_cos=angles,

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.gpu
 
 TRIAL = Path(__file__).with_name("sanitizer_trial.py")
 NAME = "compute-sanitizer"
-PLACES = ("/usr/local/cuda/bin", "/opt/cuda/bin", "/usr/local/cuda/compute-sanitizer")
+PLACES = ("/usr/local/cuda/bin", "/usr/local/cuda/compute-sanitizer")
 
 
 def found() -> str | None:

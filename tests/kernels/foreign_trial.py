@@ -122,7 +122,8 @@ def functions() -> dict[str, object]:
     q = torch.randn(2, 40, 4, 64, dtype=torch.float16, requires_grad=True)
     k, v = (torch.randn(2, 40, 2, 64, dtype=torch.float16, requires_grad=True) for _ in range(2))
     ends = torch.tensor([0, 30, 80], dtype=torch.int32)
-    pages = {"k_cache": torch.zeros(9, 16, 2, 64).half(), "v_cache": torch.zeros(9, 16, 2, 64).half()}
+    rows = [x.detach().flatten(0, 1) for x in (q, k, v)]
+    pages = torch.zeros(9, 16, 2, 64).half()
     angles = torch.rand(64, 16).half()
     with compiled_for(89) as launched:
         out, *_ = l4guide_kernels.flash_attn_func(
@@ -138,11 +139,12 @@ def functions() -> dict[str, object]:
         )
         torch.autograd.grad(out, (q, k, v), torch.ones_like(out))
         l4guide_kernels.flash_attn_varlen_func(
-            *(x.detach().flatten(0, 1) for x in (q, k, v)), ends, ends, 50, 50, causal=True, arch=89
+            rows[0], rows[1], rows[2], ends, ends, 50, 50, causal=True, arch=89
         )
         l4guide_kernels.flash_attn_with_kvcache(
             q[:, :1].detach(),
-            **pages,
+            pages,
+            pages.clone(),
             k=k[:, :1].detach(),
             v=v[:, :1].detach(),
             rotary_cos=angles,
