@@ -119,12 +119,12 @@ def functions() -> dict[str, object]:
     """The public functions with all that they can do, on tensors that no kernel touches."""
     for module in (checks, launch, problem):  # which else want the tensors on a card
         module.interpreted = lambda: True  # type: ignore[attr-defined]
-    q = torch.randn(2, 40, 4, 64, dtype=torch.float16, requires_grad=True)
-    k, v = (torch.randn(2, 40, 2, 64, dtype=torch.float16, requires_grad=True) for _ in range(2))
+    q = torch.randn(2, 40, 4, 32, dtype=torch.float16, requires_grad=True)
+    k, v = (torch.randn(2, 40, 2, 32, dtype=torch.float16, requires_grad=True) for _ in range(2))
     ends = torch.tensor([0, 30, 80], dtype=torch.int32)
     rows = [x.detach().flatten(0, 1) for x in (q, k, v)]
-    pages = torch.zeros(9, 16, 2, 64).half()
-    angles = torch.rand(64, 16).half()
+    pages = torch.zeros(9, 16, 2, 32).half()
+    angles = torch.rand(64, 8).half()
     with compiled_for(89) as launched:
         out, *_ = l4guide_kernels.flash_attn_func(
             *(q, k, v),
