@@ -240,7 +240,7 @@ _ADA: _Table = {
 # 163 KiB (A100): the same, but more in flight or larger blocks where that still does not spill.
 _AMPERE: _Table = {
     "forward": _ADA["forward"] | {128: (128, 64, 8, 3), 192: (128, 64, 8, 2)},
-    "backward-dkdv": _ADA["backward-dkdv"],
+    "backward-dkdv": _ADA["backward-dkdv"] | {96: (32, 64, 8, 2), 128: (32, 64, 8, 2)},
     "backward-dq": _ADA["backward-dq"] | {128: (128, 64, 8, 2), 256: (64, 64, 8, 2)},
     "decode": _ADA["decode"],
 }
@@ -260,7 +260,7 @@ _HOPPER: _Table = {
         512: (64, 16, 8, 2),
         576: (16, 32, 8, 2),
     },
-    "backward-dkdv": _ADA["backward-dkdv"] | {192: (32, 64, 8, 2)},
+    "backward-dkdv": _ADA["backward-dkdv"] | {128: (32, 128, 8, 2), 192: (16, 64, 8, 2)},
     "backward-dq": {
         16: (128, 64, 8, 2),
         32: (128, 64, 8, 2),
@@ -277,7 +277,11 @@ _HOPPER: _Table = {
     },
     "decode": _ADA["decode"],
 }
-_HALF = {80: _AMPERE, 86: _ADA, 89: _ADA, 90: _HOPPER, 100: _HOPPER, 103: _HOPPER, 120: _ADA}
+# 99 KiB again, but ptxas for Blackwell spills where the older one did not.
+_BLACKWELL_RTX: _Table = _ADA | {
+    "forward": _ADA["forward"] | {64: (128, 64, 8, 3), 128: (128, 64, 8, 2), 192: (32, 32, 4, 2)},
+}
+_HALF = {80: _AMPERE, 86: _ADA, 89: _ADA, 90: _HOPPER, 100: _HOPPER, 103: _HOPPER, 120: _BLACKWELL_RTX}
 # fp32 is multiplied without tensor cores, exactly, on every architecture. A product then holds whole rows of both
 # operands in registers, so that wide heads need small blocks.
 _FP32_BACKWARD = dict.fromkeys(SPECIALISATIONS, (16, 16, 8, 1)) | {16: (32, 32, 4, 1), 32: (32, 32, 4, 1)}
