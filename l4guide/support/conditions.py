@@ -126,6 +126,9 @@ FEATURES: Mapping[str, Callable[[Workload], bool]] = {
     "varlen": lambda w: w.varlen,
     "block-sparse": lambda w: w.block_sparse,
     "paged": lambda w: w.paged_block_size is not None,
+    "append-kv": lambda w: w.append_kv,
+    "split-kv": lambda w: w.num_splits not in (None, 1),
+    "score-mod": lambda w: w.score_mod,
     # A single query sees every key, so it needs no mask and its alignment does not matter.
     "causal-unequal": lambda w: w.causal and w.seqlen_q not in (1, w.seqlen_kv),
 }
