@@ -81,6 +81,7 @@ def _support(options: Options) -> tuple[object, str]:
         told = reason.to_json(options.language)
         basis = "; ".join(str(told[name]) for name in ("evidence", "source") if name in told)
         lines.append(f"  {reason.code}: {told['text']}" + (f" ({basis})" if basis else ""))
+        lines += [f"    → {told['fix']}"] if "fix" in told else []
     return said, "\n".join(lines)
 
 

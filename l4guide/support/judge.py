@@ -10,6 +10,7 @@ from l4guide.support.calls import blanks_of, call_of
 from l4guide.support.conditions import FEATURES, Condition, all_hold, features_of, label
 from l4guide.support.dispatch import dispatched
 from l4guide.support.releases import books, dispatches, find_library, find_release, rule_set, table
+from l4guide.support.remedy import ordered
 from l4guide.support.rulebook import Cover, Release, Rule
 from l4guide.support.verdict import Reason, Verdict
 from l4guide.text import Sentence
@@ -96,7 +97,7 @@ def _read(workload: Workload, gpu: Gpu, library: str, version: str) -> Answer:
         return Answer(
             status="refused" if "refused" in statuses else "unsafe",
             reasons=tuple(_reason(rule, workload, gpu, library, version) for rule in broken),
-            families=tuple(rule.family for rule in broken),
+            rules=tuple(broken),
             late=all(rule.late for rule in broken),
         )
     if undecided:
@@ -115,14 +116,14 @@ def _inferred(first: Answer, second: Answer, below: Release, above: Release, ver
     """The answer of two releases that agree, for one between them; says so where their wording differs."""
     if first.status == "unknown":
         return replace(first, reasons=tuple(_about(reason, version) for reason in first.reasons))
-    others = dict(zip(second.families, second.reasons, strict=True))
+    others = {rule.family: other for rule, other in zip(second.rules, second.reasons, strict=True)}
     reasons = []
-    for family, reason in zip(first.families, first.reasons, strict=True):
+    for rule, reason in zip(first.rules, first.reasons, strict=True):
         values = {"text": reason.text, "below": below.version, "above": above.version}
         text = reason.text
-        if family not in others:
+        if rule.family not in others:
             text = Sentence("support.text_other", values)
-        elif text != others[family].text:
+        elif text != others[rule.family].text:
             text = Sentence("support.text_between", values)
         reasons.append(replace(reason, text=text, evidence="inferred"))
     return replace(first, reasons=tuple(reasons), evidence="inferred" if first.evidence else None)
@@ -239,7 +240,14 @@ def check(workload: Workload, gpu: Gpu, library: str, version: str | None = None
         released=release.date,
         status=answer.status,
         message=_message(answer, gpu, library, release.version),
-        reasons=answer.reasons,
+        reasons=ordered(
+            answer,
+            workload,
+            gpu,
+            library,
+            release.version,
+            lambda asked: answers if asked is workload else _answers(asked, gpu, library, ""),
+        ),
         raises=call.raises if call and answer.status == "refused" else None,
         first_version=first.version if first else None,
         first_released=first.date if first else None,
