@@ -12,7 +12,8 @@ from l4guide.workload import Workload
 #: A field's value; None where it is unknown or does not apply.
 Value = str | int | float | bool | None
 
-GPU_FIELDS = ("name", "capability", "arch", "shared_bytes_per_block")
+#: All that a rule can know of a card, beside who made it.
+GPU_FIELDS = ("capability", "arch", "shared_bytes_per_block")
 
 
 def _kinds() -> dict[str, tuple[type, ...]]:
