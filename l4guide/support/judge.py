@@ -298,9 +298,7 @@ def _verdict(workload: Workload, gpu: Gpu, library: str, release: Release) -> Ve
         released=release.date,
         status=answer.status,
         message=_message(answer, gpu, library, release.version),
-        reasons=ordered(
-            answer, workload, gpu, library, release.version, lambda asked: _answers(asked, gpu, library)
-        ),
+        reasons=ordered(answer, workload, gpu, library, lambda asked: _answers(asked, gpu, library)),
         raises=call.raises if call and answer.status == "refused" else None,
         first_version=first.version if first else None,
         first_released=first.date if first else None,

@@ -31,7 +31,6 @@ SWITCHES: Mapping[str, object] = {
     "num_splits": None,
     "score_mod": False,
 }
-CARD = "card"
 #: Types that every library takes, the first one everywhere that it runs at all.
 COMMON_DTYPES = ("fp16", "bf16")
 
@@ -41,47 +40,48 @@ def ordered(
     workload: Workload,
     gpu: Gpu,
     library: str,
-    version: str,
     ask: Callable[[Workload], Answers],
 ) -> tuple[Reason, ...]:
     """The reasons of `answer` with what lifts each, in the order in which a user should take them up.
 
-    First what moots the rest: a limit that no release and no setting lifts, of the card before of the library. Then
-    what another release lifts, since there the other limits may be gone too; last what a setting lifts. Reasons of
-    one kind stay in the order in which a run meets them. `ask` answers a question for every release.
+    First what moots the rest: a limit that no release and no setting lifts, on no card before on this card. Then what
+    another release lifts, since there the other limits may be gone too; last what a setting lifts. A release is only
+    named where it runs the question. Reasons of one kind stay in the order in which a run meets them. `ask` answers a
+    question for every release.
     """
     if answer.status == "unknown":
         return answer.reasons
     pairs = zip(answer.reasons, answer.rules, strict=True)
-    found = [_remedied(reason, rule, answer, workload, gpu, library, version, ask) for reason, rule in pairs]
+    found = [_remedied(reason, rule, workload, gpu, library, ask) for reason, rule in pairs]
     return tuple(sorted(found, key=lambda reason: REMEDIES.index(str(reason.remedy))))
 
 
 def _remedied(
     reason: Reason,
     rule: Rule,
-    now: Answer,
     workload: Workload,
     gpu: Gpu,
     library: str,
-    version: str,
     ask: Callable[[Workload], Answers],
 ) -> Reason:
     """The reason with its remedy."""
-    named = {"library": library, "gpu": gpu.name}
-    if release := _lifting(rule, library, version, now, ask(workload)):
+    named: dict[str, object] = {"library": library, "gpu": gpu.name}
+    if release := _taking(library, ask(workload)):
         fix = Sentence("support.remedy_release", {**named, "version": release.version})
         return replace(reason, remedy="release", fix=fix)
     for field, value, other in (*_switched(workload), *_padded(workload)):
         if _keeps(rule, library, other, gpu):
             return replace(reason, remedy="setting", fix=_setting(field, value))
     for field, value, other in _switched(workload):
-        if release := _lifting(rule, library, version, now, ask(other)):
+        if release := _taking(library, ask(other)):
             changed = {"field": label(f"workload.{field}"), "value": _shown(value)}
             values = {**named, "version": release.version, **changed}
             fix = Sentence("support.remedy_release_setting", values)
             return replace(reason, remedy="release", fix=fix)
-    remedy = CARD if _thing(rule) == CARD else "library"
+    if release := _taking(library, ask(_plain(workload))):
+        fix = Sentence("support.remedy_release_settings", {**named, "version": release.version})
+        return replace(reason, remedy="release", fix=fix)
+    remedy = "card" if rule.needs.field.startswith("gpu.") else "library"
     return replace(reason, remedy=remedy, fix=Sentence(f"support.remedy_{remedy}", named))
 
 
@@ -96,32 +96,13 @@ def _shown(value: object) -> object:
     return Sentence("support.remedy_off") if value is None or value is False else value
 
 
-def _lifting(rule: Rule, library: str, version: str, now: Answer, answers: Answers) -> Release | None:
-    """The release to take: one that answers ok where there is any, else one that is only better than now."""
-    read = [release for release in releases(library) if release.checked and release.version != version]
-    fine = {release.version for release in read if answers[release.version].status == "ok"}
-    if not fine:
-        fine = {release.version for release in read if _lifts(rule, now, answers[release.version])}
-    newest_first = list(reversed(read))
-    if not fine:
-        return None
-    if newest_first[0].version not in fine:
-        return next(release for release in newest_first if release.version in fine)
-    return list(takewhile(lambda release: release.version in fine, newest_first))[-1]
-
-
-def _lifts(rule: Rule, now: Answer, then: Answer) -> bool:
-    """Whether a release lets pass what `rule` stops, takes the card, and stops at nothing that is new."""
-    things = {_thing(other) for other in then.rules}
-    return then.status != "unknown" and things <= {_thing(other) for other in now.rules} - {
-        _thing(rule),
-        CARD,
-    }
-
-
-def _thing(rule: Rule) -> str:
-    """What a rule is about: every property of the card counts as the card."""
-    return CARD if rule.needs.field.startswith("gpu.") else rule.needs.field
+def _taking(library: str, answers: Answers) -> Release | None:
+    """The release to take: the first since which every read one runs the question, else the newest that does."""
+    read = [release for release in reversed(releases(library)) if release.checked]
+    fine = [release for release in read if answers[release.version].status == "ok"]
+    if not fine or fine[0] is not read[0]:
+        return fine[0] if fine else None
+    return list(takewhile(lambda release: answers[release.version].status == "ok", read))[-1]
 
 
 def _keeps(rule: Rule, library: str, workload: Workload, gpu: Gpu) -> bool:
@@ -150,6 +131,13 @@ def _switched(workload: Workload) -> Iterator[Change]:
         yield "head_dim_v", workload.head_dim, replace(workload, head_dim_v=workload.head_dim)
     if workload.kv_heads != workload.heads:
         yield "kv_heads", workload.heads, replace(workload, kv_heads=workload.heads)
+
+
+def _plain(workload: Workload) -> Workload:
+    """The question with every feature left out, in the type that is most widely taken."""
+    dtype, wide, heads = COMMON_DTYPES[0], workload.head_dim, workload.heads
+    plain = {"dtype": dtype, "kv_dtype": dtype, "head_dim_v": wide, "kv_heads": heads}
+    return replace(workload, **SWITCHES, **plain)  # type: ignore[arg-type]
 
 
 def _padded(workload: Workload) -> Iterator[Change]:

@@ -9,7 +9,7 @@ from l4guide.text import Sentence
 
 STATUSES = ("ok", "refused", "unsafe", "unknown")
 #: What lifts a limit, in the order in which a user should take the reasons up: what moots the others comes first.
-REMEDIES = ("card", "library", "release", "setting")
+REMEDIES = ("library", "card", "release", "setting")
 
 
 def said(text: Sentence | str | None, language: str) -> str | None:

@@ -35,14 +35,14 @@ ORDERS = [
         ("vllm/flash-attn", "0.33.0", "L4", "head_dim=100 kv_dtype=fp8"),
         "VLLM-TRAINING library, VLLM-FA-HEAD-DIM-8 setting, VLLM-FA-KV-FP8-0330 setting",
     ),
-    # An upgrade comes before what would be left to change after it.
+    # What an upgrade with fp16 brings comes before what a setting changes here; no release takes fp32.
     (
         ("flash-attn", "1.0.2", "L4", "head_dim=100 window=64 dtype=fp32"),
-        "FA1-WINDOW release, FA1-HEAD-DIM-8 release, FA1-BWD-64-10 release, FA1-DTYPE-10 setting",
+        "FA1-BWD-64-10 release, FA1-WINDOW setting, FA1-DTYPE-10 setting, FA1-HEAD-DIM-8 setting",
     ),
     (
         ("flash-attn", "1.0.9", "L4", "head_dim=320"),
-        "FA1-HEAD-DIM library, FA1-BWD-64-104 release",
+        "FA1-HEAD-DIM library, FA1-BWD-64-104 card",
     ),
     (("flash-attn", "2.5.4", "L4", "head_dim=256"), "FA2-BWD-192 release"),
     (("flash-attn", "2.5.4", "L4", "head_dim=256 dropout=0.1"), "FA2-BWD-192 release"),
@@ -56,7 +56,7 @@ ORDERS = [
 
 @pytest.mark.parametrize(("asked", "order"), ORDERS, ids=lambda item: " ".join(map(str, item))[:60])
 def test_what_moots_the_rest_comes_first(check: Check, asked: tuple[str, str, str, str], order: str) -> None:
-    """First the card, then the library, then what another release lifts, last what a setting lifts."""
+    """First the library, then the card, then what another release lifts, last what a setting lifts."""
     library, version, card, options = asked
     verdict = check(library, version, card, **_options(options))
     assert order == ", ".join(f"{reason.code} {reason.remedy}" for reason in verdict.reasons)
@@ -79,6 +79,13 @@ def test_what_moots_the_rest_comes_first(check: Check, asked: tuple[str, str, st
         ("flash-attn", "2.5.5", "L4", "head_dim=200 dropout=0.1", "flash-attn 2.6.2 lifts this with dropout"),
         ("flash-attn", "2.8.3", "L4", "head_dim=256 dropout=0.1", "one setting lifts this: dropout: 0.0"),
         ("flash-attn", "2.8.3", "T4", "head_dim=64 dtype=fp16", "flash-attn 1.0.9 lifts this"),
+        (
+            "flash-attn",
+            "1.0.9",
+            "L4",
+            "head_dim=256 dropout=0.1 dtype=fp32",
+            "flash-attn 2.5.5 lifts this, once the other settings",
+        ),
         (
             "flash-attn",
             "2.8.3",
