@@ -21,14 +21,31 @@ from l4guide_kernels.tiles import (
 )
 
 if TYPE_CHECKING:
+    from l4guide_kernels.checks import ShapeError
     from l4guide_kernels.cross import Compiled, compile_ahead
     from l4guide_kernels.dialect import interpreted
-    from l4guide_kernels.interface import flash_attn_func, flash_attn_with_kvcache
+    from l4guide_kernels.interface import (
+        flash_attn_func,
+        flash_attn_kvpacked_func,
+        flash_attn_qkvpacked_func,
+    )
+    from l4guide_kernels.kvcache import flash_attn_with_kvcache
     from l4guide_kernels.reference import reference_attention
+    from l4guide_kernels.varlen import (
+        flash_attn_varlen_func,
+        flash_attn_varlen_kvpacked_func,
+        flash_attn_varlen_qkvpacked_func,
+    )
 
 _LAZY = {
     "flash_attn_func": "l4guide_kernels.interface",
-    "flash_attn_with_kvcache": "l4guide_kernels.interface",
+    "flash_attn_kvpacked_func": "l4guide_kernels.interface",
+    "flash_attn_qkvpacked_func": "l4guide_kernels.interface",
+    "flash_attn_varlen_func": "l4guide_kernels.varlen",
+    "flash_attn_varlen_kvpacked_func": "l4guide_kernels.varlen",
+    "flash_attn_varlen_qkvpacked_func": "l4guide_kernels.varlen",
+    "flash_attn_with_kvcache": "l4guide_kernels.kvcache",
+    "ShapeError": "l4guide_kernels.checks",
     "reference_attention": "l4guide_kernels.reference",
     "compile_ahead": "l4guide_kernels.cross",
     "Compiled": "l4guide_kernels.cross",
@@ -42,10 +59,16 @@ __all__ = [
     "MAX_HEAD_DIM",
     "SPECIALISATIONS",
     "Compiled",
+    "ShapeError",
     "Tile",
     "UnsupportedError",
     "compile_ahead",
     "flash_attn_func",
+    "flash_attn_kvpacked_func",
+    "flash_attn_qkvpacked_func",
+    "flash_attn_varlen_func",
+    "flash_attn_varlen_kvpacked_func",
+    "flash_attn_varlen_qkvpacked_func",
     "flash_attn_with_kvcache",
     "head_parts",
     "interpreted",

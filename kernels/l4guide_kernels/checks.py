@@ -1,87 +1,100 @@
 """What the public functions refuse before a launch; one line each: the value, the limit, the way out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 
 from l4guide_kernels.dialect import interpreted
-from l4guide_kernels.launch import DTYPE_NAMES
+from l4guide_kernels.problem import DTYPE_NAMES
 from l4guide_kernels.tiles import KERNELS, Tile, UnsupportedError, head_parts
 
-_AXES = 4
 _INT32_LIMIT = 2**31
 _GRID_LIMIT = 65535
+_LAYOUTS = {3: "(total, heads, head_dim)", 4: "(batch, seqlen, heads, head_dim)"}
 
 
-def refuse(**features: object) -> None:
-    """Refuses every feature whose value is not None.
-
-    Raises:
-        NotImplementedError: There is one.
-    """
-    for name, value in features.items():
-        if value is not None:
-            shown = "a tensor" if isinstance(value, torch.Tensor) else repr(value)
-            raise NotImplementedError(
-                f"{name}={shown} is not built into these kernels: leave it at its default, or use flash-attn"
-            )
+class ShapeError(ValueError, RuntimeError):
+    """Tensors that do not go together; a ValueError, and the RuntimeError that flash-attn raises."""
 
 
 def check_tensors(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, names: tuple[str, str, str] = ("q", "k", "v")
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    *,
+    names: tuple[str, str, str] = ("q", "k", "v"),
+    axes: tuple[int, int] = (4, 4),
+    same_batch: bool = True,
 ) -> None:
-    """Checks that three tensors are (batch, seqlen, heads, head_dim) and go together.
+    """Checks that three tensors have `axes` axes (queries, keys) and go together.
 
     Raises:
         UnsupportedError: dtype or head_dim is not served.
-        ValueError: Shapes, dtypes or devices do not go together.
+        ShapeError: Shapes, dtypes or devices do not go together.
     """
-    for name, x in zip(names, (q, k, v), strict=True):
-        if x.dim() != _AXES:
-            raise ValueError(
-                f"{name} has shape {tuple(x.shape)}: it must be (batch, seqlen, heads, head_dim)"
-            )
+    for name, x, wanted in zip(names, (q, k, v), (axes[0], axes[1], axes[1]), strict=True):
+        if x.dim() != wanted:
+            raise ShapeError(f"{name} has shape {tuple(x.shape)}: it must be {_LAYOUTS[wanted]}")
     q_name, k_name, v_name = names
     _check_kind(q, k, v, names)
-    if k.shape != v.shape:
-        raise ValueError(
-            f"{k_name} {tuple(k.shape)} and {v_name} {tuple(v.shape)} differ: give both the same shape"
+    if k.shape[:-1] != v.shape[:-1]:
+        raise ShapeError(
+            f"{k_name} {tuple(k.shape)} and {v_name} {tuple(v.shape)} differ in more than head_dim: "
+            "give a value for each key"
         )
-    if q.shape[0] != k.shape[0] or q.shape[3] != k.shape[3]:
-        raise ValueError(
+    if q.shape[-1] != k.shape[-1] or (same_batch and q.dim() == k.dim() == 4 and q.shape[0] != k.shape[0]):
+        raise ShapeError(
             f"{q_name} {tuple(q.shape)} and {k_name} {tuple(k.shape)} differ in batch or head_dim"
         )
-    head_parts(q.shape[3])
-    heads, kv_heads = q.shape[2], k.shape[2]
+    head_parts(q.shape[-1])
+    head_parts(v.shape[-1])
+    heads, kv_heads = q.shape[-2], k.shape[-2]
     if heads == 0 or kv_heads == 0 or heads % kv_heads:
-        raise ValueError(
+        raise ShapeError(
             f"{heads} query heads cannot share {kv_heads} KV heads: heads must be a multiple of kv_heads"
         )
-    if max(q.shape[0], heads) > _GRID_LIMIT:
-        raise ValueError(
+    if max(q.shape[0] if q.dim() == 4 else 0, heads) > _GRID_LIMIT:
+        raise ShapeError(
             f"batch {q.shape[0]} or heads {heads} is above {_GRID_LIMIT}: call once for each part"
         )
-    if max(q.shape[1], k.shape[1]) >= _INT32_LIMIT:
-        raise ValueError(
-            f"a length of {max(q.shape[1], k.shape[1])} does not fit 32 bits: shorten the sequence"
+    if max(q.shape[-3], k.shape[-3]) >= _INT32_LIMIT:
+        raise ShapeError(
+            f"a length of {max(q.shape[-3], k.shape[-3])} does not fit 32 bits: shorten the sequence"
         )
 
 
 def _check_kind(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, names: tuple[str, str, str]) -> None:
     q_name = names[0]
-    if q.dtype not in DTYPE_NAMES:
-        listed = ", ".join(str(dtype).removeprefix("torch.") for dtype in DTYPE_NAMES)
-        raise UnsupportedError(f"{q_name} is {q.dtype}: cast it to one of {listed}")
+    if q.dtype not in DTYPE_NAMES or (q.dtype == torch.float64 and not interpreted()):
+        raise UnsupportedError(f"{q_name} is {q.dtype}: cast it to one of float16, bfloat16, float32")
     for name, x in zip(names[1:], (k, v), strict=True):
         if x.dtype != q.dtype:
-            raise ValueError(f"{name} is {x.dtype} but {q_name} is {q.dtype}: cast them to one dtype")
+            raise ShapeError(f"{name} is {x.dtype} but {q_name} is {q.dtype}: cast them to one dtype")
         if x.device != q.device:
-            raise ValueError(
+            raise ShapeError(
                 f"{name} is on {x.device} but {q_name} is on {q.device}: move them to one device"
             )
     if not interpreted() and q.device.type != "cuda":
-        raise ValueError(
+        raise ShapeError(
             f"{q_name} is on {q.device}: move it to a CUDA device, or set TRITON_INTERPRET=1 before importing"
+        )
+
+
+def readable(x: torch.Tensor) -> bool:
+    """Whether values can be looked at: not while tracing, nor on a GPU, which the caller would wait for."""
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def check_packed(packed: torch.Tensor, name: str, count: int, axes: int) -> None:
+    """Checks that `count` tensors lie side by side before the heads of `packed`.
+
+    Raises:
+        ShapeError: They do not.
+    """
+    if packed.dim() != axes or packed.shape[-3] != count:
+        front = "batch, seqlen" if axes == 5 else "total"
+        raise ShapeError(
+            f"{name} has shape {tuple(packed.shape)}: it must be ({front}, {count}, heads, head_dim)"
         )
 
 
@@ -99,24 +112,136 @@ def check_tiles(tiles: Mapping[str, Tile]) -> None:
                 raise ValueError(f"block size {size} of {kernel} is no power of two from 16 on")
 
 
-def lengths_of(cache_seqlens: int | torch.Tensor | None, cache: torch.Tensor) -> torch.Tensor:
-    """How many keys of `cache` (batch, seqlen, …) count, as (batch,) int32 on its device.
+def check_dropout(dropout_p: float) -> None:
+    """Checks a share of weights to drop.
 
     Raises:
-        ValueError: The lengths have another shape, or are no integers, or one number is outside the cache.
+        ShapeError: It is outside [0, 1).
     """
-    batch, seqlen = cache.shape[:2]
+    if not 0.0 <= dropout_p < 1.0:
+        raise ShapeError(
+            f"dropout_p {dropout_p} is outside 0 to 1, 1 excluded: a whole row cannot be dropped"
+        )
+
+
+def window_bounds(window_size: Sequence[int]) -> tuple[int | None, int | None]:
+    """flash-attn's window (left, right) with None for the side that -1 leaves open.
+
+    Raises:
+        ShapeError: There are not two integers, or one is below -1.
+    """
+    bounds = tuple(window_size)
+    if len(bounds) != 2 or any(bound < -1 for bound in bounds):
+        raise ShapeError(f"window_size {bounds} must be (left, right), each from 0 on, or -1 for no bound")
+    left, right = (None if bound == -1 else int(bound) for bound in bounds)
+    return left, right
+
+
+def check_slopes(slopes: torch.Tensor | None, batch: int, q: torch.Tensor) -> None:
+    """Checks ALiBi's slopes.
+
+    Raises:
+        ShapeError: They are not fp32 (heads,) or (batch, heads) on q's device.
+    """
+    if slopes is None:
+        return
+    heads = q.shape[-2]
+    if slopes.dtype != torch.float32 or slopes.device != q.device:
+        raise ShapeError(
+            f"alibi_slopes is {slopes.dtype} on {slopes.device}: it must be float32 on {q.device}"
+        )
+    if tuple(slopes.shape) not in {(heads,), (batch, heads)}:
+        raise ShapeError(
+            f"alibi_slopes has shape {tuple(slopes.shape)}: it must be ({heads},) or ({batch}, {heads})"
+        )
+
+
+def check_sink(sink: torch.Tensor | None, q: torch.Tensor) -> None:
+    """Checks a sink's scores.
+
+    Raises:
+        ShapeError: They are not (heads,) of a floating type on q's device.
+    """
+    if sink is None:
+        return
+    if tuple(sink.shape) != (q.shape[-2],) or not sink.is_floating_point() or sink.device != q.device:
+        raise ShapeError(
+            f"learnable_sink {tuple(sink.shape)} {sink.dtype} on {sink.device}: it must be ({q.shape[-2]},), "
+            f"a floating type, on {q.device}"
+        )
+
+
+def check_offsets(
+    offsets: torch.Tensor, name: str, rows: int | None, most: int, device: torch.device
+) -> None:
+    """Checks where the sequences of a varlen batch begin.
+
+    `rows` is how many rows there are; None where they do not count from these offsets (a paged cache).
+
+    Raises:
+        ShapeError: They are not (batch + 1,) int32 on `device`, or, where they can be read without waiting for a
+            GPU, fall, go beyond the rows, or hold a sequence longer than `most`.
+    """
+    if offsets.dim() != 1 or offsets.shape[0] < 1 or offsets.dtype != torch.int32 or offsets.device != device:
+        raise ShapeError(
+            f"{name} {tuple(offsets.shape)} {offsets.dtype} on {offsets.device}: it must be (batch + 1,) int32 "
+            f"on {device}"
+        )
+    if offsets.shape[0] - 1 > _GRID_LIMIT:
+        raise ShapeError(f"batch {offsets.shape[0] - 1} is above {_GRID_LIMIT}: call once for each part")
+    if not readable(offsets):
+        return
+    lengths = offsets.diff()
+    if int(offsets[0]) < 0 or bool((lengths < 0).any()) or (rows is not None and int(offsets[-1]) > rows):
+        raise ShapeError(f"{name} {offsets.tolist()} must rise from 0 to at most {rows}, the rows there are")
+    if lengths.numel() and int(lengths.max()) > most:
+        raise ShapeError(
+            f"{name} holds a sequence of {int(lengths.max())}: max_seqlen {most} must be at least that"
+        )
+
+
+def check_pages(pages: torch.Tensor, batch: int, device: torch.device) -> None:
+    """Checks a block table.
+
+    Raises:
+        ShapeError: It is not (batch, pages) int32 with contiguous rows on `device`.
+    """
+    if pages.dim() != 2 or pages.shape[0] != batch or pages.dtype != torch.int32 or pages.device != device:
+        raise ShapeError(
+            f"block_table {tuple(pages.shape)} {pages.dtype} on {pages.device}: it must be ({batch}, pages) "
+            f"int32 on {device}"
+        )
+    if pages.stride(1) != 1 and pages.shape[1] > 1:
+        raise ShapeError(f"block_table has strides {pages.stride()}: call contiguous() on it")
+
+
+def integers(x: torch.Tensor, name: str, batch: int, device: torch.device) -> torch.Tensor:
+    """`x`, one integer a sequence, as (batch,) int32 on `device`.
+
+    Raises:
+        ShapeError: It has another shape, or is of no integer type.
+    """
+    if x.shape != (batch,) or x.is_floating_point():
+        raise ShapeError(f"{name} {tuple(x.shape)} {x.dtype}: give ({batch},) integers")
+    return x.to(device=device, dtype=torch.int32).contiguous()
+
+
+def lengths_of(
+    cache_seqlens: int | torch.Tensor | None, batch: int, capacity: int, device: torch.device
+) -> torch.Tensor:
+    """How many keys of each cache count, as (batch,) int32; all of its `capacity` when None.
+
+    Raises:
+        ShapeError: The lengths have another shape, or are no integers, or are outside the cache.
+    """
     if isinstance(cache_seqlens, torch.Tensor):
-        if cache_seqlens.shape != (batch,) or cache_seqlens.is_floating_point():
-            raise ValueError(
-                f"cache_seqlens {tuple(cache_seqlens.shape)} {cache_seqlens.dtype}: give ({batch},) integers"
-            )
-        clamped = cache_seqlens.clamp(0, seqlen)
-        # Asking a GPU would make the caller wait for it; there the clamp alone keeps reads inside the cache.
-        if cache_seqlens.device.type == "cpu" and not torch.equal(clamped, cache_seqlens):
-            raise ValueError(f"cache_seqlens {cache_seqlens.tolist()} go outside 0 to {seqlen}, the cache")
-        return clamped.to(device=cache.device, dtype=torch.int32).contiguous()
-    length = seqlen if cache_seqlens is None else cache_seqlens
-    if not 0 <= length <= seqlen:
-        raise ValueError(f"cache_seqlens {length} is outside 0 to {seqlen}, the length of the cache")
-    return torch.full((batch,), length, dtype=torch.int32, device=cache.device)
+        lengths = integers(cache_seqlens, "cache_seqlens", batch, device)
+        # Where they cannot be read, the clamp alone keeps reads inside the cache.
+        clamped = lengths.clamp(0, capacity)
+        if readable(cache_seqlens) and not torch.equal(clamped, lengths):
+            raise ShapeError(f"cache_seqlens {cache_seqlens.tolist()} go outside 0 to {capacity}, the cache")
+        return clamped
+    length = capacity if cache_seqlens is None else cache_seqlens
+    if not 0 <= length <= capacity:
+        raise ShapeError(f"cache_seqlens {length} is outside 0 to {capacity}, the length of the cache")
+    return torch.full((batch,), length, dtype=torch.int32, device=device)

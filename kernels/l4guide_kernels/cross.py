@@ -6,11 +6,25 @@ sizes and strides not specialised. So the shared memory and the registers are th
 
 import contextlib
 import io
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from l4guide_kernels.tiles import Tile, head_parts, tile_for
+from l4guide_kernels.tiles import HEAD_MULTIPLE, Tile, UnsupportedError, tile_for
+
+#: What a kernel can be compiled with, as `arguments.Span` and `arguments.Extras` have it: field -> type.
+FEATURES = {
+    "varlen": {"cu_q": "*i32", "cu_k": "*i32"},
+    "lengths": {"used_k": "*i32"},
+    "paged": {"pages": "*i32", "page_size": "i32", "pages_stride": "i32"},
+    "window": {"left": "i32"},
+    "softcap": {"softcap": "fp32"},
+    "alibi": {"slopes": "*fp32", "slopes_stride": "i32"},
+    "sink": {"sink": "*fp32"},
+    "dropout": {"seed": "*i64", "dropout": "fp32"},
+}
+#: Decoding always counts the cache's keys.
+_ALWAYS = {"decode": ("lengths",)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +38,8 @@ class Compiled:
         arch: Compute capability as one number (89 is an L4).
         tile: The tile it was compiled with.
         causal: Whether for a causal mask.
+        head_dim_v: Columns of a value.
+        features: Which of `FEATURES` it was compiled with.
         shared_bytes: Shared memory of one program, which must fit the GPU's limit per block.
         warps: Warps of one program (Triton may add some to the tile's).
         ptx: The assembly, for ptxas.
@@ -37,6 +53,8 @@ class Compiled:
     arch: int
     tile: Tile
     causal: bool
+    head_dim_v: int
+    features: frozenset[str]
     shared_bytes: int
     warps: int
     ptx: str
@@ -49,23 +67,34 @@ class CompileError(RuntimeError):
 
 
 def compile_ahead(
-    kernel: str, *, head_dim: int, dtype: str, arch: int, tile: Tile | None = None, causal: bool = True
+    kernel: str,
+    *,
+    head_dim: int,
+    dtype: str,
+    arch: int,
+    tile: Tile | None = None,
+    causal: bool = True,
+    head_dim_v: int | None = None,
+    features: Collection[str] = (),
 ) -> Compiled:
     """Cross-compiles `kernel` for `arch`; needs Triton but no GPU.
 
     Args:
         kernel: One of `tiles.KERNELS`.
-        head_dim: Columns of a head, 1 to 256.
+        head_dim: Columns of a head, 1 to 576.
         dtype: One of `tiles.DTYPES`.
         arch: One of `tiles.ARCHS`.
         tile: The tile; the table's when None.
         causal: Whether with a causal mask.
+        head_dim_v: Columns of a value; `head_dim` when None.
+        features: Which of `FEATURES` besides.
 
     Raises:
-        UnsupportedError: The kernel, head_dim, dtype or architecture is not served.
+        UnsupportedError: The kernel, head_dim, dtype, architecture or a feature is not served.
         CompileError: The process interprets Triton (TRITON_INTERPRET=1), or the compiler failed.
     """
-    chosen = tile_for(kernel, head_dim, dtype, arch)
+    head_dim_v = head_dim if head_dim_v is None else head_dim_v
+    chosen = tile_for(kernel, max(head_dim, head_dim_v), dtype, arch)
     tile = chosen if tile is None else tile
     function = _function(kernel)
 
@@ -73,24 +102,17 @@ def compile_ahead(
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from l4guide_kernels.launch import HEAD_MULTIPLE, OPTIONS
+    from l4guide_kernels.launch import OPTIONS
 
-    first, second = head_parts(head_dim)
     constants = {
         "CAUSAL": causal,
         "HEAD_DIM": -(-head_dim // HEAD_MULTIPLE) * HEAD_MULTIPLE,
-        "D1": first,
-        "D2": second,
+        "HEAD_DIM_V": -(-head_dim_v // HEAD_MULTIPLE) * HEAD_MULTIPLE,
         "BLOCK_M": tile.block_m,
         "BLOCK_N": tile.block_n,
     }
-    names = function.arg_names
-    source = ASTSource(
-        fn=function,
-        signature={name: _type(kernel, name, dtype, constants) for name in names},
-        constexprs={(names.index(name),): value for name, value in constants.items()},
-        attrs={(i,): [["tt.divisibility", 16]] for i, name in enumerate(names) if name.endswith("_ptr")},
-    )
+    signature = _signature(function.arg_names, kernel, dtype, constants, features)
+    source = ASTSource(fn=function, signature=signature, **_values(signature, constants))
     options = {"num_warps": tile.warps, "num_stages": tile.stages, **OPTIONS}
     printed = io.StringIO()
     try:
@@ -107,6 +129,8 @@ def compile_ahead(
         arch=arch,
         tile=tile,
         causal=causal,
+        head_dim_v=head_dim_v,
+        features=frozenset(features),
         shared_bytes=int(built.metadata.shared),
         warps=int(built.metadata.num_warps),
         ptx=str(built.asm["ptx"]),
@@ -118,9 +142,10 @@ def compile_ahead(
 def _function(kernel: str) -> Any:  # noqa: ANN401 - Triton exports no type for it
     """The jit function behind a kernel's name."""
     try:
-        from l4guide_kernels.backward import dkdv_kernel, dq_kernel
         from l4guide_kernels.decode import decode_kernel
         from l4guide_kernels.dialect import interpreted
+        from l4guide_kernels.dkdv import dkdv_kernel
+        from l4guide_kernels.dq import dq_kernel
         from l4guide_kernels.forward import forward_kernel
     except ImportError as error:
         raise CompileError(
@@ -136,14 +161,47 @@ def _function(kernel: str) -> Any:  # noqa: ANN401 - Triton exports no type for 
     }[kernel]
 
 
-def _type(kernel: str, name: str, dtype: str, constants: Mapping[str, object]) -> str:
-    """An argument's type as a launch has it."""
-    if name in constants:
-        return "constexpr"
-    if name in {"lse_ptr", "delta_ptr"} or (kernel, name) == ("decode", "o_ptr"):
-        return "*fp32"
-    if name == "seqlens_ptr":
-        return "*i32"
-    if name.endswith("_ptr"):
-        return f"*{dtype}"
-    return "fp32" if name.startswith("scale") else "i32"
+def _signature(
+    names: Sequence[str],
+    kernel: str,
+    dtype: str,
+    constants: Mapping[str, object],
+    features: Collection[str],
+) -> dict[str, Any]:
+    """Each argument's type as a launch has it; a tuple of types for `span` and `extras`."""
+    from l4guide_kernels.arguments import Extras, Span
+
+    given: dict[str, str] = {}
+    for feature in (*_ALWAYS.get(kernel, ()), *features):
+        if feature not in FEATURES:
+            raise UnsupportedError(f"feature {feature!r} is unknown: use one of {', '.join(FEATURES)}")
+        given |= FEATURES[feature]
+
+    def type_of(name: str) -> Any:  # noqa: ANN401 - a type's name, or a tuple of them
+        if name == "span":
+            return Span(*(given.get(field, "constexpr") for field in Span._fields))
+        if name == "extras":
+            return Extras(*(given.get(field, "constexpr") for field in Extras._fields))
+        if name in constants:
+            return "constexpr"
+        if name in {"lse_ptr", "delta_ptr"} or (kernel, name) == ("decode", "o_ptr"):
+            return "*fp32"
+        if name.endswith("_ptr"):
+            return f"*{dtype}"
+        return "fp32" if name.startswith("scale") else "i32"
+
+    return {name: type_of(name) for name in names}
+
+
+def _values(signature: Mapping[str, Any], constants: Mapping[str, object]) -> dict[str, Any]:
+    """Where constants stand and what they are, and which pointers are aligned: as Triton's own launch finds out."""
+    fixed: dict[tuple[int, ...], object] = {}
+    aligned: dict[tuple[int, ...], list[list[object]]] = {}
+    for i, (name, kind) in enumerate(signature.items()):
+        leaves = [((i,), kind)] if isinstance(kind, str) else [((i, j), one) for j, one in enumerate(kind)]
+        for path, leaf in leaves:
+            if leaf == "constexpr":
+                fixed[path] = constants.get(name)
+            elif leaf.startswith("*"):
+                aligned[path] = [["tt.divisibility", 16]]
+    return {"constexprs": fixed, "attrs": aligned}

@@ -1,8 +1,8 @@
 """The few words that every kernel is written in: rows of a head loaded, stored, multiplied and rounded.
 
 A head is one or two column blocks (`tiles.head_parts`), so a tile of rows is a tuple of one or two
-Triton tensors; `dot_heads` contracts two such tuples over the head, `dot_rows` multiplies into each
-block.
+Triton tensors, cut by `HEAD_DIM` alone; `dot_heads` contracts two such tuples over the head, `dot_rows`
+multiplies into each block.
 
 Triton's interpreter holds bf16 as raw 16-bit integers, so its arithmetic on them is wrong and its cast
 to bf16 truncates. There (`INTERPRET`) rows are widened to fp32 as they are loaded, which is exact, and
@@ -15,17 +15,40 @@ import os
 import triton
 import triton.language as tl
 
+from l4guide_kernels.tiles import HEAD_MULTIPLE, SPECIALISATIONS
+
 # Read once, because Triton decides at decoration whether a function is compiled or interpreted.
 INTERPRET = tl.constexpr(os.environ.get("TRITON_INTERPRET", "0").lower() in {"1", "true", "on", "yes", "y"})
 
 # Base addresses and strides are multiples of this many elements (the launchers see to it), which is what lets
 # Triton load 16 bytes at a time for any number of heads and any head_dim.
-ALIGN = tl.constexpr(8)
+ALIGN = tl.constexpr(HEAD_MULTIPLE)
+
+# `tiles.head_parts` as data: Triton lets a compile-time function call no ordinary one.
+_PARTS = tl.constexpr(tuple(SPECIALISATIONS.items()))
 
 
 def interpreted() -> bool:
     """Whether the kernels run in Triton's interpreter, on the CPU."""
     return bool(INTERPRET.value)
+
+
+@triton.constexpr_function  # type: ignore[untyped-decorator]
+def first_block(head_dim: int) -> int:
+    """Columns of a head's first block."""
+    return next(first for width, (first, _) in _PARTS.value if width >= head_dim)
+
+
+@triton.constexpr_function  # type: ignore[untyped-decorator]
+def second_block(head_dim: int) -> int:
+    """Columns of a head's second block, 0 when it has none."""
+    return next(second for width, (_, second) in _PARTS.value if width >= head_dim)
+
+
+@triton.constexpr_function  # type: ignore[untyped-decorator]
+def sum_type(dtype: tl.dtype) -> tl.dtype:
+    """What sums over DTYPE are kept in: fp32, but fp64 for fp64, which only the interpreter is given."""
+    return tl.float64 if dtype == tl.float64 else tl.float32
 
 
 @triton.jit
@@ -41,7 +64,7 @@ def narrow(x, DTYPE: tl.constexpr):
 
 @triton.jit
 def dot(a, b, acc=None):
-    """The product a @ b (+ acc) in fp32; fp32 operands are multiplied as fp32, not as TF32."""
+    """The product a @ b (+ acc) in the type of sums; fp32 operands are multiplied as fp32, not as TF32."""
     return tl.dot(a, b, acc, input_precision="ieee")
 
 
@@ -71,16 +94,16 @@ def _load_block(
 
 
 @triton.jit
-def load_rows(
-    ptr, offsets, valid, HEAD_DIM: tl.constexpr, D1: tl.constexpr, D2: tl.constexpr, MASKED: tl.constexpr
-):
-    """Rows of a head as a tuple of (ROWS, D1) and (ROWS, D2).
+def load_rows(ptr, offsets, valid, HEAD_DIM: tl.constexpr, MASKED: tl.constexpr):
+    """Rows of a head as a tuple of its column blocks, each (ROWS, columns).
 
     Args:
         ptr: Address of the head's first column in row 0.
         offsets: (ROWS,) distance of each row from `ptr`, in units of ALIGN elements.
         valid: (ROWS,) which rows exist; the others read as zeros when MASKED, and are not checked otherwise.
     """
+    D1: tl.constexpr = first_block(HEAD_DIM)
+    D2: tl.constexpr = second_block(HEAD_DIM)
     first = _load_block(ptr, offsets, valid, 0, D1, HEAD_DIM, MASKED)
     if D2 == 0:
         return (first,)
@@ -99,8 +122,10 @@ def _store_block(ptr, x, offsets, valid, FIRST: tl.constexpr, WIDTH: tl.constexp
 
 
 @triton.jit
-def store_rows(ptr, parts, offsets, valid, HEAD_DIM: tl.constexpr, D1: tl.constexpr, D2: tl.constexpr):
+def store_rows(ptr, parts, offsets, valid, HEAD_DIM: tl.constexpr):
     """Writes the `valid` rows of `parts`, rounded to the type of `ptr`; `offsets` as in `load_rows`."""
+    D1: tl.constexpr = first_block(HEAD_DIM)
+    D2: tl.constexpr = second_block(HEAD_DIM)
     _store_block(ptr, parts[0], offsets, valid, 0, D1, HEAD_DIM)
     if D2 > 0:
         _store_block(ptr, parts[1], offsets, valid, D1, D2, HEAD_DIM)
@@ -114,58 +139,61 @@ def head_ptr(ptr, batch, head, row, stride_b, stride_h, stride_s):
 
 
 @triton.jit
-def zero_rows(ROWS: tl.constexpr, D1: tl.constexpr, D2: tl.constexpr):
-    """An fp32 accumulator for ROWS rows of a head."""
-    first = tl.zeros((ROWS, D1), tl.float32)
+def zero_rows(ROWS: tl.constexpr, HEAD_DIM: tl.constexpr, DTYPE: tl.constexpr):
+    """An accumulator for ROWS rows of a head whose elements are DTYPE."""
+    D1: tl.constexpr = first_block(HEAD_DIM)
+    D2: tl.constexpr = second_block(HEAD_DIM)
+    first = tl.zeros((ROWS, D1), sum_type(DTYPE))
     if D2 == 0:
         return (first,)
     else:
-        return (first, tl.zeros((ROWS, D2), tl.float32))
+        return (first, tl.zeros((ROWS, D2), sum_type(DTYPE)))
 
 
 @triton.jit
-def dot_heads(a, b, D2: tl.constexpr):
+def dot_heads(a, b):
     """The product a @ b.T over the columns of the head: (A, D) by (B, D) gives (A, B)."""
     product = dot(a[0], tl.trans(b[0]))
-    if D2 > 0:
+    if len(a) > 1:
         product = dot(a[1], tl.trans(b[1]), product)
     return product
 
 
 @triton.jit
-def dot_rows(weights, x, acc, D2: tl.constexpr):
+def dot_rows(weights, x, acc):
     """The sum acc + weights @ x: (A, B) by (B, D) into (A, D)."""
     first = dot(weights, x[0], acc[0])
-    if D2 == 0:
-        return (first,)
-    else:
+    if len(x) > 1:
         return (first, dot(weights, x[1], acc[1]))
+    else:
+        return (first,)
 
 
 @triton.jit
-def scale_rows(x, factor, D2: tl.constexpr):
+def scale_rows(x, factor):
     """Each row of `x` times its `factor`."""
     first = x[0] * factor[:, None]
-    if D2 == 0:
-        return (first,)
-    else:
+    if len(x) > 1:
         return (first, x[1] * factor[:, None])
-
-
-@triton.jit
-def add_rows(x, y, D2: tl.constexpr):
-    """The sum of two tiles of rows."""
-    if D2 == 0:
-        return (x[0] + y[0],)
     else:
-        return (x[0] + y[0], x[1] + y[1])
+        return (first,)
 
 
 @triton.jit
-def sum_rows(x, D2: tl.constexpr):
+def add_rows(x, y):
+    """The sum of two tiles of rows."""
+    first = x[0] + y[0]
+    if len(x) > 1:
+        return (first, x[1] + y[1])
+    else:
+        return (first,)
+
+
+@triton.jit
+def sum_rows(x):
     """All rows of `x` added up into one."""
     first = tl.sum(x[0], 0, keep_dims=True)
-    if D2 == 0:
-        return (first,)
-    else:
+    if len(x) > 1:
         return (first, tl.sum(x[1], 0, keep_dims=True))
+    else:
+        return (first,)

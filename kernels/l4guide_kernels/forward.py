@@ -2,24 +2,36 @@
 
     S = Q Kᵀ · scale · log2(e)      P = exp2(S - max S)      O = P V / sum P      LSE = max S + log2(sum P)
 
-Blocks of keys that every query sees go through the inner loop without any mask; the causal diagonal and
-the ragged end go through the same loop with MASKED set.
+Blocks of keys that every query sees go through the inner loop without any mask; the causal diagonal, the
+edges of a window and the ragged end go through the same loop with MASKED set.
 """
 
 import triton
 import triton.language as tl
 
 from l4guide_kernels.dialect import (
-    dot_heads,
+    ALIGN,
     dot_rows,
     head_ptr,
     load_rows,
     narrow,
     scale_rows,
     store_rows,
+    sum_type,
     zero_rows,
 )
-from l4guide_kernels.softmax import keys_seen, softmax_end, softmax_step
+from l4guide_kernels.scores import (
+    hide,
+    kept_by_dropout,
+    key_blocks,
+    keys_from,
+    keys_until,
+    score,
+    sink_of,
+    slope_of,
+)
+from l4guide_kernels.sequences import key_block, keys_of, keys_ptr, queries_of
+from l4guide_kernels.softmax import softmax_end, softmax_start, softmax_step
 
 
 @triton.jit
@@ -30,40 +42,53 @@ def attend(
     q,
     k_ptr,
     v_ptr,
+    batch,
     first,
     last,
-    limit,
+    places,
+    slope,
+    stream,
+    stride_kb,
     stride_ks,
+    stride_vb,
     stride_vs,
     seqlen_k,
     scale_log2,
+    span,
+    extras,
+    CAUSAL: tl.constexpr,
     MASKED: tl.constexpr,
     HEAD_DIM: tl.constexpr,
-    D1: tl.constexpr,
-    D2: tl.constexpr,
+    HEAD_DIM_V: tl.constexpr,
     BLOCK_N: tl.constexpr,
 ):
-    """Keys `first` to `last` (exclusive) into acc, m_i and l_i; row i sees `limit[i]` keys."""
-    offs_n = tl.arange(0, BLOCK_N)
+    """Keys `first` to `last` (exclusive) into acc, m_i and l_i, for queries at `places`.
+
+    `slope` is one for all rows or (M, 1); `stream` tells this sequence and head from others in dropout.
+    """
+    columns = tl.arange(0, BLOCK_N)
+    since, until = keys_from(places, seqlen_k, extras), keys_until(places, seqlen_k, extras, CAUSAL)
     for start_n in range(first, last, BLOCK_N):
-        valid = start_n + offs_n < seqlen_k
-        k_block = head_ptr(k_ptr, 0, 0, start_n, 0, 0, stride_ks)
-        v_block = head_ptr(v_ptr, 0, 0, start_n, 0, 0, stride_vs)
-        k = load_rows(k_block, offs_n * stride_ks, valid, HEAD_DIM, D1, D2, MASKED)
-        scores = dot_heads(q, k, D2) * scale_log2  # (M, N)
+        keys = start_n + columns
+        valid = keys < seqlen_k
+        block, offsets = key_block(k_ptr, batch, start_n, columns, valid, stride_kb, stride_ks, span)
+        k = load_rows(block, offsets, valid, HEAD_DIM, MASKED)
+        scores, _ = score(q, k, places[:, None], keys[None, :], slope, scale_log2, extras)  # (M, N)
         if MASKED:
-            scores = tl.where(start_n + offs_n[None, :] < limit[:, None], scores, float("-inf"))
+            scores = hide(scores, keys[None, :], since[:, None], until[:, None], extras)
         m_i, l_i, p, alpha = softmax_step(scores, m_i, l_i, MASKED)
-        v = load_rows(v_block, offs_n * stride_vs, valid, HEAD_DIM, D1, D2, MASKED)
-        acc = dot_rows(narrow(p, v_ptr.dtype.element_ty), v, scale_rows(acc, alpha, D2), D2)
+        if extras.seed is not None:
+            p = tl.where(kept_by_dropout(places[:, None], keys[None, :], stream, extras), p, 0.0)
+        block, offsets = key_block(v_ptr, batch, start_n, columns, valid, stride_vb, stride_vs, span)
+        v = load_rows(block, offsets, valid, HEAD_DIM_V, MASKED)
+        acc = dot_rows(narrow(p, v_ptr.dtype.element_ty), v, scale_rows(acc, alpha))
     return acc, m_i, l_i
 
 
 @triton.jit(
     do_not_specialize=[
         *("stride_qb", "stride_qs", "stride_qh", "stride_kb", "stride_ks", "stride_kh"),
-        *("stride_vb", "stride_vs", "stride_vh", "stride_ob", "stride_os", "stride_oh"),
-        *("heads", "group", "seqlen_q", "seqlen_k"),
+        *("stride_vb", "stride_vs", "stride_vh", "heads", "group", "seqlen_q", "seqlen_k", "rows_q"),
     ]
 )
 def forward_kernel(
@@ -81,55 +106,72 @@ def forward_kernel(
     stride_vb,
     stride_vs,
     stride_vh,
-    stride_ob,
-    stride_os,
-    stride_oh,
     heads,
     group,
     seqlen_q,
     seqlen_k,
+    rows_q,
     scale_log2,
+    span,
+    extras,
     CAUSAL: tl.constexpr,
     HEAD_DIM: tl.constexpr,
-    D1: tl.constexpr,
-    D2: tl.constexpr,
+    HEAD_DIM_V: tl.constexpr,
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
 ):
-    """Grid (query blocks, heads, batch); strides in units of ALIGN; LSE (batch, heads, seqlen_q), base 2."""
+    """Grid (query blocks, heads, batch). Strides in units of ALIGN; O is contiguous, LSE (heads, rows_q), base 2."""
     # The last queries see the most keys: start them first, so that the short programs fill the tail.
     start_m = (tl.num_programs(0) - 1 - tl.program_id(0)) * BLOCK_M
     head, batch = tl.program_id(1), tl.program_id(2)
+    first_q, row, seqlen_q = queries_of(batch, seqlen_q, span)
+    if span.cu_q is not None:  # noqa: SIM102 - the compiler decides this one, and leaves no trace of it
+        if start_m >= seqlen_q:
+            return
+    slot, first_k, _, seqlen_k = keys_of(batch, seqlen_k, span)
     kv_head = head // group
     offset = seqlen_k - seqlen_q
-    q_ptr = head_ptr(q_ptr, batch, head, start_m, stride_qb, stride_qh, stride_qs)
-    k_ptr = head_ptr(k_ptr, batch, kv_head, 0, stride_kb, stride_kh, stride_ks)
-    v_ptr = head_ptr(v_ptr, batch, kv_head, 0, stride_vb, stride_vh, stride_vs)
+    q_ptr = head_ptr(q_ptr, batch, head, first_q + start_m, stride_qb, stride_qh, stride_qs)
+    k_ptr = keys_ptr(k_ptr, batch, slot, kv_head, first_k, stride_kb, stride_kh, stride_ks, span)
+    v_ptr = keys_ptr(v_ptr, batch, slot, kv_head, first_k, stride_vb, stride_vh, stride_vs, span)
 
     rows = tl.arange(0, BLOCK_M)
-    offs_m = start_m + rows
-    valid = offs_m < seqlen_q
-    q = load_rows(q_ptr, rows * stride_qs, valid, HEAD_DIM, D1, D2, True)
-    acc = zero_rows(BLOCK_M, D1, D2)
-    m_i = tl.full((BLOCK_M,), float("-inf"), tl.float32)
-    l_i = tl.zeros((BLOCK_M,), tl.float32)
+    DTYPE: tl.constexpr = q_ptr.dtype.element_ty
+    q = load_rows(q_ptr, rows * stride_qs, start_m + rows < seqlen_q, HEAD_DIM, True)
+    acc = zero_rows(BLOCK_M, HEAD_DIM_V, DTYPE)
+    m_i, l_i = softmax_start(BLOCK_M, sum_type(DTYPE))
 
-    limit = keys_seen(offs_m, seqlen_k, offset, CAUSAL)
-    whole = keys_seen(start_m, seqlen_k, offset, CAUSAL) // BLOCK_N * BLOCK_N
-    last = keys_seen(start_m + BLOCK_M - 1, seqlen_k, offset, CAUSAL)
+    first_place = start_m + offset
+    last_place = first_place + BLOCK_M - 1
+    if extras.left is not None:
+        last_place = tl.minimum(last_place, seqlen_k - 1)
+    start, whole_from, whole_to, stop = key_blocks(first_place, last_place, seqlen_k, extras, CAUSAL, BLOCK_N)
+    places, slope, stream = first_place + rows, slope_of(batch, head, extras), batch * heads + head
+    if extras.left is not None:
+        acc, m_i, l_i = attend(
+            *(acc, m_i, l_i, q, k_ptr, v_ptr, batch, start, whole_from, places, slope, stream),
+            *(stride_kb, stride_ks, stride_vb, stride_vs, seqlen_k, scale_log2, span, extras),
+            *(CAUSAL, True, HEAD_DIM, HEAD_DIM_V, BLOCK_N),
+        )
     acc, m_i, l_i = attend(
-        *(acc, m_i, l_i, q, k_ptr, v_ptr, 0, whole, limit, stride_ks, stride_vs, seqlen_k, scale_log2),
-        *(False, HEAD_DIM, D1, D2, BLOCK_N),
+        *(acc, m_i, l_i, q, k_ptr, v_ptr, batch, whole_from, whole_to, places, slope, stream),
+        *(stride_kb, stride_ks, stride_vb, stride_vs, seqlen_k, scale_log2, span, extras),
+        *(CAUSAL, False, HEAD_DIM, HEAD_DIM_V, BLOCK_N),
     )
     acc, m_i, l_i = attend(
-        *(acc, m_i, l_i, q, k_ptr, v_ptr, whole, last, limit, stride_ks, stride_vs, seqlen_k, scale_log2),
-        *(True, HEAD_DIM, D1, D2, BLOCK_N),
+        *(acc, m_i, l_i, q, k_ptr, v_ptr, batch, whole_to, stop, places, slope, stream),
+        *(stride_kb, stride_ks, stride_vb, stride_vs, seqlen_k, scale_log2, span, extras),
+        *(CAUSAL, True, HEAD_DIM, HEAD_DIM_V, BLOCK_N),
     )
 
-    inverse, lse = softmax_end(m_i, l_i)
-    o_ptr = head_ptr(o_ptr, batch, head, start_m, stride_ob, stride_oh, stride_os)
-    # `valid` in other words: held through the loops it would cost registers, and spill.
+    inverse, lse = softmax_end(m_i, l_i, sink_of(head, extras), extras.sink is not None)
+    if extras.dropout is not None:
+        inverse = inverse / (1.0 - extras.dropout)
+    # Asked anew: held through the loops, the mask would cost registers, and spill.
     room = rows < seqlen_q - start_m
-    store_rows(o_ptr, scale_rows(acc, inverse, D2), rows * stride_os, room, HEAD_DIM, D1, D2)
-    lse_ptr += (tl.cast(batch, tl.int64) * heads + head) * seqlen_q
-    tl.store(lse_ptr + start_m + rows, lse, mask=room)
+    row += start_m
+    stride_o = heads * (HEAD_DIM_V // ALIGN)
+    o_ptr = head_ptr(o_ptr, 0, head, row, 0, HEAD_DIM_V // ALIGN, stride_o)
+    store_rows(o_ptr, scale_rows(acc, inverse), rows * stride_o, room, HEAD_DIM_V)
+    lse_ptr += tl.cast(head, tl.int64) * rows_q + row
+    tl.store(lse_ptr + rows, lse, mask=room)

@@ -1,58 +1,28 @@
-"""From tensors to launches: layouts, grids, tiles. Shapes are checked before (`interface`), not here."""
+"""From tensors to launches: layouts, grids, tiles. Shapes are checked before (`interface`), not here.
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+Rows are (batch, seqlen, heads, head_dim), or (total, heads, head_dim) with `Problem.cu_q` and `cu_k`. Log-sum-exps
+are in base 2, fp32 and (heads, rows): what the kernels write, `natural` turns into what users get.
+"""
 
 import torch
 import triton
 
-from l4guide_kernels.backward import delta_kernel, dkdv_kernel, dq_kernel
+from l4guide_kernels.append import append_kernel
 from l4guide_kernels.decode import decode_kernel, merge_kernel, split_count
-from l4guide_kernels.dialect import ALIGN, interpreted
+from l4guide_kernels.dialect import interpreted
+from l4guide_kernels.dkdv import delta_kernel, dkdv_kernel
+from l4guide_kernels.dq import dq_kernel
 from l4guide_kernels.forward import forward_kernel
+from l4guide_kernels.probabilities import probabilities_kernel
+from l4guide_kernels.problem import Problem
 from l4guide_kernels.softmax import LN_2, LOG2_E
-from l4guide_kernels.tiles import ARCHS, Tile, UnsupportedError, head_parts, tile_for
+from l4guide_kernels.tiles import HEAD_MULTIPLE, Tile
 
-DTYPE_NAMES = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "fp32"}
-HEAD_MULTIPLE = int(ALIGN.value)
 MOST_SPLITS = 128
 _ALIGN_BYTES = 16
-_INTERPRETED_ARCH = 89
+_ROWS = 32
 # Stated, so that no Triton version's change of default changes our arithmetic: contraction to fma is wanted.
 OPTIONS = {"enable_fp_fusion": True}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """How to launch: whose architecture's tiles to take, and tiles that replace them, by kernel name."""
-
-    arch: int
-    tiles: Mapping[str, Tile] = field(default_factory=dict)
-
-    def tile(self, kernel: str, q: torch.Tensor) -> Tile:
-        """The tile that `kernel` runs with on tensors like `q`."""
-        return self.tiles.get(kernel) or tile_for(kernel, q.shape[-1], DTYPE_NAMES[q.dtype], self.arch)
-
-
-def device_arch(device: torch.device) -> int:
-    """The newest architecture in `ARCHS` whose tables serve `device`; an L4's (89) in the interpreter.
-
-    Raises:
-        UnsupportedError: The device is older than sm_80.
-    """
-    if interpreted():
-        return _INTERPRETED_ARCH
-    major, minor = torch.cuda.get_device_capability(device)
-    capability = 10 * major + minor
-    served = [arch for arch in ARCHS if arch <= capability]
-    if not served:
-        name = torch.cuda.get_device_name(device)
-        raise UnsupportedError(
-            f"{name} is sm_{capability}, Triton's tensor cores start at sm_{ARCHS[0]}: "
-            "use torch.nn.functional.scaled_dot_product_attention"
-        )
-    return served[-1]
 
 
 def aligned(x: torch.Tensor) -> torch.Tensor:
@@ -64,61 +34,87 @@ def aligned(x: torch.Tensor) -> torch.Tensor:
     return x if fits else x.clone(memory_format=torch.contiguous_format)
 
 
-def _strides(x: torch.Tensor) -> tuple[int, ...]:
-    """Strides of all axes but the last, in units of ALIGN elements; an axis of one element needs none."""
-    return tuple(
+def _strides(x: torch.Tensor) -> tuple[int, int, int]:
+    """Strides of batch, row and head in units of ALIGN elements; an axis of one element needs none."""
+    row, head = (
         0 if size == 1 else stride // HEAD_MULTIPLE
-        for size, stride in zip(x.shape[:-1], x.stride()[:-1], strict=True)
+        for size, stride in zip(x.shape[-3:-1], x.stride()[-3:-1], strict=True)
     )
+    outer = 0 if x.dim() == 3 or x.shape[0] == 1 else x.stride(0) // HEAD_MULTIPLE
+    return outer, row, head
 
 
-def _constants(q: torch.Tensor) -> dict[str, int]:
-    first, second = head_parts(q.shape[-1])
-    return {"HEAD_DIM": q.shape[-1], "D1": first, "D2": second}
+def _sums(x: torch.Tensor) -> torch.dtype:
+    return torch.float64 if x.dtype == torch.float64 else torch.float32
 
 
-def _options(tile: Tile) -> dict[str, object]:
-    return {"num_warps": tile.warps, "num_stages": tile.stages, **OPTIONS}
+def _empty(like: torch.Tensor, shape: tuple[int, ...], problem: Problem) -> torch.Tensor:
+    """Room for rows; zeros where some rows of the tensor may be no sequence's."""
+    whole = problem.cu_q is None and problem.used_k is None and problem.leftpad is None
+    make = torch.empty if whole else torch.zeros
+    return make(shape, dtype=like.dtype, device=like.device)
+
+
+def _sizes(q: torch.Tensor, k: torch.Tensor, problem: Problem) -> dict[str, int]:
+    heads = q.shape[-2]
+    return {
+        "heads": heads,
+        "group": heads // k.shape[-2],
+        "seqlen_q": problem.seqlen_q(q),
+        "seqlen_k": problem.seqlen_k(k),
+    }
+
+
+def _constants(q: torch.Tensor, v: torch.Tensor, problem: Problem, tile: Tile) -> dict[str, object]:
+    return {
+        "CAUSAL": problem.causal,
+        "HEAD_DIM": q.shape[-1],
+        "HEAD_DIM_V": v.shape[-1],
+        "BLOCK_M": tile.block_m,
+        "BLOCK_N": tile.block_n,
+        "num_warps": tile.warps,
+        "num_stages": tile.stages,
+        **OPTIONS,
+    }
 
 
 def forward(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, scale: float, causal: bool, plan: Plan
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, problem: Problem
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Output like `q` and base-2 log-sum-exp (batch, heads, seqlen_q), fp32."""
+    """Output, like `q` with v's head_dim, and base-2 log-sum-exp (heads, rows of q)."""
     q, k, v = aligned(q), aligned(k), aligned(v)
-    batch, seqlen_q, heads, _ = q.shape
-    out = torch.empty(q.shape, dtype=q.dtype, device=q.device)
-    lse = torch.empty((batch, heads, seqlen_q), dtype=torch.float32, device=q.device)
-    if out.numel() == 0:
+    heads, head_dim_v = q.shape[-2], v.shape[-1]
+    rows_q = q.shape[:-2].numel()
+    out = _empty(q, (*q.shape[:-1], head_dim_v), problem)
+    lse = torch.empty((heads, rows_q), dtype=_sums(q), device=q.device)
+    if problem.cu_q is not None:
+        lse.fill_(float("-inf"))
+    batch, seqlen_q = problem.batch(q), problem.seqlen_q(q)
+    if out.numel() == 0 or batch == 0 or seqlen_q == 0:
         return out, lse
-    tile = plan.tile("forward", q)
+    tile = problem.plan.tile("forward", q, v)
     forward_kernel[(triton.cdiv(seqlen_q, tile.block_m), heads, batch)](
-        *(q, k, v, out, lse),
-        *(*_strides(q), *_strides(k), *_strides(v), *_strides(out)),
-        heads=heads,
-        group=heads // k.shape[2],
-        seqlen_q=seqlen_q,
-        seqlen_k=k.shape[1],
-        scale_log2=scale * LOG2_E.value,
-        CAUSAL=causal,
-        BLOCK_M=tile.block_m,
-        BLOCK_N=tile.block_n,
-        **_constants(q),
-        **_options(tile),
+        *(q, k, v, out, lse, *_strides(q), *_strides(k), *_strides(v)),
+        **_sizes(q, k, problem),
+        rows_q=rows_q,
+        scale_log2=problem.scale * LOG2_E.value,
+        span=problem.span(k),
+        extras=problem.extras(),
+        **_constants(q, v, problem, tile),
     )
     return out, lse
 
 
 def _delta(out: torch.Tensor, dout: torch.Tensor) -> torch.Tensor:
-    batch, seqlen_q, heads, _ = out.shape
-    delta = torch.empty((batch, heads, seqlen_q), dtype=torch.float32, device=out.device)
-    block_m, constants = 32, _constants(out)
-    delta_kernel[(triton.cdiv(seqlen_q, block_m), heads, batch)](
-        *(out, dout, delta, *_strides(out), *_strides(dout)),
+    """rowsum(dO ∘ O) (heads, rows) of two contiguous tensors."""
+    heads, rows = out.shape[-2], out.shape[:-2].numel()
+    delta = torch.empty((heads, rows), dtype=_sums(out), device=out.device)
+    delta_kernel[(triton.cdiv(rows, _ROWS), heads)](
+        *(out, dout, delta),
         heads=heads,
-        seqlen_q=seqlen_q,
-        BLOCK_M=block_m,
-        **constants,
+        rows_q=rows,
+        HEAD_DIM=out.shape[-1],
+        BLOCK_M=_ROWS,
         **OPTIONS,
     )
     return delta
@@ -131,111 +127,155 @@ def backward(
     out: torch.Tensor,
     lse: torch.Tensor,
     dout: torch.Tensor,
-    scale: float,
-    causal: bool,
-    plan: Plan,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Gradients of q, k and v, from what `forward` took and returned."""
-    q, k, v, out, dout = aligned(q), aligned(k), aligned(v), aligned(out), aligned(dout)
-    batch, seqlen_q, heads, _ = q.shape
-    seqlen_k, kv_heads = k.shape[1], k.shape[2]
-    if batch == 0 or seqlen_q == 0 or seqlen_k == 0:
-        return torch.zeros_like(q), torch.zeros_like(k), torch.zeros_like(v)
-    dq, dk, dv = (torch.empty(x.shape, dtype=x.dtype, device=x.device) for x in (q, k, v))
-    inputs = (q, k, v, dout, lse, _delta(out, dout))
-    strides = (*_strides(q), *_strides(k), *_strides(v), *_strides(dout))
-    sizes = {"heads": heads, "group": heads // kv_heads, "seqlen_q": seqlen_q, "seqlen_k": seqlen_k}
-    scales = {"scale": scale, "scale_log2": scale * LOG2_E.value}
-    tile = plan.tile("backward-dkdv", q)
-    dkdv_kernel[(triton.cdiv(seqlen_k, tile.block_n), kv_heads, batch)](
-        *(*inputs, dk, dv, *strides, *_strides(dk), *_strides(dv)),
-        **sizes,
-        **scales,
-        CAUSAL=causal,
-        BLOCK_M=tile.block_m,
-        BLOCK_N=tile.block_n,
-        **_constants(q),
-        **_options(tile),
+    problem: Problem,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """Gradients of q, k, v and the sink, from what `forward` took and returned."""
+    q, k, v = aligned(q), aligned(k), aligned(v)
+    out, dout = aligned(out.contiguous()), aligned(dout.contiguous())
+    batch, seqlen_q, seqlen_k = problem.batch(q), problem.seqlen_q(q), problem.seqlen_k(k)
+    dq, dk, dv = (_empty(x, tuple(x.shape), problem) for x in (q, k, v))
+    if 0 in (batch, seqlen_q, seqlen_k, q.numel(), k.numel()):
+        sink = problem.sink
+        return dq.zero_(), dk.zero_(), dv.zero_(), None if sink is None else torch.zeros_like(sink)
+    delta = _delta(out, dout)
+    sizes = {**_sizes(q, k, problem), "rows_q": q.shape[:-2].numel()}
+    inputs = (q, k, v, dout, lse, delta)
+    strides = (*_strides(q), *_strides(k), *_strides(v))
+    rest = {
+        "scale": problem.scale,
+        "scale_log2": problem.scale * LOG2_E.value,
+        "span": problem.span(k),
+        "extras": problem.extras(),
+    }
+    tile = problem.plan.tile("backward-dkdv", q, v)
+    dkdv_kernel[(triton.cdiv(seqlen_k, tile.block_n), k.shape[-2], batch)](
+        *(*inputs, dk, dv, *strides), **sizes, **rest, **_constants(q, v, problem, tile)
     )
-    tile = plan.tile("backward-dq", q)
-    dq_kernel[(triton.cdiv(seqlen_q, tile.block_m), heads, batch)](
-        *(*inputs, dq, *strides, *_strides(dq)),
-        **sizes,
-        **scales,
-        CAUSAL=causal,
-        BLOCK_M=tile.block_m,
-        BLOCK_N=tile.block_n,
-        **_constants(q),
-        **_options(tile),
+    tile = problem.plan.tile("backward-dq", q, v)
+    dq_kernel[(triton.cdiv(seqlen_q, tile.block_m), q.shape[-2], batch)](
+        *(*inputs, dq, *strides), **sizes, **rest, **_constants(q, v, problem, tile)
     )
-    return dq, dk, dv
+    return dq, dk, dv, None if problem.sink is None else _dsink(problem.sink, lse, delta)
+
+
+def _dsink(sink: torch.Tensor, lse: torch.Tensor, delta: torch.Tensor) -> torch.Tensor:
+    """The sink's weight gives nothing to the output: dS of it is -weight · delta, summed over the queries."""
+    weight = torch.exp2(sink.to(lse.dtype)[:, None] * LOG2_E.value - lse)
+    # Rows that no sequence owns have no log-sum-exp.
+    return -torch.where(torch.isinf(lse), 0.0, weight * delta).sum(1).to(sink.dtype)
 
 
 def decode(
-    q: torch.Tensor,
-    k: torch.Tensor,
-    v: torch.Tensor,
-    seqlens: torch.Tensor,
-    *,
-    scale: float,
-    causal: bool,
-    splits: int,
-    plan: Plan,
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, problem: Problem, *, splits: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Like `forward`, for few queries: `seqlens` (batch,) int32 says how many keys of each sequence count.
+    """Like `forward`, for few queries of equal number a sequence.
 
     `splits` parts of the keys are worked on side by side; 0 lets `split_count` choose.
     """
     q, k, v = aligned(q), aligned(k), aligned(v)
     batch, seqlen_q, heads, _ = q.shape
-    kv_heads = k.shape[2]
-    out = torch.empty(q.shape, dtype=q.dtype, device=q.device)
-    lse = torch.empty((batch, heads, seqlen_q), dtype=torch.float32, device=q.device)
+    kv_heads, head_dim_v = k.shape[-2], v.shape[-1]
+    out = torch.empty((*q.shape[:-1], head_dim_v), dtype=q.dtype, device=q.device)
+    lse = torch.empty((heads, batch * seqlen_q), dtype=_sums(q), device=q.device)
     if out.numel() == 0:
         return out, lse
-    tile = plan.tile("decode", q)
+    tile = problem.plan.tile("decode", q, v)
     row_blocks = triton.cdiv(heads // kv_heads * seqlen_q, tile.block_m)
     if splits == 0:
-        blocks = triton.cdiv(k.shape[1], tile.block_n)
+        blocks = triton.cdiv(problem.seqlen_k(k), tile.block_n)
         splits = split_count(batch * kv_heads * row_blocks, blocks, _processors(q.device))
-    if splits == 1:
-        part, part_lse = out[None], lse[None]
-    else:
-        part = torch.empty((splits, *q.shape), dtype=torch.float32, device=q.device)
-        part_lse = torch.empty((splits, *lse.shape), dtype=torch.float32, device=q.device)
+    part, part_lse = out, lse
+    if splits > 1:
+        part = torch.empty((splits, *out.shape), dtype=_sums(q), device=q.device)
+        part_lse = torch.empty((splits, *lse.shape), dtype=_sums(q), device=q.device)
     decode_kernel[(row_blocks * splits, kv_heads, batch)](
-        *(q, k, v, part, part_lse, seqlens),
-        *(*_strides(q), *_strides(k), *_strides(v), *_strides(part)),
-        heads=heads,
-        group=heads // kv_heads,
-        seqlen_q=seqlen_q,
+        *(q, k, v, part, part_lse, *_strides(q), *_strides(k), *_strides(v)),
+        **_sizes(q, k, problem),
         splits=splits,
-        scale_log2=scale * LOG2_E.value,
-        CAUSAL=causal,
-        BLOCK_M=tile.block_m,
-        BLOCK_N=tile.block_n,
-        **_constants(q),
-        **_options(tile),
+        scale_log2=problem.scale * LOG2_E.value,
+        span=problem.span(k),
+        extras=problem.extras(),
+        **_constants(q, v, problem, tile),
     )
     if splits > 1:
-        merge_kernel[(seqlen_q, heads, batch)](
-            *(part, part_lse, out, lse, *_strides(part), *_strides(out)),
+        merge_kernel[(batch * seqlen_q, heads)](
+            *(part, part_lse, out, lse),
             splits=splits,
+            HEAD_DIM=head_dim_v,
             SPLITS=triton.next_power_of_2(splits),
-            **_constants(q),
             **OPTIONS,
         )
     return out, lse
 
 
-def natural(lse: torch.Tensor) -> torch.Tensor:
-    """A base-2 log-sum-exp as a natural one."""
-    return lse * float(LN_2.value)
+def place(
+    x: torch.Tensor,
+    y: torch.Tensor,
+    lengths: torch.Tensor,
+    problem: Problem,
+    *,
+    in_cache: bool,
+    step: int = 1,
+    rotary: tuple[torch.Tensor, torch.Tensor] | None = None,
+    interleaved: bool = True,
+) -> None:
+    """Writes the rows of `x` (batch, seqlen, heads, head_dim) to `y`, rotated where `rotary` (cos, sin) is given.
+
+    Row i of a sequence is at position `lengths[batch]` + i * `step`, and goes to that row of the cache `y`
+    (`in_cache`), or to row i of `y`.
+    """
+    batch, seqlen, heads, head_dim = x.shape
+    if x.numel() == 0:
+        return
+    cos, sin = (None, None) if rotary is None else (rotary[0].contiguous(), rotary[1].contiguous())
+    x = aligned(x)
+    # Nothing is written past the end of a cache, whatever the lengths say.
+    capacity = problem.seqlen_k(y) if in_cache else seqlen
+    append_kernel[(triton.cdiv(seqlen, _ROWS), heads, batch)](
+        *(x, y, lengths, cos, sin, *_strides(x), *_strides(y)),
+        seqlen=seqlen,
+        capacity=capacity,
+        span=problem.span(y),
+        IN_CACHE=in_cache,
+        STEP=step,
+        ROTARY_HALF=0 if cos is None else cos.shape[-1],
+        INTERLEAVED=interleaved,
+        HEAD_DIM=head_dim,
+        COLUMNS=triton.next_power_of_2(head_dim),
+        BLOCK_M=_ROWS,
+        **OPTIONS,
+    )
 
 
-def default_scale(head_dim: int) -> float:
-    """What flash-attn multiplies q·k with when not told: 1 / sqrt(head_dim)."""
-    return 1.0 / math.sqrt(head_dim)
+def probabilities(q: torch.Tensor, k: torch.Tensor, lse: torch.Tensor, problem: Problem) -> torch.Tensor:
+    """P (batch, heads, seqlen_q, seqlen_k) of a forward pass with dropout, negative where dropped."""
+    q, k = aligned(q), aligned(k)
+    batch, heads = problem.batch(q), q.shape[-2]
+    seqlen_q, seqlen_k = problem.seqlen_q(q), problem.seqlen_k(k)
+    made = torch.zeros((batch, heads, seqlen_q, seqlen_k), dtype=q.dtype, device=q.device)
+    if made.numel() == 0:
+        return made
+    grid = (triton.cdiv(seqlen_q, _ROWS), triton.cdiv(seqlen_k, _ROWS), batch * heads)
+    probabilities_kernel[grid](
+        *(q, k, lse, made, *_strides(q), *_strides(k)),
+        **_sizes(q, k, problem),
+        rows_q=q.shape[:-2].numel(),
+        scale_log2=problem.scale * LOG2_E.value,
+        span=problem.span(k),
+        extras=problem.extras(),
+        CAUSAL=problem.causal,
+        HEAD_DIM=q.shape[-1],
+        BLOCK_M=_ROWS,
+        BLOCK_N=_ROWS,
+        **OPTIONS,
+    )
+    return made
+
+
+def natural(lse: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+    """A base-2 log-sum-exp (heads, rows) as users get it: natural, (batch, heads, seqlen_q) unless q is varlen."""
+    lse = lse * float(LN_2.value)
+    return lse if q.dim() == 3 else lse.unflatten(1, q.shape[:2]).transpose(0, 1).contiguous()
 
 
 def _processors(device: torch.device) -> int:

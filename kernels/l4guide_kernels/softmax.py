@@ -1,8 +1,4 @@
-"""The score of a query for a key, which keys it sees, and one step of the online softmax; all in base 2.
-
-Scores are q·k * softmax_scale * log2(e), so that exp2, which the hardware has, replaces exp. The factor
-is applied after the dot: folded into a 16-bit q it would cost accuracy.
-"""
+"""One step of the online softmax and its end; all in base 2, for which the hardware has an instruction."""
 
 import triton
 import triton.language as tl
@@ -12,16 +8,9 @@ LN_2 = tl.constexpr(0.6931471805599453)
 
 
 @triton.jit
-def keys_seen(queries, seqlen_k, offset, CAUSAL: tl.constexpr):
-    """How many keys, from the first on, each query sees; `queries` are positions, one or many.
-
-    `offset` is seqlen_k - seqlen_q: the causal diagonal ends in the bottom right corner, so the last
-    query sees every key, and with more queries than keys the first ones see none.
-    """
-    if CAUSAL:
-        return tl.maximum(tl.minimum(queries + (offset + 1), seqlen_k), 0)
-    else:
-        return queries * 0 + seqlen_k
+def softmax_start(ROWS: tl.constexpr, DTYPE: tl.constexpr):
+    """The maximum and the sum of rows that have seen nothing, in DTYPE."""
+    return tl.full((ROWS,), float("-inf"), DTYPE), tl.zeros((ROWS,), DTYPE)
 
 
 @triton.jit
@@ -50,8 +39,20 @@ def softmax_step(scores, m_i, l_i, MASKED: tl.constexpr):
 
 
 @triton.jit
-def softmax_end(m_i, l_i):
-    """The accumulator's last factor and the base-2 log-sum-exp; 0 and -inf for an empty row."""
-    empty = l_i == 0.0
-    inverse = tl.where(empty, 0.0, 1.0 / tl.where(empty, 1.0, l_i))
-    return inverse, tl.where(empty, float("-inf"), m_i + tl.log2(tl.where(empty, 1.0, l_i)))
+def softmax_end(m_i, l_i, sink, HAS_SINK: tl.constexpr):
+    """The accumulator's last factor and the base-2 log-sum-exp; 0 and -inf for an empty row.
+
+    `sink` is a score in base 2 that takes its part of the sum and has no value.
+    """
+    if not HAS_SINK:
+        empty = l_i == 0.0
+        inverse = tl.where(empty, 0.0, 1.0 / tl.where(empty, 1.0, l_i))
+        return inverse, tl.where(empty, float("-inf"), m_i + tl.log2(tl.where(empty, 1.0, l_i)))
+    else:
+        m_end = tl.maximum(m_i, sink)
+        pivot = tl.where(m_end == float("-inf"), 0.0, m_end)
+        alpha = tl.exp2(m_i - pivot)
+        total = l_i * alpha + tl.exp2(sink - pivot)
+        empty = total == 0.0
+        total = tl.where(empty, 1.0, total)
+        return alpha / total, tl.where(empty, float("-inf"), pivot + tl.log2(total))

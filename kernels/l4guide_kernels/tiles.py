@@ -15,6 +15,8 @@ KERNELS = ("forward", "backward-dkdv", "backward-dq", "decode")
 DTYPES = ("fp16", "bf16", "fp32")
 ARCHS = (80, 86, 89, 90, 100, 103, 120)
 MAX_HEAD_DIM = 256
+#: Rows are loaded 16 bytes at a time: head_dim is padded to a multiple of this many elements.
+HEAD_MULTIPLE = 8
 
 # Architectures whose tensor cores are fed by mma.sync from registers; the others read shared memory themselves.
 _MMA_SYNC = (80, 86, 89, 120)
@@ -41,7 +43,7 @@ SPECIALISATIONS: dict[int, tuple[int, int]] = {
 }
 
 
-class UnsupportedError(ValueError):
+class UnsupportedError(ValueError, RuntimeError):
     """A kernel, head_dim, dtype or architecture that is not served; says the limit and a way out."""
 
 

@@ -1,0 +1,236 @@
+"""flash-attn's function for inference: new queries over a cache of keys and values that new ones may be added to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+
+from l4guide_kernels import launch
+from l4guide_kernels.attention import describe, padded
+from l4guide_kernels.checks import ShapeError, check_pages, check_tensors, integers, lengths_of, readable
+from l4guide_kernels.problem import Problem
+from l4guide_kernels.tiles import Tile
+
+# More rows of a KV head than this fill the tiles of the forward pass, which needs no packing.
+_PACKED_ROWS = 64
+Result = torch.Tensor | tuple[torch.Tensor, torch.Tensor]
+
+
+def flash_attn_with_kvcache(
+    q: torch.Tensor,
+    k_cache: torch.Tensor,
+    v_cache: torch.Tensor,
+    k: torch.Tensor | None = None,
+    v: torch.Tensor | None = None,
+    rotary_cos: torch.Tensor | None = None,
+    rotary_sin: torch.Tensor | None = None,
+    cache_seqlens: int | torch.Tensor | None = None,
+    cache_batch_idx: torch.Tensor | None = None,
+    cache_leftpad: torch.Tensor | None = None,
+    block_table: torch.Tensor | None = None,
+    softmax_scale: float | None = None,
+    causal: bool = False,
+    window_size: Sequence[int] = (-1, -1),
+    softcap: float = 0.0,
+    rotary_interleaved: bool = True,
+    alibi_slopes: torch.Tensor | None = None,
+    num_splits: int = 0,
+    return_softmax_lse: bool = False,
+    *,
+    learnable_sink: torch.Tensor | None = None,
+    arch: int | None = None,
+    tiles: Mapping[str, Tile] | None = None,
+) -> Result:
+    """Attention of new queries over a cache of keys and values; no gradient.
+
+    Args:
+        q: (batch, seqlen_q, heads, head_dim), fp16, bf16 or fp32, head_dim 1 to 576.
+        k_cache: (batch_cache, seqlen_cache, kv_heads, head_dim); with `block_table` (pages, page_size, kv_heads,
+            head_dim), any page size. `heads` is a multiple of `kv_heads`.
+        v_cache: Like `k_cache`, head_dim may be its own.
+        k: (batch, seqlen_new, kv_heads, head_dim): written into the cache behind its `cache_seqlens` keys, in
+            place, and attended to.
+        v: The same for values.
+        rotary_cos: (positions, rotary_dim / 2): rotates `k` and `q` by their positions; needs `k`. Keys stand behind
+            the cache's; queries do too when `causal` or in a window, else all stand at `cache_seqlens`.
+        rotary_sin: Like `rotary_cos`.
+        cache_seqlens: How many keys the cache holds before the call: one number, (batch,) integers, or None for all.
+        cache_batch_idx: (batch,) integers: which entry of the cache is each sequence's; its own number when None.
+        cache_leftpad: (batch,) integers: keys at the front that do not count.
+        block_table: (batch, pages of a sequence) int32: which page holds each page of its keys.
+        softmax_scale: Factor on q·k; head_dim ** -0.5 when None.
+        causal: Query i sees key j when j <= i + keys - seqlen_q.
+        window_size: See `flash_attn_func`.
+        softcap: See `flash_attn_func`.
+        rotary_interleaved: Rotate neighbouring columns (GPT-J), else column i with i + rotary_dim / 2 (GPT-NeoX).
+        alibi_slopes: See `flash_attn_func`.
+        num_splits: Parts of the keys worked on side by side, 1 to 128; 0 chooses as FlashAttention-2 does.
+        return_softmax_lse: Also return the log-sum-exp.
+        learnable_sink: See `flash_attn_func`.
+        arch: Take the tiles of this architecture (89 for an L4) rather than the device's.
+        tiles: Tiles to use instead of the table's, by kernel name.
+
+    Returns:
+        The output (batch, seqlen_q, heads, head_dim_v); with `return_softmax_lse` also the natural log-sum-exp
+        (batch, heads, seqlen_q), fp32.
+
+    Raises:
+        NotImplementedError: `cache_leftpad` or `cache_batch_idx` with `block_table`, as in flash-attn.
+        UnsupportedError: head_dim, dtype or architecture is not served.
+        ShapeError: Shapes, dtypes, devices or values do not go together.
+    """
+    paged = block_table is not None
+    check_tensors(
+        *(q, k_cache, v_cache),
+        names=("q", "k_cache", "v_cache"),
+        same_batch=not paged and cache_batch_idx is None,
+    )
+    if not 0 <= num_splits <= launch.MOST_SPLITS:
+        raise ShapeError(f"num_splits {num_splits} is outside 0 to {launch.MOST_SPLITS}: 0 chooses for you")
+    batch, device = q.shape[0], q.device
+    capacity = k_cache.shape[1]
+    if block_table is not None:
+        check_pages(block_table, batch, device)
+        _refuse_with_pages(cache_leftpad=cache_leftpad, cache_batch_idx=cache_batch_idx)
+        capacity *= block_table.shape[1]
+    _check_new(q, k_cache, v_cache, k, v, cache_seqlens)
+    lengths = lengths_of(cache_seqlens, batch, capacity, device)
+    problem = describe(
+        q,
+        batch=batch,
+        softmax_scale=softmax_scale,
+        causal=causal,
+        window_size=window_size,
+        softcap=softcap,
+        alibi_slopes=alibi_slopes,
+        learnable_sink=learnable_sink,
+        arch=arch,
+        tiles=tiles,
+    )
+    problem = replace(
+        problem,
+        used_k=lengths,
+        pages=block_table,
+        leftpad=None if cache_leftpad is None else integers(cache_leftpad, "cache_leftpad", batch, device),
+        slots=None
+        if cache_batch_idx is None
+        else _slots(integers(cache_batch_idx, "cache_batch_idx", batch, device), k_cache.shape[0]),
+    )
+    if k is not None:
+        _check_room(lengths, k.shape[1], capacity)
+    rotary = _rotary(rotary_cos, rotary_sin, q, k, capacity)
+    with torch.no_grad():
+        used_q, used_k, used_v = (launch.aligned(padded(x)) for x in (q, k_cache, v_cache))
+        if k is not None and v is not None:
+            _append(problem, used_k, padded(k), lengths, rotary, rotary_interleaved)
+            _append(problem, used_v, padded(v), lengths, None, rotary_interleaved)
+            for cache, used in ((k_cache, used_k), (v_cache, used_v)):
+                # A cache whose rows are not aligned was copied: what was appended must reach the caller's.
+                if used.data_ptr() != cache.data_ptr():
+                    cache.copy_(used[..., : cache.shape[-1]])
+            problem = replace(problem, used_k=(lengths + k.shape[1]).clamp(max=capacity))
+        if rotary is not None:
+            turned = torch.empty_like(used_q)
+            moving = causal or problem.left is not None or problem.right is not None
+            launch.place(
+                *(used_q, turned, lengths, problem),
+                in_cache=False,
+                step=int(moving),
+                rotary=rotary,
+                interleaved=rotary_interleaved,
+            )
+            used_q = turned
+        out, lse = _run(used_q, used_k, used_v, problem, num_splits)
+    out = out[..., : v_cache.shape[-1]]
+    return (out, launch.natural(lse, q)) if return_softmax_lse else out
+
+
+def _run(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, problem: Problem, splits: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    rows = q.shape[1] * (q.shape[2] // k.shape[2])
+    if splits <= 1 and rows > _PACKED_ROWS:
+        return launch.forward(q, k, v, problem)
+    return launch.decode(q, k, v, problem, splits=splits)
+
+
+def _append(
+    problem: Problem,
+    cache: torch.Tensor,
+    new: torch.Tensor,
+    lengths: torch.Tensor,
+    rotary: tuple[torch.Tensor, torch.Tensor] | None,
+    interleaved: bool,
+) -> None:
+    launch.place(new, cache, lengths, problem, in_cache=True, rotary=rotary, interleaved=interleaved)
+
+
+def _refuse_with_pages(**features: torch.Tensor | None) -> None:
+    for name, value in features.items():
+        if value is not None:
+            raise NotImplementedError(
+                f"{name} with a block_table: a table already says where each page lies, leave {name} at None"
+            )
+
+
+def _check_new(
+    q: torch.Tensor,
+    k_cache: torch.Tensor,
+    v_cache: torch.Tensor,
+    k: torch.Tensor | None,
+    v: torch.Tensor | None,
+    cache_seqlens: int | torch.Tensor | None,
+) -> None:
+    if k is None and v is None:
+        return
+    if k is None or v is None:
+        raise ShapeError("k and v are appended together: give both, or neither")
+    if cache_seqlens is None:
+        raise ShapeError("appending k and v needs cache_seqlens: how many keys the cache holds already")
+    for name, new, cache in (("k", k, k_cache), ("v", v, v_cache)):
+        wanted = (q.shape[0], k.shape[1], *cache.shape[2:])
+        if tuple(new.shape) != wanted or new.dtype != cache.dtype or new.device != cache.device:
+            raise ShapeError(
+                f"{name} {tuple(new.shape)} {new.dtype} on {new.device} does not fit its cache: it must be "
+                f"{wanted} {cache.dtype} on {cache.device}"
+            )
+
+
+def _check_room(lengths: torch.Tensor, new: int, capacity: int) -> None:
+    """Where lengths can be read; elsewhere nothing is written past the cache's end all the same."""
+    if readable(lengths) and bool((lengths + new > capacity).any()):
+        raise ShapeError(
+            f"{new} new keys after {lengths.tolist()} do not fit a cache of {capacity}: make it longer"
+        )
+
+
+def _slots(slots: torch.Tensor, entries: int) -> torch.Tensor:
+    if readable(slots) and slots.numel() and not bool(((slots >= 0) & (slots < entries)).all()):
+        raise ShapeError(
+            f"cache_batch_idx {slots.tolist()} go outside 0 to {entries - 1}, the cache's entries"
+        )
+    return slots
+
+
+def _rotary(
+    cos: torch.Tensor | None,
+    sin: torch.Tensor | None,
+    q: torch.Tensor,
+    k: torch.Tensor | None,
+    capacity: int,
+) -> tuple[torch.Tensor, torch.Tensor] | None:
+    if cos is None and sin is None:
+        return None
+    if cos is None or sin is None:
+        raise ShapeError("rotary_cos and rotary_sin go together: give both, or neither")
+    if k is None:
+        raise ShapeError("rotary_cos needs new keys to rotate: give k and v, or rotate q before the call")
+    half = q.shape[-1] // 2
+    if cos.dim() != 2 or cos.shape != sin.shape or not 1 <= cos.shape[1] <= half or cos.shape[0] < capacity:
+        raise ShapeError(
+            f"rotary_cos {tuple(cos.shape)} and rotary_sin {tuple(sin.shape)} must both be (positions, "
+            f"rotary_dim / 2), at least {capacity} by at most {half}"
+        )
+    if cos.dtype != q.dtype or sin.dtype != q.dtype or cos.device != q.device or sin.device != q.device:
+        raise ShapeError(f"rotary_cos and rotary_sin must be {q.dtype} on {q.device}, like q")
+    return cos, sin

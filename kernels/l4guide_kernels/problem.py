@@ -1,0 +1,142 @@
+"""What is asked of the launchers besides q, k and v, and whose tiles answer it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+
+from l4guide_kernels.arguments import Extras, Span
+from l4guide_kernels.dialect import interpreted
+from l4guide_kernels.tiles import ARCHS, Tile, UnsupportedError, tile_for
+
+#: fp64 is for checking gradients in the interpreter; GPUs are refused it (`checks`).
+DTYPE_NAMES = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "fp32", torch.float64: "fp32"}
+_INTERPRETED_ARCH = 89
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How to launch: whose architecture's tiles to take, and tiles that replace them, by kernel name."""
+
+    arch: int
+    tiles: Mapping[str, Tile] = field(default_factory=dict)
+
+    def tile(self, kernel: str, q: torch.Tensor, v: torch.Tensor) -> Tile:
+        """The tile that `kernel` runs with on tensors like `q` and `v`."""
+        head_dim = max(q.shape[-1], v.shape[-1])
+        return self.tiles.get(kernel) or tile_for(kernel, head_dim, DTYPE_NAMES[q.dtype], self.arch)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Everything about one call but its tensors of rows; None and 0 stand for what is not asked.
+
+    Attributes:
+        plan: Whose tiles.
+        scale: Factor on q·k.
+        causal: Query i sees key j when j <= i + seqlen_k - seqlen_q.
+        left: How many keys before its place a query sees.
+        right: How many after; may be negative. Not with `causal`.
+        softcap: Scores become softcap · tanh(score / softcap).
+        dropout: Share of the weights that is dropped.
+        seed: (1,) int64, where there is dropout.
+        slopes: (heads,) or (batch, heads) fp32, ALiBi's.
+        sink: (heads,), a score to no key.
+        cu_q: (batch + 1,) int32: q is (total, heads, head_dim) then.
+        cu_k: The same of k and v.
+        max_q: The most queries a sequence has, with `cu_q`.
+        max_k: The most keys.
+        used_k: (batch,) int32: how many keys count.
+        leftpad: (batch,) int32: keys left out at the front.
+        slots: (batch,) int32: whose keys are a sequence's.
+        pages: (batch, pages) int32: k and v are (pages, page_size, kv_heads, head_dim) then.
+    """
+
+    plan: Plan
+    scale: float
+    causal: bool = False
+    left: int | None = None
+    right: int | None = None
+    softcap: float = 0.0
+    dropout: float = 0.0
+    seed: torch.Tensor | None = None
+    slopes: torch.Tensor | None = None
+    sink: torch.Tensor | None = None
+    cu_q: torch.Tensor | None = None
+    cu_k: torch.Tensor | None = None
+    max_q: int = 0
+    max_k: int = 0
+    used_k: torch.Tensor | None = None
+    leftpad: torch.Tensor | None = None
+    slots: torch.Tensor | None = None
+    pages: torch.Tensor | None = None
+
+    def batch(self, q: torch.Tensor) -> int:
+        """How many sequences."""
+        return q.shape[0] if self.cu_q is None else self.cu_q.shape[0] - 1
+
+    def seqlen_q(self, q: torch.Tensor) -> int:
+        """The most queries that a sequence has."""
+        return q.shape[1] if self.cu_q is None else self.max_q
+
+    def seqlen_k(self, k: torch.Tensor) -> int:
+        """The most keys that a sequence has."""
+        if self.pages is not None:
+            return self.pages.shape[1] * k.shape[1]
+        return k.shape[1] if self.cu_k is None else self.max_k
+
+    def span(self, k: torch.Tensor) -> Span:
+        """What the kernels are told of where rows lie."""
+        paged = self.pages is not None
+        return Span(
+            cu_q=self.cu_q,
+            cu_k=self.cu_k,
+            used_k=self.used_k,
+            leftpad=self.leftpad,
+            slots=self.slots,
+            pages=self.pages,
+            page_size=k.shape[1] if paged else None,
+            pages_stride=self.pages.stride(0) if self.pages is not None else None,
+        )
+
+    def extras(self) -> Extras:
+        """What the kernels are told of scores and weights."""
+        slopes_stride = None
+        if self.slopes is not None:
+            slopes_stride = self.slopes.stride(0) if self.slopes.dim() > 1 else 0
+        return Extras(
+            left=self.left,
+            right=None if self.causal else self.right,
+            softcap=self.softcap or None,
+            slopes=self.slopes,
+            slopes_stride=slopes_stride,
+            sink=self.sink,
+            seed=self.seed if self.dropout else None,
+            dropout=self.dropout or None,
+        )
+
+
+def device_arch(device: torch.device) -> int:
+    """The newest architecture in `ARCHS` whose tables serve `device`; an L4's (89) in the interpreter.
+
+    Raises:
+        UnsupportedError: The device is older than sm_80.
+    """
+    if interpreted():
+        return _INTERPRETED_ARCH
+    major, minor = torch.cuda.get_device_capability(device)
+    capability = 10 * major + minor
+    served = [arch for arch in ARCHS if arch <= capability]
+    if not served:
+        name = torch.cuda.get_device_name(device)
+        raise UnsupportedError(
+            f"{name} is sm_{capability}, Triton's tensor cores start at sm_{ARCHS[0]}: "
+            "use torch.nn.functional.scaled_dot_product_attention"
+        )
+    return served[-1]
+
+
+def default_scale(head_dim: int) -> float:
+    """What flash-attn multiplies q·k with when not told: 1 / sqrt(head_dim)."""
+    return 1.0 / math.sqrt(head_dim)
