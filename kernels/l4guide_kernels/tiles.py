@@ -14,7 +14,7 @@ from dataclasses import dataclass
 KERNELS = ("forward", "backward-dkdv", "backward-dq", "decode")
 DTYPES = ("fp16", "bf16", "fp32")
 ARCHS = (80, 86, 89, 90, 100, 103, 120)
-MAX_HEAD_DIM = 256
+MAX_HEAD_DIM = 576
 #: Rows are loaded 16 bytes at a time: head_dim is padded to a multiple of this many elements.
 HEAD_MULTIPLE = 8
 
@@ -40,6 +40,10 @@ SPECIALISATIONS: dict[int, tuple[int, int]] = {
     128: (128, 0),
     192: (128, 64),
     256: (256, 0),
+    320: (256, 64),
+    384: (256, 128),
+    512: (256, 256),
+    576: (512, 64),
 }
 
 
