@@ -136,6 +136,30 @@ def test_packed_sequences_do_not_see_each_other(sliding: tuple[Any, Any]) -> Non
     compare_training(sliding, position_ids=torch.tensor([[0, 1, 2, 0, 1, 2, 3], [0, 1, 2, 3, 4, 0, 1]]))
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("queries", [3, 7])
+def test_cross_attention_leaves_out_the_padding_of_the_other_sequence(queries: int) -> None:
+    """Whose keys are all there, and whose padding is not the queries'."""
+    ours.register()
+    config = transformers.BartConfig(
+        vocab_size=32,
+        d_model=32,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=32,
+        decoder_ffn_dim=32,
+        max_position_embeddings=64,
+    )
+    torch.manual_seed(0)
+    eager = transformers.BartModel._from_config(config, attn_implementation="eager").eval()
+    live = transformers.BartModel._from_config(copy.deepcopy(config), attn_implementation="l4guide").eval()
+    live.load_state_dict(eager.state_dict())
+    inputs = {"input_ids": TOKENS, "attention_mask": RIGHT, "decoder_input_ids": TOKENS[:, :queries]}
+    close(*(model(**inputs, use_cache=False).last_hidden_state for model in (eager, live)))
+
+
 def masked(mask: torch.Tensor) -> dict[str, torch.Tensor]:
     """A mask, and labels of the tokens that a real one predicts: what padding predicts is no part of the loss."""
     follows = mask.bool() & torch.nn.functional.pad(mask, (1, 0))[:, :-1].bool()
