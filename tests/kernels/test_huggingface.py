@@ -1,6 +1,8 @@
 """Tiny models of transformers with random weights: ours gives eager's logits, tokens and gradients."""
 
 import copy
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -229,6 +231,12 @@ def test_a_mask_of_another_pattern_is_refused_by_name() -> None:
     options = {"config": config, "inputs_embeds": torch.zeros(2, 7, 32), "attention_mask": None}
     with pytest.raises(NotImplementedError, match="every_second"):
         create_causal_mask(past_key_values=None, and_mask_function=every_second, **options)
+
+
+def test_transformers_is_imported_by_register_alone() -> None:
+    """The adapter can be imported where transformers is not installed."""
+    script = "import sys, l4guide_kernels.huggingface; assert 'transformers' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def every_second(_batch: int, _head: int, _query: int, key: torch.Tensor) -> torch.Tensor:
