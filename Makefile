@@ -17,8 +17,8 @@ report: ## Write report.html; needs no browser
 	@$(SETUP) base
 	@$(BIN)/l4guide report --out report.html
 
-test: ## Run the tests, the browser's included; finds or installs Chromium
-	@$(SETUP) dev chromium
+test: ## Run the tests, the browser's included; finds or installs Chromium and other versions of Triton
+	@$(SETUP) dev chromium tritons
 	$(BIN)/pytest tests/kernels
 	$(BIN)/pytest tests --ignore=tests/kernels
 

@@ -42,9 +42,10 @@ def _installed(name: str) -> bool:
         return name in sys.modules
 
 
-def _environment(own_cache: str) -> dict[str, str]:
+def _environment(own_cache: str, triton: Path | None) -> dict[str, str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
-    clean["PYTHONPATH"] = os.pathsep.join(entry for entry in sys.path if entry)
+    first = [] if triton is None else [str(triton)]
+    clean["PYTHONPATH"] = os.pathsep.join([*first, *(entry for entry in sys.path if entry)])
     clean["TRITON_CACHE_DIR"] = os.environ.get("TRITON_CACHE_DIR", own_cache)
     clean["TRITON_ALWAYS_COMPILE"] = (
         "1"  # for a cached kernel ptxas does not run, so nothing tells its registers
@@ -56,11 +57,13 @@ def _environment(own_cache: str) -> dict[str, str]:
 class Compiler:
     """A compiler process for many questions; it is replaced when it dies or overstays its deadline.
 
-    Use as a context manager: leaving it ends the process and removes its cache.
+    Use as a context manager: leaving it ends the process and removes its cache. `triton` is a folder with another
+    version of Triton, which the process takes in place of the installed one.
     """
 
-    def __init__(self, *, deadline_s: float = DEADLINE_S) -> None:
+    def __init__(self, *, deadline_s: float = DEADLINE_S, triton: Path | None = None) -> None:
         self._deadline_s = deadline_s
+        self._triton = triton
         self._process: subprocess.Popen[str] | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="l4guide-compiler-", ignore_cleanup_errors=True)
 
@@ -116,7 +119,7 @@ class Compiler:
                     stdout=subprocess.PIPE,
                     stderr=complaints,
                     text=True,
-                    env=_environment(self._folder.name),
+                    env=_environment(self._folder.name, self._triton),
                     start_new_session=True,
                 )
         return self._process
