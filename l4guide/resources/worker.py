@@ -24,7 +24,7 @@ def compile_one(question: dict[str, Any]) -> dict[str, object]:
     """Cross-compile one specialisation and say what it needs.
 
     Args:
-        question: `kernel`, `head_dim`, `dtype`, `arch`, `causal` and `tile` with its four numbers.
+        question: `kernel`, `head_dim`, `head_dim_v`, `dtype`, `arch`, `causal` and `tile` with its four numbers.
     """
     from l4guide_kernels.cross import compile_ahead
     from l4guide_kernels.tiles import Tile
