@@ -75,11 +75,7 @@ def own_verdict(workload: Workload, gpu: Gpu) -> Verdict:
     reasons += [_reason("L4G-SHARED", item.kernel, _over(item)) for item in resources if not item.fits]
     forms = [name for name, used in FEATURES.items() if name in IN_A_FORM and used(workload)]
     proven = not forms and all(item.kind == "compiled" for item in resources)
-    status, message = "ok", _fits(resources, forms)
-    if reasons:
-        status, message = "refused", reasons[0].text
-    elif problem is not None:
-        status, message = "unknown", problem.sentence
+    status, message = _status(resources, problem, reasons, forms)
     evidence = "compiled" if proven else "inferred"
     return Verdict(
         library=LIBRARY,
@@ -96,6 +92,14 @@ def own_verdict(workload: Workload, gpu: Gpu) -> Verdict:
         source=None,
         place="data/resources",
     )
+
+
+def _status(
+    resources: tuple[Resources, ...], problem: Problem | None, reasons: list[Reason], forms: list[str]
+) -> tuple[str, Sentence | str]:
+    if reasons:
+        return "refused", reasons[0].text
+    return ("ok", _fits(resources, forms)) if problem is None else ("unknown", problem.sentence)
 
 
 def own_snippet(workload: Workload, gpu: Gpu) -> str:

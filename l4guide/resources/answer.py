@@ -204,11 +204,11 @@ def _checked(gpu: Gpu, kernel: str, head_dim: int, dtype: str) -> tuple[str, int
 
 def _width(name: str, value: object) -> int:
     """The columns of a head or a value, if these kernels take as many."""
-    from l4guide_kernels.tiles import MAX_HEAD_DIM as widest
+    from l4guide_kernels import tiles
 
-    width = whole_number(name, value, at_most=MAX_HEAD_DIM)
-    if width > widest:
-        raise CannotDo("error.kernel_head_dim", name=name.replace("-", "_"), head_dim=width, limit=widest)
+    width, limit = whole_number(name, value, at_most=MAX_HEAD_DIM), tiles.MAX_HEAD_DIM
+    if width > limit:
+        raise CannotDo("error.kernel_head_dim", name=name.replace("-", "_"), head_dim=width, limit=limit)
     return width
 
 

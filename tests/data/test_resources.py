@@ -6,11 +6,11 @@ import pytest
 from l4guide_kernels.code import digest
 
 from l4guide.catalogue import gpu, gpus
-from l4guide.resources.record import path_for, read, versions
 from l4guide.resources.defaults import HALF, default_tiles, flagship
-from l4guide.resources.occupancy import ctas_by_shared_memory
-from l4guide.resources.specialisation import Figures, Specialisation, by_formula, specialise
 from l4guide.resources.ledger import PASSES
+from l4guide.resources.occupancy import ctas_by_shared_memory
+from l4guide.resources.record import path_for, read, versions
+from l4guide.resources.specialisation import Figures, Specialisation, by_formula, specialise
 from l4guide.tiles import published_tiles
 
 L4 = gpu("L4")
@@ -69,14 +69,13 @@ def test_nothing_spills_on_an_l4() -> None:
 @pytest.mark.parametrize("causal", [True, False])
 def test_an_l4_holds_as_many_blocks_as_of_flash_attention_2(kernel: str, head_dim: int, causal: bool) -> None:
     """By shared memory, on one multiprocessor, against the tile of flash-attn 2.8.3 without dropout."""
-    kind = {"pass_name": PASSES[kernel], "head_dim": head_dim, "causal": causal, "dropout": False}
     theirs = [
         tile.shared_bytes
         for tile in published_tiles()
         if tile.library == "flash-attn"
         and L4.capability in tile.capabilities
         and tile.covers("2.8.3")
-        and tile.serves(**kind)
+        and tile.serves(pass_name=PASSES[kernel], head_dim=head_dim, causal=causal, dropout=False)
     ]
     ours = NEWEST[specialise(kernel, head_dim=head_dim, dtype="bf16", arch=89, causal=causal)]
     assert 1 == len(theirs)

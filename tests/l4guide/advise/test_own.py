@@ -72,7 +72,9 @@ def test_what_nobody_compiled_is_unknown() -> None:
 
 def test_a_feature_is_another_form_of_the_code() -> None:
     """What was recorded is the plain kernel; the answer says so, and does not call itself compiled."""
-    plain, windowed = (own_verdict(question(**options), L4) for options in ({}, {"window": 64, "alibi": True}))
+    plain, windowed = (
+        own_verdict(question(**options), L4) for options in ({}, {"window": 64, "alibi": True})
+    )
     assert ("compiled", "inferred") == (plain.evidence, windowed.evidence)
     assert "without window, alibi" in str(windowed.message)
 
