@@ -33,8 +33,9 @@ QUESTION = (
     ("window", "sliding window: keys to the left that a query sees"),
     ("softcap", "soft cap on the scores; 0 is none"),
     ("paged-block-size", "tokens in a page of a paged KV cache"),
+    ("num-splits", "pieces that the keys are split into: 1 is none, 0 leaves it to a heuristic"),
 )
-FLAGS = ("alibi", "deterministic", "varlen", "block_sparse")
+FLAGS = ("alibi", "deterministic", "varlen", "block_sparse", "append_kv", "score_mod")
 PRICE = (
     ("gpus", "cards that serve at once"),
     ("price", "your own price in USD per GPU-hour"),
@@ -80,6 +81,7 @@ def _support(options: Options) -> tuple[object, str]:
         told = reason.to_json(options.language)
         basis = "; ".join(str(told[name]) for name in ("evidence", "source") if name in told)
         lines.append(f"  {reason.code}: {told['text']}" + (f" ({basis})" if basis else ""))
+        lines += [f"    → {told['fix']}"] if "fix" in told else []
     return said, "\n".join(lines)
 
 

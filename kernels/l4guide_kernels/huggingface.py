@@ -160,7 +160,9 @@ def attention(
         "softcap": softcap or 0.0,
         "learnable_sink": s_aux,
     }
-    lengths = [kwargs.get(name) for name in ("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k")]
+    lengths = [
+        kwargs.get(name) for name in ("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k")
+    ]
     if attention_mask is not None:
         key, value = (x[:, : attention_mask.shape[-1]] for x in (key, value))
     if None not in lengths:
@@ -180,7 +182,10 @@ def _refuse(attention_mask: torch.Tensor | None, kwargs: dict[str, Any]) -> None
             )
     if attention_mask is None:
         return
-    if attention_mask.dtype not in (torch.bool, torch.int32) or attention_mask.shape[1:-1] not in _ROWS_OF_MASKS:
+    if (
+        attention_mask.dtype not in (torch.bool, torch.int32)
+        or attention_mask.shape[1:-1] not in _ROWS_OF_MASKS
+    ):
         raise NotImplementedError(
             f"an attention_mask of {attention_mask.dtype} and shape {tuple(attention_mask.shape)} is not built into "
             'these kernels: give one of padding, (batch, positions), or use attn_implementation="sdpa"'
@@ -245,8 +250,7 @@ def _unpadded(
     own = mask.new_ones(q.shape[:2]) if whole else mask[:, mask.shape[1] - q.shape[1] :]
     (places_q, cu_q, most_q), (places_k, cu_k, most_k) = _sequences(own), _sequences(mask)
     q_rows, k_rows, v_rows = (
-        x.flatten(0, 1).index_select(0, places)
-        for x, places in ((q, places_q), (k, places_k), (v, places_k))
+        x.flatten(0, 1).index_select(0, places) for x, places in ((q, places_q), (k, places_k), (v, places_k))
     )
     out = flash_attn_varlen_func(q_rows, k_rows, v_rows, cu_q, cu_k, most_q, most_k, **options)
     room = out.new_zeros((q.shape[0] * q.shape[1], *out.shape[1:]))

@@ -1,7 +1,7 @@
 """The kernels as PyTorch operators, through which autograd, torch.compile, torch.export and fake tensors see.
 
     l4guide::attention_forward(q, k, v, settings…) -> (out, lse)
-    l4guide::attention_backward(dout, q, k, v, out, lse, settings…) -> (dq, dk, dv, dsink)
+    l4guide::attention_backward(dout, dlse, q, k, v, out, lse, settings…) -> (dq, dk, dv, dsink)
     l4guide::attention_decode(q, k, v, splits, settings…) -> (out, lse)
     l4guide::attention_probabilities(q, k, lse, settings…) -> p
     l4guide::place_rows(x, y, lengths, in_cache, step, cos, sin, interleaved, settings…)     writes y
@@ -21,7 +21,7 @@ import torch
 
 from l4guide_kernels import launch
 from l4guide_kernels.problem import Plan, Problem, device_arch
-from l4guide_kernels.tiles import Tile
+from l4guide_kernels.tiles import HEAD_MULTIPLE, Tile
 
 _SUMS = {torch.float64: torch.float64}
 _VARLEN_AXES = 3
@@ -39,7 +39,8 @@ _NAMES = tuple(field.name for field in _FIELDS)
 _TENSORS = tuple(name for name in _NAMES if _HINTS[name] == torch.Tensor | None)
 _SETTINGS = ", ".join(
     [
-        f"{_KINDS[_HINTS[field.name]]} {field.name}" + ("" if field.default is MISSING else f"={field.default}")
+        f"{_KINDS[_HINTS[field.name]]} {field.name}"
+        + ("" if field.default is MISSING else f"={field.default}")
         for field in _FIELDS
     ]
     + ["SymInt? arch=None", 'str tiles=""']
@@ -86,14 +87,14 @@ def draw_seed(device: torch.device) -> torch.Tensor:
 
 def padded(x: torch.Tensor) -> torch.Tensor:
     """`x` with zero columns up to a multiple of 8, as flash-attn does: loads are of 16 bytes."""
-    missing = -x.shape[-1] % launch.HEAD_MULTIPLE
+    missing = -x.shape[-1] % HEAD_MULTIPLE
     return torch.nn.functional.pad(x, (0, missing)) if missing else x
 
 
 def attention(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, problem: Problem
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """`launch.forward` for any head_dim, differentiable in q, k, v and the sink; the log-sum-exp has no gradient."""
+    """`launch.forward` for any head_dim; both results are differentiable in q, k, v and the sink."""
     out, lse = torch.ops.l4guide.attention_forward(padded(q), padded(k), padded(v), *flat(problem))
     return out[..., : v.shape[-1]], lse
 
@@ -126,7 +127,7 @@ def place(
     rotary: tuple[torch.Tensor, torch.Tensor] | None = None,
     interleaved: bool = True,
 ) -> None:
-    """`launch.place`: writes rows of `x` to `y`; no gradient."""
+    """`launch.place` for any head_dim and any strides: writes rows of `x` to `y`; no gradient."""
     cos, sin = rotary or (None, None)
     torch.ops.l4guide.place_rows(x, y, lengths, in_cache, step, cos, sin, interleaved, *flat(problem))
 
@@ -168,12 +169,13 @@ def _forward_fake(
     "l4guide::attention_backward",
     mutates_args=(),
     schema=(
-        "(Tensor dout, Tensor q, Tensor k, Tensor v, Tensor out, Tensor lse, "
+        "(Tensor dout, Tensor? dlse, Tensor q, Tensor k, Tensor v, Tensor out, Tensor lse, "
         f"{_SETTINGS}) -> (Tensor, Tensor, Tensor, Tensor)"
     ),
 )
 def _backward(
     dout: torch.Tensor,
+    dlse: torch.Tensor | None,
     q: torch.Tensor,
     k: torch.Tensor,
     v: torch.Tensor,
@@ -181,13 +183,14 @@ def _backward(
     lse: torch.Tensor,
     *settings: Any,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    dq, dk, dv, dsink = launch.backward(q, k, v, out, lse, dout, unflat(q, settings))
+    dq, dk, dv, dsink = launch.backward(q, k, v, out, lse, dout, unflat(q, settings), dlse)
     return dq, dk, dv, lse.new_empty(0) if dsink is None else dsink
 
 
 @_backward.register_fake
 def _backward_fake(
     dout: torch.Tensor,
+    dlse: torch.Tensor | None,
     q: torch.Tensor,
     k: torch.Tensor,
     v: torch.Tensor,
@@ -207,20 +210,22 @@ def _keep(ctx: Any, inputs: Sequence[Any], output: tuple[torch.Tensor, torch.Ten
     ctx.places = [place for place, value in enumerate(settings) if isinstance(value, torch.Tensor)]
     ctx.save_for_backward(q, k, v, out, lse, *(settings[place] for place in ctx.places))
     ctx.settings = [None if isinstance(value, torch.Tensor) else value for value in settings]
-    ctx.mark_non_differentiable(lse)
     ctx.set_materialize_grads(False)
 
 
-def _differentiate(ctx: Any, dout: torch.Tensor | None, _dlse: object) -> tuple[torch.Tensor | None, ...]:  # noqa: ANN401
+def _differentiate(
+    ctx: Any,  # noqa: ANN401 - autograd's context has no public type
+    dout: torch.Tensor | None,
+    dlse: torch.Tensor | None,
+) -> tuple[torch.Tensor | None, ...]:
     """Gradients of q, k, v and the sink; None for every other argument."""
     q, k, v, out, lse, *tensors = ctx.saved_tensors
     settings = list(ctx.settings)
     for place, tensor in zip(ctx.places, tensors, strict=True):
         settings[place] = tensor
     of_settings: list[torch.Tensor | None] = [None] * len(settings)
-    if dout is None:
-        return (None, None, None, *of_settings)
-    dq, dk, dv, dsink = torch.ops.l4guide.attention_backward(dout, q, k, v, out, lse, *settings)
+    dout = torch.zeros_like(out) if dout is None else dout
+    dq, dk, dv, dsink = torch.ops.l4guide.attention_backward(dout, dlse, q, k, v, out, lse, *settings)
     if settings[_SINK] is not None:
         of_settings[_SINK] = dsink
     return (dq, dk, dv, *of_settings)
@@ -265,5 +270,17 @@ def _place(
     *settings: Any,
 ) -> None:
     rotary = None if cos is None or sin is None else (cos, sin)
-    problem = unflat(x, settings)
-    launch.place(x, y, lengths, problem, in_cache=in_cache, step=step, rotary=rotary, interleaved=interleaved)
+    room, problem = launch.aligned(padded(y)), unflat(x, settings)
+    launch.place(
+        padded(x),
+        room,
+        lengths,
+        problem,
+        in_cache=in_cache,
+        step=step,
+        rotary=rotary,
+        interleaved=interleaved,
+    )
+    if room is not y:
+        # Rows that loads cannot take as they lie were copied: what was written must reach the caller's.
+        y.copy_(room[..., : y.shape[-1]])

@@ -100,7 +100,9 @@ def _attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, problem: Problem)
 def _check_axes(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> None:
     for name, x in (("query", query), ("key", key), ("value", value)):
         if x.is_nested:
-            raise NotImplementedError(f"{name} is a nested tensor: call flash_attn_varlen_func with its offsets")
+            raise NotImplementedError(
+                f"{name} is a nested tensor: call flash_attn_varlen_func with its offsets"
+            )
         if x.dim() < 2:  # noqa: PLR2004
             raise ShapeError(f"{name} has shape {tuple(x.shape)}: it must be (…, heads, length, head_dim)")
     if key.shape[-1] != query.shape[-1]:
@@ -144,7 +146,11 @@ def _shared_heads(
 
 def _rows(x: torch.Tensor, outer: torch.Size) -> torch.Tensor:
     """(…, heads, length, columns) as (batch, length, heads, columns)."""
-    return x.expand(*outer, *x.shape[_HEAD_AXIS:]).reshape(math.prod(outer), *x.shape[_HEAD_AXIS:]).transpose(1, 2)
+    return (
+        x.expand(*outer, *x.shape[_HEAD_AXIS:])
+        .reshape(math.prod(outer), *x.shape[_HEAD_AXIS:])
+        .transpose(1, 2)
+    )
 
 
 def _top_left(q: torch.Tensor, k: torch.Tensor) -> int:
@@ -164,7 +170,9 @@ def _key_mask(mask: torch.Tensor, k: torch.Tensor, outer: torch.Size, single: bo
             "masks of keys, (…, 1, S): use is_causal or flash_attn_func's window_size, or "
             "torch.nn.attention.flex_attention"
         )
-    return mask.reshape(*shape[:-3], shape[-1]).expand(*outer, k.shape[1]).reshape(math.prod(outer), k.shape[1])
+    return (
+        mask.reshape(*shape[:-3], shape[-1]).expand(*outer, k.shape[1]).reshape(math.prod(outer), k.shape[1])
+    )
 
 
 def _seen_first(

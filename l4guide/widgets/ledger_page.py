@@ -39,6 +39,7 @@ class LedgerPanel:
             "default_tile": _button(state.guarded(lambda _: state.choose_default()), "ledger-default"),
             "first_tile": _button(state.guarded(lambda _: state.choose(FIRST_TILE)), "ledger-first"),
             "compile": _button(state.guarded(lambda _: state.compile()), "ledger-compile", "primary"),
+            "stop": _button(state.guarded(lambda _: state.cancel()), "ledger-stop"),
         }
         self.view = self._lay_out()
         state.observe(state.guarded(lambda _: self._draw()), ["ledgers", "language"])
@@ -48,7 +49,7 @@ class LedgerPanel:
 
     def _lay_out(self) -> ipywidgets.Widget:
         state = self.state
-        heading = HtmlPanel(state, _draw_heading, ["language", "gpu"], "l4g-title").view
+        heading = HtmlPanel(state, _draw_heading, ["language", "gpu", "causal"], "l4g-title").view
         top = _box([heading, self.fields["language"].view], "l4g-top")
         inputs = _box(
             [self.fields[name].view for name in self.fields if name != "language"], "l4g-ledger-fields"
@@ -75,6 +76,7 @@ class LedgerPanel:
         for name, button in self.buttons.items():
             button.description = say(f"ledger.{name}", self.state.language)
         self.buttons["compile"].disabled = self.state.running
+        self.buttons["stop"].disabled = not self.state.running
 
 
 def ledger(**inputs: object) -> ipywidgets.Widget:
@@ -94,6 +96,7 @@ def _fields(state: LedgerState) -> dict[str, Field]:
         "gpu": field("gpu", _same([card.name for card in catalogue.gpus()])),
         **{name: field(name, _same(_powers(*TILE_LIMITS[name]))) for name in ("block_m", "block_n", "warps")},
         "stages": field("stages", _same([str(n) for n in range(1, TILE_LIMITS["stages"][1] + 1)])),
+        "causal": Field(state, "causal", ipywidgets.Checkbox(indent=False), section="ledger."),
         "language": _language(state),
     }
 
@@ -128,7 +131,7 @@ def _button(clicked: Callable[..., None], css_class: str, style: str = "") -> ip
 
 
 def _draw_heading(state: LedgerState) -> str:
-    return render("ledger_heading", state.language, gpu=state.gpu)
+    return render("ledger_heading", state.language, gpu=state.gpu, causal=state.causal)
 
 
 def _draw_error(state: LedgerState) -> str:

@@ -1,7 +1,7 @@
 """What the reader asks of the shared-memory ledger, and what came of it."""
 
 from collections.abc import Callable
-from threading import Thread
+from threading import Event, Thread
 
 import traitlets
 
@@ -30,12 +30,17 @@ FIELD_OF = {
 Ask = Callable[..., Resources]
 
 
+class Stopped(Exception):
+    """The reader wants no more tiles compiled."""
+
+
 class LedgerState(PageState):
     """Inputs of the ledger as the reader chose them, and its answer.
 
     `resources` is our kernel with the chosen tile, None where it cannot be had; `ledgers` are the bars: published
-    tiles first, then our default tile where another is chosen, then the chosen one. A compiled answer is kept and
-    shown whenever its question is asked again. Until the reader changes the tile, it follows the question.
+    tiles first, then our default tile where another is chosen, then the chosen one. `causal` is about the published
+    ones alone: ours has one tile for both. A compiled answer is kept and shown whenever its question is asked again.
+    Until the reader changes the tile, it follows the question.
     """
 
     kernel = traitlets.Unicode("backward-dkdv")
@@ -46,6 +51,7 @@ class LedgerState(PageState):
     block_n = traitlets.Unicode("")
     warps = traitlets.Unicode("")
     stages = traitlets.Unicode("")
+    causal = traitlets.Bool(True)
 
     resources = traitlets.Any(None, allow_none=True)
     ledgers = traitlets.Tuple()
@@ -53,11 +59,13 @@ class LedgerState(PageState):
     progress = traitlets.Instance(Sentence, allow_none=True)
 
     def __init__(self, *, ask: Ask = resources_for, **inputs: object) -> None:
-        super().__init__(**{name: str(value) for name, value in inputs.items()})
+        causal = inputs.pop("causal", True)
+        super().__init__(causal=causal, **{name: str(value) for name, value in inputs.items()})
         self._ask = ask
         self._compiled: dict[tuple[str, ...], Resources] = {}
         self._default: dict[str, str] = {}
-        self.observe(self.guarded(lambda _: self._asked_anew()), (*QUESTION, *TILE))
+        self._stop = Event()
+        self.observe(self.guarded(lambda _: self._asked_anew()), (*QUESTION, *TILE, "causal"))
         self.guarded(self.answer)()
 
     @property
@@ -87,7 +95,7 @@ class LedgerState(PageState):
             self.problem, self.problem_field = wrong.sentence, "head_dim"
             return
         own, problem = self._own(head_dim)
-        published = published_ledgers(self.card, self.kernel, head_dim)
+        published = published_ledgers(self.card, self.kernel, head_dim, causal=self.causal)
         with self.hold_trait_notifications():
             self.problem, self.problem_field = problem, FIELD_OF.get(problem.key, "gpu") if problem else ""
             self.resources = own[-1] if own and problem is None else None
@@ -129,30 +137,44 @@ class LedgerState(PageState):
         key, card, done = self._key(), self.card, iter(range(MOST_COMPILED + 1))
         chosen = {name: int(value) for name, value in self.tile().items() if value}
         question = (card, self.kernel, int(self.head_dim), self.dtype)
+        self._stop = stop = Event()
         self.running, self.error = True, None
 
         def tell() -> None:
+            if stop.is_set():
+                raise Stopped
             values = {"gpu": card.name, "done": next(done), "most": MOST_COMPILED}
-            post(self._say, Sentence("ledger.compiling", values))
+            post(self._say, stop, Sentence("ledger.compiling", values))
 
         def work() -> None:
             try:
                 found = self._ask(*question, **chosen, compile=True, before_each=tell)
+            except Stopped:
+                return
             except Problem as problem:
-                post(self._finish, key, None, problem.sentence)
+                post(self._finish, stop, key, None, problem.sentence)
                 return
             values = {"gpu": card.name, "triton": found.triton_version}
-            post(self._finish, key, found, Sentence("ledger.compiled", values))
+            post(self._finish, stop, key, found, Sentence("ledger.compiled", values))
 
         thread = Thread(target=work, daemon=True)
         thread.start()
         return thread
 
-    def _say(self, progress: Sentence) -> None:
-        self.progress = progress
+    def cancel(self) -> None:
+        """Compile no further tile, and wait no longer for the one at hand; its answer is kept if it still comes."""
+        if self.running:
+            self._stop.set()
+            self.running, self.progress = False, Sentence("ledger.stopped")
 
-    def _finish(self, key: tuple[str, ...], found: Resources | None, said: Sentence) -> None:
+    def _say(self, stop: Event, progress: Sentence) -> None:
+        if not stop.is_set():
+            self.progress = progress
+
+    def _finish(self, stop: Event, key: tuple[str, ...], found: Resources | None, said: Sentence) -> None:
         if found is not None:
             self._compiled[key] = found
+        if stop.is_set():
+            return
         self.running, self.progress = False, said
         self.guarded(self.answer)()

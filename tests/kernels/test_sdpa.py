@@ -102,7 +102,9 @@ def test_torchs_causal_biases_are_taken(
 
 
 @pytest.mark.parametrize(("of_key", "of_value"), [(2, 2), (1, 2), (2, 4)])
-def test_grouped_heads_are_shared_when_enabled(agree: Callable[..., None], of_key: int, of_value: int) -> None:
+def test_grouped_heads_are_shared_when_enabled(
+    agree: Callable[..., None], of_key: int, of_value: int
+) -> None:
     """Key and value heads each divide the query's."""
     agree(((2, 4, 5, 8), (2, of_key, 6, 8), (2, of_value, 6, 8)), enable_gqa=True)
 
@@ -144,7 +146,9 @@ def test_the_scale_is_the_callers(agree: Callable[..., None]) -> None:
         agree(((1, 1, 3, 8), (1, 1, 5, 8), (1, 1, 5, 8)), scale=scale)
 
 
-def test_one_query_gives_the_same_with_and_without_gradients(inputs: Callable[..., list[torch.Tensor]]) -> None:
+def test_one_query_gives_the_same_with_and_without_gradients(
+    inputs: Callable[..., list[torch.Tensor]],
+) -> None:
     """Without, few queries run on the decode kernel."""
     q, k, v = (x.float() for x in inputs(((2, 4, 1, 16), (2, 4, 40, 16), (2, 4, 40, 16))))
     expected = scaled_dot_product_attention(q.clone().requires_grad_(), k, v).detach()
@@ -217,8 +221,12 @@ def test_what_torch_refuses_is_refused_alike(
             function(*tensors, **options)
 
 
-@pytest.mark.parametrize("mask", [torch.ones(4, 6) > 0, torch.zeros(1, 6), torch.ones(2, 2, 1, 6) > 0], ids=str)
-def test_other_masks_are_refused_by_name(inputs: Callable[..., list[torch.Tensor]], mask: torch.Tensor) -> None:
+@pytest.mark.parametrize(
+    "mask", [torch.ones(4, 6) > 0, torch.zeros(1, 6), torch.ones(2, 2, 1, 6) > 0], ids=str
+)
+def test_other_masks_are_refused_by_name(
+    inputs: Callable[..., list[torch.Tensor]], mask: torch.Tensor
+) -> None:
     """A mask that would need a score of its own for each pair, a bias, or a mask of a head."""
     tensors = [x.float() for x in inputs(((2, 2, 4, 8), (2, 2, 6, 8), (2, 2, 6, 8)))]
     with pytest.raises(NotImplementedError, match="attn_mask"):
