@@ -58,11 +58,15 @@ class Compiler:
     """A compiler process for many questions; it is replaced when it dies or overstays its deadline.
 
     Use as a context manager: leaving it ends the process and removes its cache. `triton` is a folder with another
-    version of Triton, which the process takes in place of the installed one.
+    version of Triton, which the process takes in place of the installed one. Without `mixes` no binary is
+    disassembled, which takes a third of a second each.
     """
 
-    def __init__(self, *, deadline_s: float = DEADLINE_S, triton: Path | None = None) -> None:
+    def __init__(
+        self, *, deadline_s: float = DEADLINE_S, triton: Path | None = None, mixes: bool = True
+    ) -> None:
         self._deadline_s = deadline_s
+        self._mixes = mixes
         self._triton = triton
         self._process: subprocess.Popen[str] | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="l4guide-compiler-", ignore_cleanup_errors=True)
@@ -88,7 +92,7 @@ class Compiler:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            process.stdin.write(_question(wanted))
+            process.stdin.write(_question(wanted, self._mixes))
             process.stdin.flush()
             ready, _, _ = select.select([process.stdout], [], [], self._deadline_s)
             line = process.stdout.readline() if ready else None
@@ -138,7 +142,7 @@ class Compiler:
         return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "-")
 
 
-def _question(wanted: Specialisation) -> str:
+def _question(wanted: Specialisation, mixes: bool) -> str:
     tile = wanted.tile
     question = {
         "kernel": wanted.kernel,
@@ -147,6 +151,7 @@ def _question(wanted: Specialisation) -> str:
         "dtype": wanted.dtype,
         "arch": wanted.arch,
         "causal": wanted.causal,
+        "mix": mixes,
         "tile": {
             "block_m": tile.block_m,
             "block_n": tile.block_n,

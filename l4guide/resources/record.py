@@ -168,12 +168,18 @@ def _order(row: Mapping[str, object]) -> tuple[object, ...]:
     return (row["arch"], row["kernel"], *widths, *columns, row["dtype"], row["causal"], *tile)
 
 
+@cache
+def _installed() -> str:
+    """The installed Triton's version, or nothing."""
+    try:
+        return metadata.version("triton")
+    except metadata.PackageNotFoundError:
+        return ""
+
+
 def versions() -> tuple[str, ...]:
     """The Triton versions with a record: first the installed one, then the newest."""
-    try:
-        installed = metadata.version("triton")
-    except metadata.PackageNotFoundError:
-        installed = ""
+    installed = _installed()
     found = (path.stem.removeprefix("triton-") for path in (data_folder() / "resources").glob("triton-*.csv"))
     return tuple(sorted(found, key=lambda v: (v == installed, Version(v)), reverse=True))
 

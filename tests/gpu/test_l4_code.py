@@ -42,8 +42,8 @@ def test_training(width: int, dtype: torch.dtype, tensor: Maker, agrees: Check) 
             out, lse, _ = attention(**leaves, causal=True, return_attn_probs=True, arch=L4)
             return out, lse
 
-        def oracle(**leaves: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            return reference_attention(**leaves, causal=True)
+        def oracle(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return reference_attention(q, k, v, causal=True)
 
         agrees(found, oracle, tensors, f"an L4's code at {width}")
     started = {launch.kernel for launch in launched}
@@ -75,9 +75,8 @@ def test_features(options: dict[str, Any], dtype: torch.dtype, tensor: Maker, de
     assert {"sm_89"} == {launch.target for launch in launched}
     tolerance = 2e-2 if dtype is torch.bfloat16 else 4e-3
     for name, one, other in zip(("out", "dq", "dk", "dv"), own, foreign, strict=True):
-        torch.testing.assert_close(
-            one, other, atol=tolerance, rtol=tolerance, msg=lambda said, name=name: f"{name}: {said}"
-        )
+        worst = float((one - other).abs().max())
+        assert worst <= tolerance * (1 + float(one.abs().max())), name
 
 
 @pytest.mark.parametrize("dtype", HALVES, ids=str)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+import triton
 from l4guide_kernels import Tile, flash_attn_func, shared_bytes, tuned_tiles
 from l4guide_kernels.candidates import candidates
 from l4guide_kernels.problem import device_arch
@@ -28,12 +29,13 @@ def test_the_flagship_tile_does_not_fit(arch: int, device: torch.device) -> None
     """
     if device.type == "cpu":
         pytest.skip("the interpreter has no shared memory")
-    limit = torch.cuda.get_device_properties(device).shared_memory_per_block_optin
+    limit = triton.runtime.driver.active.utils.get_device_properties(device.index or 0)["max_shared_mem"]
     tile = Tile(block_m=128, block_n=128, warps=8, stages=2 if limit < 132096 else 4)
     inputs = [
         torch.randn(1, 256, 2, 128, dtype=torch.bfloat16, device=device, requires_grad=True) for _ in range(3)
     ]
-    out: Any = flash_attn_func(*inputs, causal=True, tiles={KERNEL: tile})  # type: ignore[arg-type]
+    q, k, v = inputs
+    out: Any = flash_attn_func(q, k, v, causal=True, tiles={KERNEL: tile})
     with pytest.raises(OutOfResources) as refusal:
         torch.autograd.grad(out, inputs, torch.ones_like(out))
     required, stated = map(int, re.findall(r"Required: (\d+), Hardware limit: (\d+)", str(refusal.value))[0])

@@ -60,8 +60,8 @@ def test_ragged_batches(
         return out, lse
 
     def oracle(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        split = zip(q.split(queries), k.split(keys), v.split(keys), strict=True)
-        parts = [reference_attention(*(x[None] for x in one), **options) for one in split]  # type: ignore[misc]
+        split = zip(*(torch.split(x, at) for x, at in ((q, queries), (k, keys), (v, keys))), strict=True)
+        parts = [reference_attention(one[0][None], one[1][None], one[2][None], **options) for one in split]
         return torch.cat([out[0] for out, _ in parts]), torch.cat([lse[0] for _, lse in parts], -1)
 
     agrees(found, oracle, tensors, f"{pairs} {widths} {options}")

@@ -1,17 +1,21 @@
-"""Starts kernels as compiled for an L4, against drivers that only write down; run by `test_foreign.py`.
+"""Starts kernels as compiled for an L4, against drivers that only write down: `foreign_trial.py arguments | functions`.
 
-A process of its own, since one that interprets Triton cannot compile. Prints a JSON object for each launch.
+A process of its own, since one that interprets Triton cannot compile. Prints a JSON object for each launch, and
+one more at the end. What is compiled is what a launch compiles, with its own specialisation of every argument.
 """
 
 import ctypes
 import json
 import re
+import sys
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
+import l4guide_kernels
 import torch
 import triton
 import triton.language as tl
-from l4guide_kernels import driver
+from l4guide_kernels import checks, driver, launch, problem
 from l4guide_kernels.foreign import compiled_for
 from triton.backends.compiler import GPUTarget
 
@@ -89,11 +93,8 @@ class Cuda:
         return 0
 
 
-def main() -> None:
+def arguments() -> dict[str, object]:
     """One kernel with and without its optional arguments, then outside the block."""
-    triton.runtime.driver.set_active(Hopper())
-    cuda = Cuda()
-    driver._cuda = lambda: cuda  # type: ignore[assignment]
     x, y, bias = torch.ones(64, dtype=torch.float16), torch.ones(64), torch.ones(64)
     outside: dict[str, Any] = {"grid": (1,), "BLOCK": 64}
     add_kernel.warmup(x, y, Extras(), 64, 1, 2**40, 0.5, True, **outside)
@@ -106,16 +107,62 @@ def main() -> None:
         )
         empty = add_kernel[(0,)](x, y, Extras(), 64, 1, 2**40, 0.5, True, BLOCK=64, num_warps=2)
     after = add_kernel.warmup(x, y, Extras(), 64, 1, 2**40, 0.5, True, **outside)
-    print(  # noqa: T201
-        json.dumps(
-            {
-                "pointers": [tensor.data_ptr() for tensor in (x, y, bias)],
-                "targets": [launch.target for launch in launched],
-                "inside": empty.metadata.target.arch,
-                "after": after.metadata.target.arch,
-            }
+    return {
+        "pointers": [tensor.data_ptr() for tensor in (x, y, bias)],
+        "targets": [launch.target for launch in launched],
+        "inside": empty.metadata.target.arch,
+        "after": after.metadata.target.arch,
+    }
+
+
+def functions() -> dict[str, object]:
+    """The public functions with all that they can do, on tensors that no kernel touches."""
+    for module in (checks, launch, problem):  # which else want the tensors on a card
+        module.interpreted = lambda: True  # type: ignore[attr-defined]
+    q = torch.randn(2, 40, 4, 32, dtype=torch.float16, requires_grad=True)
+    k, v = (torch.randn(2, 40, 2, 32, dtype=torch.float16, requires_grad=True) for _ in range(2))
+    ends = torch.tensor([0, 30, 80], dtype=torch.int32)
+    rows = [x.detach().flatten(0, 1) for x in (q, k, v)]
+    pages = torch.zeros(9, 16, 2, 32).half()
+    angles = torch.rand(64, 8).half()
+    with compiled_for(89) as launched:
+        out, *_ = l4guide_kernels.flash_attn_func(
+            *(q, k, v),
+            dropout_p=0.1,
+            causal=True,
+            window_size=(9, 0),
+            softcap=2.0,
+            alibi_slopes=torch.rand(2, 4),
+            return_attn_probs=True,
+            learnable_sink=torch.zeros(4),
+            arch=89,
         )
-    )
+        torch.autograd.grad(out, (q, k, v), torch.ones_like(out))
+        l4guide_kernels.flash_attn_varlen_func(
+            rows[0], rows[1], rows[2], ends, ends, 50, 50, causal=True, arch=89
+        )
+        l4guide_kernels.flash_attn_with_kvcache(
+            q[:, :1].detach(),
+            pages,
+            pages.clone(),
+            k=k[:, :1].detach(),
+            v=v[:, :1].detach(),
+            rotary_cos=angles,
+            rotary_sin=angles,
+            cache_seqlens=torch.tensor([17, 3], dtype=torch.int32),
+            block_table=torch.arange(8, dtype=torch.int32).view(2, 4),
+            num_splits=3,
+            arch=89,
+        )
+    return {"launched": [asdict(launch) for launch in launched], "triton_version": triton.__version__}
+
+
+def main() -> None:
+    """Run one of the trials with a card and a driver that are not there."""
+    triton.runtime.driver.set_active(Hopper())
+    cuda = Cuda()
+    driver._cuda = lambda: cuda  # type: ignore[assignment]
+    print(json.dumps({"arguments": arguments, "functions": functions}[sys.argv[1]]()))  # noqa: T201
 
 
 if __name__ == "__main__":

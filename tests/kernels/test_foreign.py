@@ -13,18 +13,26 @@ pytestmark = [pytest.mark.compile, pytest.mark.slow]
 
 TRIAL = Path(__file__).with_name("foreign_trial.py")
 SCRATCH = [0, 0]
+KERNELS = {
+    *("forward_kernel", "delta_kernel", "dkdv_kernel", "dq_kernel", "probabilities_kernel"),
+    *("decode_kernel", "merge_kernel", "append_kernel"),
+}
+
+
+def said_by(trial: str) -> list[dict[str, Any]]:
+    """What a trial says, in a process that compiles."""
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    environment["PYTHONPATH"] = os.pathsep.join(entry for entry in sys.path if entry)
+    command = [sys.executable, str(TRIAL), trial]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=400)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 @pytest.fixture(scope="module")
 def trial() -> list[dict[str, Any]]:
-    """What the trial says, in a process that compiles."""
-    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    environment["PYTHONPATH"] = os.pathsep.join(entry for entry in sys.path if entry)
-    done = subprocess.run(
-        [sys.executable, TRIAL], capture_output=True, text=True, env=environment, check=False, timeout=120
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    """One kernel with arguments of every kind."""
+    return said_by("arguments")
 
 
 def test_the_driver_is_given_an_l4s_code(trial: list[dict[str, Any]]) -> None:
@@ -47,3 +55,14 @@ def test_grids_and_threads_are_the_launches(trial: list[dict[str, Any]]) -> None
     """A grid of one axis, of two, and one that depends on an argument; an empty one starts nothing."""
     sizes = [launch["sizes"] for launch in trial[:-1]]
     assert [[3, 1, 1, 64, 1, 1], [3, 2, 1, 128, 1, 1], [4, 1, 1, 128, 1, 1]] == sizes
+
+
+def test_every_launch_compiles_and_declares_its_arguments() -> None:
+    """All kernels behind the public functions compile as they are launched, and take what they are handed."""
+    *launches, summary = said_by("functions")
+    started = summary["launched"]
+    assert len(started) == len(launches)
+    assert {"sm_89"} == {one["target"] for one in started}
+    assert KERNELS <= {one["kernel"] for one in started}
+    for one in started:
+        assert one["shared_bytes"] <= 101_376, one
