@@ -38,9 +38,9 @@ class LedgerState(PageState):
     """Inputs of the ledger as the reader chose them, and its answer.
 
     `resources` is our kernel with the chosen tile, None where it cannot be had; `ledgers` are the bars: published
-    tiles first, then our default tile where another is chosen, then the chosen one. `causal` may change the
-    tile of a published one; ours has one tile for both, and other registers. A compiled answer is kept and shown whenever its question is asked again.
-    Until the reader changes the tile, it follows the question.
+    tiles first, then our default tile where another is chosen, then the chosen one. `causal` may change the tile of a
+    published one; ours has one tile for both, with other registers. A compiled answer is kept and shown whenever its
+    question is asked again. Until the reader changes the tile, it follows the question.
     """
 
     kernel = traitlets.Unicode("backward-dkdv")
