@@ -122,19 +122,17 @@ def resources_for(
         BadInput: an argument is malformed or outside its limits.
         CannotDo: these kernels do not serve this card, type or head dim, or the compiler cannot be asked.
     """
-    from l4guide_kernels.tiles import tile_for
-
     kernel, head_dim, dtype = _checked(gpu, kernel, head_dim, dtype)
     head_dim_v = head_dim if head_dim_v is None else _width("head-dim-v", head_dim_v)
     arch = gpu.arch
     limit = gpu.shared_bytes_per_block
     assert arch is not None
     assert limit is not None
-    default = tile_for(kernel, max(head_dim, head_dim_v), dtype, arch)
-    tile = replace(default, **_tile_options(block_m=block_m, block_n=block_n, warps=warps, stages=stages))
-    wanted = specialise(
-        kernel, head_dim=head_dim, head_dim_v=head_dim_v, dtype=dtype, arch=arch, tile=tile, causal=causal
+    usual = specialise(
+        kernel, head_dim=head_dim, head_dim_v=head_dim_v, dtype=dtype, arch=arch, causal=causal
     )
+    default, options = usual.tile, {"block_m": block_m, "block_n": block_n, "warps": warps, "stages": stages}
+    wanted = replace(usual, tile=replace(default, **_tile_options(**options)))
     if compile:
         with Compiler() as compiler:
             prove = _announced(compiler.compile, before_each)
@@ -144,7 +142,7 @@ def resources_for(
         figures = _known(wanted)
         fixes = _fixes(gpu, wanted, default, figures, prove=recorded)
     resident = occupancy(
-        gpu, shared_bytes=figures.shared_bytes, registers=figures.registers, warps=tile.warps
+        gpu, shared_bytes=figures.shared_bytes, registers=figures.registers, warps=wanted.tile.warps
     )
     return Resources(
         kernel=kernel,
@@ -154,7 +152,7 @@ def resources_for(
         head_dim_v=head_dim_v,
         dtype=dtype,
         causal=causal,
-        tile=tile,
+        tile=wanted.tile,
         shared_bytes=figures.shared_bytes,
         limit_bytes=limit,
         fits=figures.shared_bytes <= limit,
