@@ -42,7 +42,6 @@ notebooks: ## Run every notebook from top to bottom
 record: ## Compile what data/resources lacks: after an edit of a kernel or a tile table
 	@$(SETUP) dev
 	$(BIN)/python -m l4guide.resources.recorder
-	$(BIN)/python -m l4guide.resources.mix_record
 
 readme: ## Write README's tables anew: after an edit of a rule
 	@$(SETUP) base

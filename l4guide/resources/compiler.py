@@ -147,6 +147,7 @@ def _question(wanted: Specialisation, mixes: bool) -> str:
     question = {
         "kernel": wanted.kernel,
         "head_dim": wanted.head_dim,
+        "head_dim_v": wanted.head_dim_v,
         "dtype": wanted.dtype,
         "arch": wanted.arch,
         "causal": wanted.causal,

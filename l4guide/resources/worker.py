@@ -24,8 +24,8 @@ def compile_one(question: dict[str, Any]) -> dict[str, object]:
     """Cross-compile one specialisation and say what it needs.
 
     Args:
-        question: `kernel`, `head_dim`, `dtype`, `arch`, `causal`, `tile` with its four numbers, and `mix`: whether
-            to count the instructions too.
+        question: `kernel`, `head_dim`, `head_dim_v`, `dtype`, `arch`, `causal`, `tile` with its four numbers, and
+            `mix`: whether to count the instructions too.
     """
     from l4guide_kernels.cross import compile_ahead
     from l4guide_kernels.tiles import Tile

@@ -12,7 +12,7 @@ from l4guide.measure.run import Post, kernel_post
 from l4guide.resources import MOST_COMPILED, Resources, ledger_of, published_ledgers, resources_for
 from l4guide.text import Sentence
 from l4guide.widgets.page_state import PageState
-from l4guide.workload import whole_number
+from l4guide.workload import MAX_HEAD_DIM, whole_number
 
 TILE = ("block_m", "block_n", "warps", "stages")
 QUESTION = ("kernel", "head_dim", "dtype", "gpu")
@@ -38,9 +38,9 @@ class LedgerState(PageState):
     """Inputs of the ledger as the reader chose them, and its answer.
 
     `resources` is our kernel with the chosen tile, None where it cannot be had; `ledgers` are the bars: published
-    tiles first, then our default tile where another is chosen, then the chosen one. `causal` is about the published
-    ones alone: ours has one tile for both. A compiled answer is kept and shown whenever its question is asked again.
-    Until the reader changes the tile, it follows the question.
+    tiles first, then our default tile where another is chosen, then the chosen one. `causal` may change the tile of a
+    published one; ours has one tile for both, with other registers. A compiled answer is kept and shown whenever its
+    question is asked again. Until the reader changes the tile, it follows the question.
     """
 
     kernel = traitlets.Unicode("backward-dkdv")
@@ -90,7 +90,7 @@ class LedgerState(PageState):
     def answer(self) -> None:
         """Find the ledgers now; what cannot be answered is said beside what can."""
         try:
-            head_dim = whole_number("head-dim", self.head_dim, at_most=512)
+            head_dim = whole_number("head-dim", self.head_dim, at_most=MAX_HEAD_DIM)
         except Problem as wrong:
             self.problem, self.problem_field = wrong.sentence, "head_dim"
             return
@@ -110,7 +110,7 @@ class LedgerState(PageState):
     def _own(self, head_dim: int) -> tuple[tuple[Resources, ...], Sentence | None]:
         """Our kernel with its default tile where another is chosen, and with the chosen one; or what forbids it."""
         try:
-            default = self._ask(self.card, self.kernel, head_dim, self.dtype)
+            default = self._ask(self.card, self.kernel, head_dim, self.dtype, causal=self.causal)
         except Problem as problem:
             return (), problem.sentence
         usual = {name: str(getattr(default.tile, name)) for name in TILE}
@@ -124,19 +124,20 @@ class LedgerState(PageState):
             return (default,), None
         chosen = {name: int(value) for name, value in self.tile().items()}
         try:
-            return (default, self._ask(self.card, self.kernel, head_dim, self.dtype, **chosen)), None
+            own = self._ask(self.card, self.kernel, head_dim, self.dtype, causal=self.causal, **chosen)
+            return (default, own), None
         except Problem as problem:
             return (default,), problem.sentence
 
     def _key(self) -> tuple[str, ...]:
-        return tuple(getattr(self, name) for name in (*QUESTION, *TILE))
+        return (*(getattr(self, name) for name in (*QUESTION, *TILE)), str(self.causal))
 
     def compile(self, post: Post | None = None) -> Thread:
         """Have the chosen tile and its fixes compiled in a worker process; progress and answer come through `post`."""
         post = post or kernel_post()
         key, card, done = self._key(), self.card, iter(range(MOST_COMPILED + 1))
         chosen = {name: int(value) for name, value in self.tile().items() if value}
-        question = (card, self.kernel, int(self.head_dim), self.dtype)
+        question, causal = (card, self.kernel, int(self.head_dim), self.dtype), self.causal
         self._stop = stop = Event()
         self.running, self.error = True, None
 
@@ -148,7 +149,7 @@ class LedgerState(PageState):
 
         def work() -> None:
             try:
-                found = self._ask(*question, **chosen, compile=True, before_each=tell)
+                found = self._ask(*question, causal=causal, **chosen, compile=True, before_each=tell)
             except Stopped:
                 return
             except Problem as problem:
