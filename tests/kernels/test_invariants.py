@@ -59,9 +59,7 @@ def test_pages_or_none(tensor: Maker, page: int, splits: int) -> None:
 
 
 @few
-@given(
-    splits=st.sampled_from([2, 3, 5, 30]), length=st.integers(0, 130), seqlen_q=st.integers(1, 3)
-)
+@given(splits=st.sampled_from([2, 3, 5, 30]), length=st.integers(0, 130), seqlen_q=st.integers(1, 3))
 def test_any_number_of_splits(tensor: Maker, splits: int, length: int, seqlen_q: int) -> None:
     """However many parts the keys are cut into, and however many of them are empty."""
     q = tensor((1, seqlen_q, 2, 16), torch.float32)
