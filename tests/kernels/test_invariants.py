@@ -71,14 +71,14 @@ def test_any_number_of_splits(tensor: Maker, splits: int, length: int, seqlen_q:
         close(expected, found)
 
 
-@few
+@settings(few, max_examples=3)
 @given(order=st.permutations(range(4)))
 def test_the_order_of_sequences_does_not_matter(tensor: Maker, order: list[int]) -> None:
     """Sequences of a batch, of any lengths, may be permuted: the same bits come out."""
-    q = tensor((4, 3, 2, 16), torch.float16)
+    q = tensor((4, 3, 1, 16), torch.float16)
     k, v = (tensor((4, 40, 1, 16), torch.float16) for _ in range(2))
     lengths = torch.tensor([40, 0, 1, 33], dtype=torch.int32)
-    slopes = torch.arange(8).view(4, 2) / 10
+    slopes = torch.arange(4).view(4, 1) / 10
     options = {"causal": True, "num_splits": 2}
     expected = decode(q, k, v, cache_seqlens=lengths, alibi_slopes=slopes, **options)[order]
     permuted = (x[order] for x in (q, k, v))
@@ -102,11 +102,11 @@ def test_the_order_of_heads_does_not_matter(tensor: Maker, order: list[int]) -> 
     assert torch.equal(expected, found)
 
 
-@few
+@settings(few, max_examples=3)
 @given(order=st.permutations(range(5)))
 def test_the_order_of_a_varlen_batch_does_not_matter(tensor: Maker, order: list[int]) -> None:
     """Sequences laid end to end may be laid in any order, their gradients with them."""
-    sizes = [20, 0, 1, 17, 33]
+    sizes = [20, 0, 1, 5, 33]
     q, k, v = ([tensor((size, 1, 16), torch.float16) for size in sizes] for _ in range(3))
 
     def run(chosen: list[int]) -> dict[int, tuple[torch.Tensor, ...]]:
