@@ -120,12 +120,12 @@ def flash_attn_with_kvcache(
         _check_room(lengths, k.shape[1], capacity)
     rotary = _rotary(rotary_cos, rotary_sin, q, k, capacity)
     with torch.no_grad():
+        if rotary is not None:
+            q = _rotated(q, lengths, problem, rotary, rotary_interleaved)
         if k is not None and v is not None:
             _append(problem, k_cache, k, lengths, rotary, rotary_interleaved)
             _append(problem, v_cache, v, lengths, None, rotary_interleaved)
             problem = replace(problem, used_k=(lengths + k.shape[1]).clamp(max=capacity))
-        if rotary is not None:
-            q = _rotated(q, lengths, problem, rotary, rotary_interleaved)
         out, lse = _run(q, k_cache, v_cache, problem, num_splits)
     return (out, launch.natural(lse, q)) if return_softmax_lse else out
 
