@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from l4guide_kernels.kvcache import flash_attn_with_kvcache
     from l4guide_kernels.reference import reference_attention
     from l4guide_kernels.sdpa import scaled_dot_product_attention
+    from l4guide_kernels.tune import tuned_tiles
     from l4guide_kernels.varlen import (
         flash_attn_varlen_func,
         flash_attn_varlen_kvpacked_func,
@@ -52,6 +53,7 @@ _LAZY = {
     "compile_ahead": "l4guide_kernels.cross",
     "Compiled": "l4guide_kernels.cross",
     "interpreted": "l4guide_kernels.dialect",
+    "tuned_tiles": "l4guide_kernels.tune",
 }
 
 __all__ = [
@@ -78,6 +80,7 @@ __all__ = [
     "scaled_dot_product_attention",
     "shared_bytes",
     "tile_for",
+    "tuned_tiles",
 ]
 
 

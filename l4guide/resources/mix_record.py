@@ -14,7 +14,6 @@ from pathlib import Path
 
 from l4guide.catalogue import data_folder
 from l4guide.errors import BadData, CannotDo
-from l4guide.resources.code import digest
 from l4guide.resources.compiler import Compiler, require_compiler
 from l4guide.resources.mix import Mix
 from l4guide.resources.record import WANTED, cells_of, specialisation_of, versions, write_table
@@ -95,6 +94,8 @@ def default_mixes(archs: Sequence[int], dtypes: Sequence[str] = DTYPES) -> tuple
 
 def keep_mixes(wanted: Iterable[Specialisation], *, triton_version: str) -> int:
     """Compile what is missing or stale, write each row as found; returns how many the compiler refused."""
+    from l4guide_kernels.code import digest
+
     path = path_for(triton_version)
     refused = 0
     with Compiler() as compiler:
@@ -119,6 +120,8 @@ def keep_mixes(wanted: Iterable[Specialisation], *, triton_version: str) -> int:
 
 def _drop_stale(path: Path) -> None:
     """Leave only the mixes of tiles that are still the default, made with the kernels as they are."""
+    from l4guide_kernels.code import digest
+
     rows = read(path)
     valid = set(default_mixes(ARCH_ORDER))
     write(

@@ -13,7 +13,6 @@ from itertools import product
 from pathlib import Path
 
 from l4guide.errors import CannotDo
-from l4guide.resources.code import digest
 from l4guide.resources.compiler import Compiler, require_compiler
 from l4guide.resources.record import Rows, path_for, read, write
 from l4guide.resources.specialisation import HEAD_MULTIPLE, Specialisation, specialise
@@ -55,6 +54,8 @@ def everything() -> tuple[Specialisation, ...]:
 
 def keep_record(wanted: Sequence[Specialisation], *, triton_version: str) -> int:
     """Compile what is missing or stale, write each row as found; returns how many the compiler refused."""
+    from l4guide_kernels.code import digest
+
     path = path_for(triton_version)
     rows = read(path)
     todo = [one for one in wanted if one not in rows or rows[one].code != digest(one.kernel)]

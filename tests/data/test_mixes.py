@@ -2,7 +2,8 @@
 
 from math import prod
 
-from l4guide.resources.code import digest
+from l4guide_kernels.code import digest
+
 from l4guide.resources.mix_record import default_mixes, path_for, read
 from l4guide.resources.record import versions
 from l4guide.resources.specialisation import Specialisation

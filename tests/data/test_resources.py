@@ -1,7 +1,8 @@
 """The recorded compiler evidence: complete where the guide relies on it, plausible, true to the formula."""
 
+from l4guide_kernels.code import digest
+
 from l4guide.catalogue import gpus
-from l4guide.resources.code import digest
 from l4guide.resources.record import path_for, read, versions
 from l4guide.resources.recorder import default_tiles, flagship
 from l4guide.resources.specialisation import Figures, Specialisation, by_formula
