@@ -30,7 +30,9 @@ for kernel, features in WITH.items():
 def test_a_feature_takes_no_shared_memory() -> None:
     """On this rests `own.ok_in_a_form`: the plain kernel's bytes are those of every form of it."""
     clean = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, env=clean)
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, env=clean
+    )
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert 4 == len(found)
     assert [] == [(kernel, plain, full) for kernel, plain, full in found if plain != full]
