@@ -277,11 +277,17 @@ _HOPPER: _Table = {
     },
     "decode": _ADA["decode"],
 }
+# The same room; here a block of 64 rows of keys spills hundreds of bytes, and smaller ones none or next to none.
+_BLACKWELL: _Table = _HOPPER | {
+    "forward": _HOPPER["forward"] | {128: (128, 64, 8, 2)},
+    "backward-dkdv": _HOPPER["backward-dkdv"]
+    | {80: (32, 32, 4, 2), 96: (32, 32, 4, 2), 128: (32, 32, 4, 2), 192: (32, 32, 8, 2)},
+}
 # 99 KiB again, but ptxas for Blackwell spills where the older one did not.
 _BLACKWELL_RTX: _Table = _ADA | {
     "forward": _ADA["forward"] | {64: (128, 64, 8, 3), 128: (128, 64, 8, 2), 192: (32, 32, 4, 2)},
 }
-_HALF = {80: _AMPERE, 86: _ADA, 89: _ADA, 90: _HOPPER, 100: _HOPPER, 103: _HOPPER, 120: _BLACKWELL_RTX}
+_HALF = {80: _AMPERE, 86: _ADA, 89: _ADA, 90: _HOPPER, 100: _BLACKWELL, 103: _BLACKWELL, 120: _BLACKWELL_RTX}
 # fp32 is multiplied without tensor cores, exactly, on every architecture. A product then holds whole rows of both
 # operands in registers, so that wide heads need small blocks.
 _FP32_BACKWARD = dict.fromkeys(SPECIALISATIONS, (16, 16, 8, 1)) | {16: (32, 32, 4, 1), 32: (32, 32, 4, 1)}
