@@ -43,6 +43,7 @@ class Resources:
     arch: int
     head_dim: int
     dtype: str
+    causal: bool
     tile: Tile
     shared_bytes: int
     limit_bytes: int
@@ -95,7 +96,10 @@ def resources_for(
     block_n: int | None = None,
     warps: int | None = None,
     stages: int | None = None,
+    causal: bool = True,
     compile: bool = False,
+    compiler: Compiler | None = None,
+    suggest: bool = True,
     before_each: Callable[[], object] | None = None,
 ) -> Resources:
     """Shared memory, registers, spills and occupancy of one of our kernels on `gpu`.
@@ -109,7 +113,10 @@ def resources_for(
         block_n: keys in a tile.
         warps: warps per block.
         stages: depth of the software pipeline.
+        causal: whether with a causal mask.
         compile: ask Triton's compiler now (seconds) rather than the record or the formula.
+        compiler: the process to ask then, which another thread may cancel; it is ended. One of its own when None.
+        suggest: also look for changes that make a tile fit which does not.
         before_each: called before each tile is compiled, at most `MOST_COMPILED` times.
 
     Raises:
@@ -125,15 +132,15 @@ def resources_for(
     assert limit is not None
     default = tile_for(kernel, head_dim, dtype, arch)
     tile = replace(default, **_tile_options(block_m=block_m, block_n=block_n, warps=warps, stages=stages))
-    wanted = specialise(kernel, head_dim=head_dim, dtype=dtype, arch=arch, tile=tile)
+    wanted = specialise(kernel, head_dim=head_dim, dtype=dtype, arch=arch, tile=tile, causal=causal)
     if compile:
-        with Compiler() as compiler:
-            prove = _announced(compiler.compile, before_each)
+        with compiler or Compiler() as asked:
+            prove = _announced(asked.compile, before_each)
             figures = prove(wanted)
-            fixes = _fixes(gpu, wanted, default, figures, prove=prove)
+            fixes = _fixes(gpu, wanted, default, figures, prove=prove) if suggest else ()
     else:
         figures = _known(wanted)
-        fixes = _fixes(gpu, wanted, default, figures, prove=recorded)
+        fixes = _fixes(gpu, wanted, default, figures, prove=recorded) if suggest else ()
     resident = occupancy(
         gpu, shared_bytes=figures.shared_bytes, registers=figures.registers, warps=tile.warps
     )
@@ -143,6 +150,7 @@ def resources_for(
         arch=arch,
         head_dim=head_dim,
         dtype=dtype,
+        causal=causal,
         tile=tile,
         shared_bytes=figures.shared_bytes,
         limit_bytes=limit,
