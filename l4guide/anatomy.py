@@ -40,18 +40,14 @@ class Step:
     pieces: tuple[Piece, ...]
 
     @property
-    def _name(self) -> str:
-        return f"{self.kernel}_{self.key}".replace("-", "_")
-
-    @property
     def title_key(self) -> str:
         """The key of its title."""
-        return f"anatomy.{self._name}"
+        return f"anatomy.{self.kernel.replace('-', '_')}_{self.key}"
 
     @property
     def why_key(self) -> str:
         """The key of the sentence that says why it is done so."""
-        return f"anatomy_why.{self._name}"
+        return f"anatomy_why.{self.kernel.replace('-', '_')}_{self.key}"
 
 
 def steps(kernel: str) -> tuple[Step, ...]:

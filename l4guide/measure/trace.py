@@ -35,8 +35,8 @@ SPREAD = 3.0
 class Step:
     """What one row knows after one block of keys, `first_key` to `last_key`; scores are in base 2.
 
-    `seen` is how many of the keys the row sees, `block_max` their highest score, None where it sees none. `total` is the
-    sum of exp2(score - m) so far; `exact_m` and `exact_total` are those of the softmax over all keys so far, and
+    `seen` is how many of the keys the row sees, `block_max` their highest score, None where it sees none. `total` is
+    the sum of exp2(score - m) so far; `exact_m` and `exact_total` are those of the softmax over all keys so far, and
     `output_error` is how far the output so far is from theirs.
     """
 
@@ -151,16 +151,20 @@ def _watch(
     plan = Plan(arch=ARCH, tiles={"forward": tile})
     problem = Problem(plan=plan, scale=default_scale(HEAD_DIM), causal=causal)
     with _noting() as passes:
-        out, lse = launch.forward(*(x[None, :, None, :] for x in (q, k, v)), problem)
+        out, lse = launch.forward(q[None, :, None], k[None, :, None], v[None, :, None], problem)
     return passes, out[0, :, 0], lse[0]
+
+
+_PIECES = ("score", "softmax_step", "dot_rows")
 
 
 @contextmanager
 def _noting() -> Iterator[list[_Pass]]:
-    """While this lasts, the interpreted `forward.attend` calls its pieces by way of functions that note what they give."""
+    """While this lasts, the interpreted `forward.attend` calls functions that note what its pieces give."""
     from l4guide_kernels import forward
 
-    score, softmax_step, dot_rows = forward.score, forward.softmax_step, forward.dot_rows
+    pieces: dict[str, Any] = vars(forward)
+    score, softmax_step, dot_rows = kept = [pieces[name] for name in _PIECES]
     passes: list[_Pass] = []
 
     def noted_score(q: Any, k: Any, places: Any, keys: Any, *rest: Any) -> Any:  # noqa: ANN401 - Triton's tensors
@@ -179,11 +183,11 @@ def _noting() -> Iterator[list[_Pass]]:
         passes[-1].found["acc"] = _numbers(made[0])
         return made
 
-    forward.score, forward.softmax_step, forward.dot_rows = noted_score, noted_step, noted_values
+    pieces.update(zip(_PIECES, (noted_score, noted_step, noted_values), strict=True))
     try:
         yield passes
     finally:
-        forward.score, forward.softmax_step, forward.dot_rows = score, softmax_step, dot_rows
+        pieces.update(zip(_PIECES, kept, strict=True))
 
 
 def _numbers(x: Any) -> "numpy.ndarray[Any, Any]":  # noqa: ANN401 - a tensor of the interpreter

@@ -4,8 +4,8 @@
 
 Requests: `live` (the workload's attention: correctness, and time where there is a GPU), `limit` (a tile too
 large for the card, then one that fits), `quick` (a fixed list of workloads), `inquiry` (what PyTorch says of its
-own backends), `trace` (the online softmax of a small problem, step by step). `workload` takes the options of `l4guide.workload.ask`; `gpu` is the chosen card, by which tiles
-are cut where none is attached.
+own backends), `trace` (the online softmax of a small problem, step by step). `workload` takes the options of
+`l4guide.workload.ask`; `gpu` is the chosen card, by which tiles are cut where none is attached.
 
 Events, one JSON object a line, `kind` first; sentences travel as `key` and `values`, so that they can be said
 in either language:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -115,7 +116,7 @@ def resources_for(
         stages: depth of the software pipeline.
         causal: whether with a causal mask.
         compile: ask Triton's compiler now (seconds) rather than the record or the formula.
-        compiler: the process to ask then, which another thread may cancel; it is ended. One of its own when None.
+        compiler: the process to ask then, which its owner may cancel meanwhile; one made for the purpose when None.
         suggest: also look for changes that make a tile fit which does not.
         before_each: called before each tile is compiled, at most `MOST_COMPILED` times.
 
@@ -134,7 +135,7 @@ def resources_for(
     tile = replace(default, **_tile_options(block_m=block_m, block_n=block_n, warps=warps, stages=stages))
     wanted = specialise(kernel, head_dim=head_dim, dtype=dtype, arch=arch, tile=tile, causal=causal)
     if compile:
-        with compiler or Compiler() as asked:
+        with Compiler() if compiler is None else nullcontext(compiler) as asked:
             prove = _announced(asked.compile, before_each)
             figures = prove(wanted)
             fixes = _fixes(gpu, wanted, default, figures, prove=prove) if suggest else ()

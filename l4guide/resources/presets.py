@@ -17,8 +17,8 @@ from l4guide.tiles import published_tiles
 if TYPE_CHECKING:
     from l4guide_kernels.tiles import Tile
 
-#: The library and release whose tile is offered. It has no pipeline of Triton's kind; two stages are what comes nearest:
-#: one block is loaded while another is worked on.
+#: The library and release whose tile is offered. It has no pipeline of Triton's kind; two stages come nearest, with
+#: which one block is loaded while another is worked on.
 PUBLISHED = ("flash-attn", "2.8.3")
 PUBLISHED_STAGES = 2
 #: A thread has no more registers than this.
@@ -28,9 +28,7 @@ THREADS_PER_WARP = 32
 TENSOR_MEMORY_ARCHS = (100, 103)
 
 
-def presets(
-    gpu: Gpu, kernel: str, head_dim: int, dtype: str, *, causal: bool = True
-) -> dict[str, Tile]:
+def presets(gpu: Gpu, kernel: str, head_dim: int, dtype: str, *, causal: bool = True) -> dict[str, Tile]:
     """Tiles by name: "default", "published", "too_large" and "spilling"; one that there is none of is absent.
 
     The question must be one that `resources_for` answers. Nothing is compiled: that a tile is too large follows from
@@ -89,7 +87,9 @@ def _spilling(gpu: Gpu, kernel: str, head_dim: int, dtype: str) -> Iterator[Tile
     assert gpu.shared_bytes_per_block is not None
     if gpu.arch in TENSOR_MEMORY_ARCHS:
         return
-    sizes = [1 << bit for bit in range(SMALLEST_BLOCK.bit_length() - 1, TILE_LIMITS["block_m"][1].bit_length())]
+    sizes = [
+        1 << bit for bit in range(SMALLEST_BLOCK.bit_length() - 1, TILE_LIMITS["block_m"][1].bit_length())
+    ]
     tiles = [
         Tile(block_m=m, block_n=n, warps=warps, stages=2) for m, n, warps in product(sizes, sizes, (4, 8))
     ]
