@@ -42,12 +42,14 @@ class Step:
     @property
     def title_key(self) -> str:
         """The key of its title."""
-        return f"anatomy.{self.kernel.replace('-', '_')}_{self.key}"
+        kernel = self.kernel.replace("-", "_")
+        return f"anatomy.{kernel}_{self.key}"
 
     @property
     def why_key(self) -> str:
         """The key of the sentence that says why it is done so."""
-        return f"anatomy_why.{self.kernel.replace('-', '_')}_{self.key}"
+        kernel = self.kernel.replace("-", "_")
+        return f"anatomy_why.{kernel}_{self.key}"
 
 
 def steps(kernel: str) -> tuple[Step, ...]:

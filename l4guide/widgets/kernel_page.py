@@ -5,6 +5,8 @@ from functools import partial
 import ipywidgets
 
 from l4guide import plots
+from l4guide.plots.rows import tile_text
+from l4guide.resources import Resources
 from l4guide.text import say
 from l4guide.widgets.action import action_button
 from l4guide.widgets.controls import LanguageSwitch
@@ -166,7 +168,14 @@ def _draw_moved(state: KernelState) -> str:
         changes=state.changes,
         ledger=state.ledgers[-1],
         verdict=plots.verdict_of,
+        short=_short,
     )
+
+
+def _short(item: Resources) -> str:
+    """The tile in a few letters."""
+    tile = item.tile
+    return tile_text(tile.block_m, tile.block_n, tile.warps, tile.stages)
 
 
 def _draw_tried(state: KernelState) -> str:
