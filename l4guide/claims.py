@@ -210,7 +210,7 @@ def _release(series: Series) -> str:
 
 def _span(series: Series, alike: tuple[Verdict, ...]) -> Span:
     last = alike[-1]
-    reason = next((item for item in last.reasons if item.status == last.status), None)
+    reason = last.met_first
     return Span(
         series=series,
         first=alike[0].version,

@@ -33,8 +33,9 @@ QUESTION = (
     ("window", "sliding window: keys to the left that a query sees"),
     ("softcap", "soft cap on the scores; 0 is none"),
     ("paged-block-size", "tokens in a page of a paged KV cache"),
+    ("num-splits", "pieces that the keys are split into: 1 is none, 0 leaves it to a heuristic"),
 )
-FLAGS = ("alibi", "deterministic", "varlen", "block_sparse")
+FLAGS = ("alibi", "deterministic", "varlen", "block_sparse", "append_kv", "score_mod")
 PRICE = (
     ("gpus", "cards that serve at once"),
     ("price", "your own price in USD per GPU-hour"),
@@ -80,6 +81,7 @@ def _support(options: Options) -> tuple[object, str]:
         told = reason.to_json(options.language)
         basis = "; ".join(str(told[name]) for name in ("evidence", "source") if name in told)
         lines.append(f"  {reason.code}: {told['text']}" + (f" ({basis})" if basis else ""))
+        lines += [f"    → {told['fix']}"] if "fix" in told else []
     return said, "\n".join(lines)
 
 
@@ -100,6 +102,8 @@ def _resources(options: Options) -> tuple[object, str]:
         options.kernel,
         whole_number("head-dim", options.head_dim),
         options.dtype,
+        head_dim_v=None if options.head_dim_v is None else whole_number("head-dim-v", options.head_dim_v),
+        causal=options.causal,
         compile=options.compile,
         **tile,
     )
@@ -294,7 +298,11 @@ def build_parser() -> Parser:
         "--kernel", default="forward", help="forward, backward-dkdv, backward-dq or decode"
     )
     resources.add_argument("--head-dim", default="128")
+    resources.add_argument("--head-dim-v", help="columns of a value (default: those of a head)")
     resources.add_argument("--dtype", default="bf16")
+    resources.add_argument(
+        "--causal", action=argparse.BooleanOptionalAction, default=True, help="causal mask (default yes)"
+    )
     for name in ("block-m", "block-n", "warps", "stages"):
         resources.add_argument(f"--{name}")
     resources.add_argument("--compile", action="store_true", help="compile for the card now, here")

@@ -22,7 +22,9 @@ class Workload:
     """One attention problem.
 
     Tensors are `(batch, seqlen, heads, head_dim)`. `seqlen_q` is 1 for decode and equal to `seqlen_kv` otherwise,
-    unless said. `window` is the number of keys to the left that a query sees (None: all).
+    unless said. `window` is the number of keys to the left that a query sees (None: all). `append_kv` writes new keys
+    and values to the cache in the same call; `num_splits` is flash-attn's argument: how many pieces the keys are split
+    into (0: as its heuristic finds; None: not said, so as the called function does by itself).
     """
 
     task: str
@@ -44,6 +46,9 @@ class Workload:
     varlen: bool = False
     block_sparse: bool = False
     paged_block_size: int | None = None
+    append_kv: bool = False
+    num_splits: int | None = None
+    score_mod: bool = False
 
     @property
     def passes(self) -> tuple[str, ...]:
@@ -73,10 +78,13 @@ DEFAULTS: Mapping[str, object] = {
     "varlen": False,
     "block_sparse": False,
     "paged_block_size": None,
+    "append_kv": False,
+    "num_splits": None,
+    "score_mod": False,
 }
 
 FLAG_WORDS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-_FLAGS = ("causal", "alibi", "deterministic", "varlen", "block_sparse")
+_FLAGS = ("causal", "alibi", "deterministic", "varlen", "block_sparse", "append_kv", "score_mod")
 _COUNTS = ("head_dim", "head_dim_v", "batch", "seqlen_q", "seqlen_kv", "heads", "kv_heads")
 
 
@@ -171,6 +179,8 @@ def ask(options: Mapping[str, object]) -> tuple[Workload, tuple[str, ...]]:
     for name in ("window", "paged_block_size"):
         if values[name] is not None:
             values[name] = whole_number(name.replace("_", "-"), values[name])
+    if values["num_splits"] is not None:
+        values["num_splits"] = whole_number("num-splits", values["num_splits"], at_least=0)
     for name in _FLAGS:
         values[name] = yes_or_no(name, values[name])
     values["task"] = task

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     )
     from l4guide_kernels.kvcache import flash_attn_with_kvcache
     from l4guide_kernels.reference import reference_attention
+    from l4guide_kernels.sdpa import scaled_dot_product_attention
+    from l4guide_kernels.tune import tuned_tiles
     from l4guide_kernels.varlen import (
         flash_attn_varlen_func,
         flash_attn_varlen_kvpacked_func,
@@ -47,9 +49,11 @@ _LAZY = {
     "flash_attn_with_kvcache": "l4guide_kernels.kvcache",
     "ShapeError": "l4guide_kernels.checks",
     "reference_attention": "l4guide_kernels.reference",
+    "scaled_dot_product_attention": "l4guide_kernels.sdpa",
     "compile_ahead": "l4guide_kernels.cross",
     "Compiled": "l4guide_kernels.cross",
     "interpreted": "l4guide_kernels.dialect",
+    "tuned_tiles": "l4guide_kernels.tune",
 }
 
 __all__ = [
@@ -73,8 +77,10 @@ __all__ = [
     "head_parts",
     "interpreted",
     "reference_attention",
+    "scaled_dot_product_attention",
     "shared_bytes",
     "tile_for",
+    "tuned_tiles",
 ]
 
 

@@ -4,13 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from l4guide_kernels import launch
-from l4guide_kernels.autograd import Attention
+from l4guide_kernels import launch, operators
 from l4guide_kernels.checks import check_dropout, check_sink, check_slopes, check_tiles, window_bounds
 from l4guide_kernels.problem import Plan, Problem, default_scale, device_arch
-from l4guide_kernels.tiles import HEAD_MULTIPLE, Tile
-
-_SEEDS = 2**62
+from l4guide_kernels.tiles import Tile
 
 
 def plan(q: torch.Tensor, arch: int | None, tiles: Mapping[str, Tile] | None) -> Plan:
@@ -42,10 +39,6 @@ def describe(
     check_slopes(alibi_slopes, batch, q)
     check_sink(learnable_sink, q)
     left, right = window_bounds(window_size)
-    seed = None
-    if dropout_p:
-        # From torch's own generator, so that torch.manual_seed and activation checkpoints hold.
-        seed = torch.randint(_SEEDS, (1,), dtype=torch.int64, device=q.device)
     return Problem(
         plan=plan(q, arch, tiles),
         scale=default_scale(q.shape[-1]) if softmax_scale is None else softmax_scale,
@@ -54,9 +47,9 @@ def describe(
         right=None if causal else right,
         softcap=max(softcap, 0.0),
         dropout=dropout_p,
-        seed=seed,
+        seed=operators.draw_seed(q.device) if dropout_p else None,
         slopes=None if alibi_slopes is None else alibi_slopes.contiguous(),
-        sink=None if learnable_sink is None else learnable_sink.detach(),
+        sink=learnable_sink,
     )
 
 
@@ -65,24 +58,12 @@ def attend(
     k: torch.Tensor,
     v: torch.Tensor,
     problem: Problem,
-    sink: torch.Tensor | None,
     *,
     return_attn_probs: bool,
 ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Runs it: the output, or flash-attn's three values."""
-    padded_q, padded_k, padded_v = padded(q), padded(k), padded(v)
-    out, lse = Attention.apply(padded_q, padded_k, padded_v, sink, problem)  # type: ignore[no-untyped-call]
-    out = out[..., : v.shape[-1]]
+    out, lse = operators.attention(q, k, v, problem)
     if not return_attn_probs:
         return out
-    probabilities = q.new_empty(0)
-    if problem.dropout:
-        with torch.no_grad():
-            probabilities = launch.probabilities(padded_q, padded_k, lse, problem)
+    probabilities = operators.probabilities(q, k, lse, problem) if problem.dropout else q.new_empty(0)
     return out, launch.natural(lse, q), probabilities
-
-
-def padded(x: torch.Tensor) -> torch.Tensor:
-    """`x` with zero columns up to a multiple of 8, as flash-attn does: loads are of 16 bytes."""
-    missing = -x.shape[-1] % HEAD_MULTIPLE
-    return torch.nn.functional.pad(x, (0, missing)) if missing else x

@@ -65,7 +65,7 @@ def narrow(x, DTYPE: tl.constexpr):
 @triton.jit
 def dot(a, b, acc=None):
     """The product a @ b (+ acc) in the type of sums; fp32 operands are multiplied as fp32, not as TF32."""
-    return tl.dot(a, b, acc, input_precision="ieee")
+    return tl.dot(a, b, acc, input_precision="ieee", out_dtype=sum_type(a.dtype))
 
 
 @triton.jit

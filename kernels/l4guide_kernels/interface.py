@@ -73,7 +73,7 @@ def flash_attn_func(
         tiles=tiles,
         dropout_p=dropout_p,
     )
-    return attend(q, k, v, problem, learnable_sink, return_attn_probs=return_attn_probs)
+    return attend(q, k, v, problem, return_attn_probs=return_attn_probs)
 
 
 def flash_attn_kvpacked_func(

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import torch
 
-from l4guide_kernels import launch
-from l4guide_kernels.attention import describe, padded
+from l4guide_kernels import launch, operators
+from l4guide_kernels.attention import describe
 from l4guide_kernels.checks import ShapeError, check_pages, check_tensors, integers, lengths_of, readable
 from l4guide_kernels.problem import Problem
 from l4guide_kernels.tiles import Tile
@@ -120,28 +120,22 @@ def flash_attn_with_kvcache(
         _check_room(lengths, k.shape[1], capacity)
     rotary = _rotary(rotary_cos, rotary_sin, q, k, capacity)
     with torch.no_grad():
-        used_q, used_k, used_v = (launch.aligned(padded(x)) for x in (q, k_cache, v_cache))
         if k is not None and v is not None:
-            _append(problem, used_k, padded(k), lengths, rotary, rotary_interleaved)
-            _append(problem, used_v, padded(v), lengths, None, rotary_interleaved)
-            for cache, used in ((k_cache, used_k), (v_cache, used_v)):
-                # A cache whose rows are not aligned was copied: what was appended must reach the caller's.
-                if used.data_ptr() != cache.data_ptr():
-                    cache.copy_(used[..., : cache.shape[-1]])
+            _append(problem, k_cache, k, lengths, rotary, rotary_interleaved)
+            _append(problem, v_cache, v, lengths, None, rotary_interleaved)
             problem = replace(problem, used_k=(lengths + k.shape[1]).clamp(max=capacity))
         if rotary is not None:
-            turned = torch.empty_like(used_q)
+            turned = q.new_empty(q.shape)
             moving = causal or problem.left is not None or problem.right is not None
-            launch.place(
-                *(used_q, turned, lengths, problem),
+            operators.place(
+                *(q, turned, lengths, problem),
                 in_cache=False,
                 step=int(moving),
                 rotary=rotary,
                 interleaved=rotary_interleaved,
             )
-            used_q = turned
-        out, lse = _run(used_q, used_k, used_v, problem, num_splits)
-    out = out[..., : v_cache.shape[-1]]
+            q = turned
+        out, lse = _run(q, k_cache, v_cache, problem, num_splits)
     return (out, launch.natural(lse, q)) if return_softmax_lse else out
 
 
@@ -150,8 +144,8 @@ def _run(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     rows = q.shape[1] * (q.shape[2] // k.shape[2])
     if splits <= 1 and rows > _PACKED_ROWS:
-        return launch.forward(q, k, v, problem)
-    return launch.decode(q, k, v, problem, splits=splits)
+        return operators.attention(q, k, v, problem)
+    return operators.decode(q, k, v, problem, splits=splits)
 
 
 def _append(
@@ -162,7 +156,7 @@ def _append(
     rotary: tuple[torch.Tensor, torch.Tensor] | None,
     interleaved: bool,
 ) -> None:
-    launch.place(new, cache, lengths, problem, in_cache=True, rotary=rotary, interleaved=interleaved)
+    operators.place(new, cache, lengths, problem, in_cache=True, rotary=rotary, interleaved=interleaved)
 
 
 def _refuse_with_pages(**features: torch.Tensor | None) -> None:

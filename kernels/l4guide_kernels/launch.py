@@ -128,16 +128,18 @@ def backward(
     lse: torch.Tensor,
     dout: torch.Tensor,
     problem: Problem,
+    dlse: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
-    """Gradients of q, k, v and the sink, from what `forward` took and returned."""
+    """Gradients of q, k, v and the sink, from what `forward` took and returned; `dlse` is that of its second result."""
     q, k, v = aligned(q), aligned(k), aligned(v)
     out, dout = aligned(out.contiguous()), aligned(dout.contiguous())
     batch, seqlen_q, seqlen_k = problem.batch(q), problem.seqlen_q(q), problem.seqlen_k(k)
     dq, dk, dv = (_empty(x, tuple(x.shape), problem) for x in (q, k, v))
     if 0 in (batch, seqlen_q, seqlen_k, q.numel(), k.numel()):
-        sink = problem.sink
-        return dq.zero_(), dk.zero_(), dv.zero_(), None if sink is None else torch.zeros_like(sink)
-    delta = _delta(out, dout)
+        nothing = _less_dlse(torch.zeros_like(lse), lse, dlse)
+        dsink = None if problem.sink is None else _dsink(problem.sink, lse, nothing)
+        return dq.zero_(), dk.zero_(), dv.zero_(), dsink
+    delta = _less_dlse(_delta(out, dout), lse, dlse)
     sizes = {**_sizes(q, k, problem), "rows_q": q.shape[:-2].numel()}
     inputs = (q, k, v, dout, lse, delta)
     strides = (*_strides(q), *_strides(k), *_strides(v))
@@ -156,6 +158,14 @@ def backward(
         *(*inputs, dq, *strides), **sizes, **rest, **_constants(q, v, problem, tile)
     )
     return dq, dk, dv, None if problem.sink is None else _dsink(problem.sink, lse, delta)
+
+
+def _less_dlse(delta: torch.Tensor, lse: torch.Tensor, dlse: torch.Tensor | None) -> torch.Tensor:
+    """D of a loss that the log-sum-exp enters too: dS = P ∘ (dP - D) + P · dLSE, so that dLSE is taken from D."""
+    if dlse is None:
+        return delta
+    # A query that sees no key has no log-sum-exp, and nothing to pass on.
+    return delta - torch.where(torch.isinf(lse), 0.0, dlse * LOG2_E.value)
 
 
 def _dsink(sink: torch.Tensor, lse: torch.Tensor, delta: torch.Tensor) -> torch.Tensor:

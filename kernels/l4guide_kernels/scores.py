@@ -71,8 +71,10 @@ def score(a, b, places, keys, slope, scale_log2, extras):
     scores = dot_heads(a, b) * scale_log2
     kept = 1.0
     if extras.softcap is not None:
-        # tanh(x) = 1 - 2 / (1 + exp(2x)), right at both ends, where exp is infinite or 0.
-        tanh = 1.0 - 2.0 / (1.0 + tl.exp2(scores * (2.0 / extras.softcap)))
+        # tanh(x) = ±(1 - exp(-2|x|)) / (1 + exp(-2|x|)), which never overflows.
+        small = tl.exp2(tl.abs(scores) * (-2.0 / extras.softcap))
+        tanh = (1.0 - small) / (1.0 + small)
+        tanh = tl.where(scores < 0.0, -tanh, tanh)
         scores = tanh * (extras.softcap * LOG2_E)
         kept = 1.0 - tanh * tanh
     if extras.slopes is not None:

@@ -177,9 +177,8 @@ _Table = dict[str, dict[int, tuple[int, int, int, int]]]
 
 # Rows are block_m, block_n, warps, stages by padded head width.
 #
-# 99 KiB a block (L4, A10G, RTX 40 and 50): none spills a register in fp16 or bf16 (but backward-dkdv at 192 without
-# a causal mask: 100 bytes, outside its loops), and the forward tiles of 64, 128 and 192 columns leave room for two
-# programs on a multiprocessor.
+# 99 KiB a block (L4, A10G, RTX 40 and 50): none spills a register in fp16 or bf16, and the forward tiles of 64, 128
+# and 192 columns leave room for two programs on a multiprocessor.
 _ADA: _Table = {
     "forward": {
         16: (128, 64, 4, 3),
@@ -190,6 +189,10 @@ _ADA: _Table = {
         128: (128, 32, 4, 2),
         192: (64, 32, 4, 2),
         256: (64, 32, 8, 2),
+        320: (64, 32, 8, 2),
+        384: (64, 16, 8, 2),
+        512: (64, 16, 8, 2),
+        576: (16, 32, 8, 2),
     },
     "backward-dkdv": {
         16: (64, 128, 8, 2),
@@ -198,8 +201,12 @@ _ADA: _Table = {
         80: (32, 128, 8, 2),
         96: (32, 128, 8, 2),
         128: (64, 64, 8, 2),
-        192: (64, 32, 8, 2),
+        192: (32, 32, 8, 2),
         256: (32, 32, 8, 2),
+        320: (16, 32, 8, 2),
+        384: (16, 32, 8, 2),
+        512: (16, 32, 8, 2),
+        576: (16, 16, 8, 2),
     },
     "backward-dq": {
         16: (128, 64, 8, 2),
@@ -210,6 +217,10 @@ _ADA: _Table = {
         128: (128, 32, 8, 2),
         192: (32, 64, 8, 2),
         256: (32, 32, 8, 2),
+        320: (32, 16, 8, 2),
+        384: (32, 16, 8, 2),
+        512: (32, 16, 8, 2),
+        576: (16, 16, 8, 2),
     },
     "decode": {
         16: (16, 64, 4, 2),
@@ -220,12 +231,16 @@ _ADA: _Table = {
         128: (16, 64, 4, 2),
         192: (16, 32, 4, 2),
         256: (16, 32, 8, 2),
+        320: (16, 32, 4, 2),
+        384: (16, 32, 4, 2),
+        512: (16, 32, 4, 2),
+        576: (16, 32, 8, 2),
     },
 }
 # 163 KiB (A100): the same, but more in flight or larger blocks where that still does not spill.
 _AMPERE: _Table = {
     "forward": _ADA["forward"] | {128: (128, 64, 8, 3), 192: (128, 64, 8, 2)},
-    "backward-dkdv": _ADA["backward-dkdv"],
+    "backward-dkdv": _ADA["backward-dkdv"] | {96: (32, 64, 8, 2), 128: (32, 64, 8, 2)},
     "backward-dq": _ADA["backward-dq"] | {128: (128, 64, 8, 2), 256: (64, 64, 8, 2)},
     "decode": _ADA["decode"],
 }
@@ -240,8 +255,12 @@ _HOPPER: _Table = {
         128: (128, 128, 8, 2),
         192: (128, 64, 8, 2),
         256: (128, 64, 8, 2),
+        320: (64, 32, 8, 2),
+        384: (64, 16, 8, 2),
+        512: (64, 16, 8, 2),
+        576: (16, 32, 8, 2),
     },
-    "backward-dkdv": _ADA["backward-dkdv"] | {192: (32, 64, 8, 2)},
+    "backward-dkdv": _ADA["backward-dkdv"] | {128: (32, 128, 8, 2), 192: (16, 64, 8, 2)},
     "backward-dq": {
         16: (128, 64, 8, 2),
         32: (128, 64, 8, 2),
@@ -251,10 +270,24 @@ _HOPPER: _Table = {
         128: (128, 64, 8, 2),
         192: (128, 32, 8, 2),
         256: (64, 32, 8, 2),
+        320: (32, 16, 8, 2),
+        384: (32, 16, 8, 2),
+        512: (32, 16, 8, 2),
+        576: (16, 16, 8, 2),
     },
     "decode": _ADA["decode"],
 }
-_HALF = {80: _AMPERE, 86: _ADA, 89: _ADA, 90: _HOPPER, 100: _HOPPER, 103: _HOPPER, 120: _ADA}
+# The same room; here a block of 64 rows of keys spills hundreds of bytes, and smaller ones none or next to none.
+_BLACKWELL: _Table = _HOPPER | {
+    "forward": _HOPPER["forward"] | {128: (128, 64, 8, 2)},
+    "backward-dkdv": _HOPPER["backward-dkdv"]
+    | {80: (32, 32, 4, 2), 96: (32, 32, 4, 2), 128: (32, 32, 4, 2), 192: (32, 32, 8, 2)},
+}
+# 99 KiB again, but ptxas for Blackwell spills where the older one did not.
+_BLACKWELL_RTX: _Table = _ADA | {
+    "forward": _ADA["forward"] | {64: (128, 64, 8, 3), 128: (128, 64, 8, 2), 192: (32, 32, 4, 2)},
+}
+_HALF = {80: _AMPERE, 86: _ADA, 89: _ADA, 90: _HOPPER, 100: _BLACKWELL, 103: _BLACKWELL, 120: _BLACKWELL_RTX}
 # fp32 is multiplied without tensor cores, exactly, on every architecture. A product then holds whole rows of both
 # operands in registers, so that wide heads need small blocks.
 _FP32_BACKWARD = dict.fromkeys(SPECIALISATIONS, (16, 16, 8, 1)) | {16: (32, 32, 4, 1), 32: (32, 32, 4, 1)}
@@ -268,6 +301,10 @@ _FP32: _Table = {
         128: (32, 32, 8, 1),
         192: (16, 16, 8, 1),
         256: (16, 16, 8, 1),
+        320: (16, 16, 8, 1),
+        384: (16, 16, 8, 1),
+        512: (16, 16, 8, 1),
+        576: (16, 16, 8, 1),
     },
     "backward-dkdv": _FP32_BACKWARD,
     "backward-dq": _FP32_BACKWARD,

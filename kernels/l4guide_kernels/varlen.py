@@ -100,7 +100,7 @@ def flash_attn_varlen_func(
     if block_table is not None:
         check_pages(block_table, batch, q.device)
         _refuse_with_pages(q, k, v, learnable_sink, dropout_p)
-    return attend(q, k, v, problem, learnable_sink, return_attn_probs=return_attn_probs)
+    return attend(q, k, v, problem, return_attn_probs=return_attn_probs)
 
 
 def _refuse_with_pages(

@@ -47,8 +47,8 @@ class Cell:
         """Where the answer was read: its source and the place in it; None where nobody read it anywhere."""
         if self.verdict.source is not None:
             return self.verdict.source, self.verdict.place
-        reasons = (reason for reason in self.verdict.reasons if reason.status == self.status)
-        return next(((reason.source, reason.place) for reason in reasons if reason.source), None)
+        reason = self.verdict.met_first
+        return None if reason is None or reason.source is None else (reason.source, reason.place)
 
     def to_json(self, language: str = "en") -> dict[str, object]:
         """The cell as JSON: its question, and the verdict without what its row says already."""

@@ -125,7 +125,7 @@ def as_csv(matrix: Matrix, language: str = "en") -> str:
     for row in matrix.rows:
         told = row.to_json(language)
         for cell, answer in zip((c for c in row.cells if c), told.pop("cells"), strict=True):  # type: ignore[call-overload]
-            reason = next((r for r in cell.verdict.reasons if r.status == cell.status), None)
+            reason = cell.verdict.met_first
             found = {"code": reason.code, "evidence": reason.evidence} if reason else {}
             writer.writerow({**told, **found, **answer})
     return buffer.getvalue().rstrip("\n")

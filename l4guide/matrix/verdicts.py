@@ -7,10 +7,16 @@ from l4guide.advise.own import LIBRARY, own_verdict
 from l4guide.catalogue import Gpu
 from l4guide.errors import BadInput
 from l4guide.support import Verdict, check, find_library, find_release, libraries
+from l4guide.support.kinds import about, kind_of
 from l4guide.workload import Workload
 
 #: Cells kept: a reader who goes back to a filter sees it at once.
 KEPT = 16_384
+#: What our own kernels read of a card: who made it, and what a multiprocessor of it holds.
+CHIP = (
+    *("vendor", "capability", "bf16_tensor_cores", "shared_bytes_per_block", "shared_kib_per_sm"),
+    *("registers_per_sm", "max_threads_per_sm", "max_blocks_per_sm"),
+)
 
 
 def library_names() -> tuple[str, ...]:
@@ -42,8 +48,15 @@ def release_name(library: str, version: str | None) -> str:
 
 
 @lru_cache(maxsize=KEPT)
+def _own(workload: Workload, gpu: Gpu) -> Verdict:
+    """The verdict on our own kernels, for every card with this chip."""
+    return own_verdict(workload, gpu)
+
+
+@lru_cache(maxsize=KEPT)
 def verdict_of(workload: Workload, gpu: Gpu, library: str, version: str) -> Verdict:
     """What `library` at `version` does with the question, our own kernels included."""
     if library == LIBRARY:
-        return own_verdict(workload, gpu)
+        kind = kind_of(gpu, CHIP)
+        return about(_own(workload, kind), kind, gpu)
     return check(workload, gpu, library, version)

@@ -52,10 +52,10 @@ def find_place(chosen: object = None, *, compiling: bool = False) -> Place:
 
 
 def check_supported(workload: Workload) -> None:
-    """Refuse a workload that our own kernels do not run.
+    """Refuse a workload that a live run is not of: plain attention, as every peer has it.
 
     Raises:
-        BadInput: names the option, its value and what they take.
+        BadInput: names the option, its value and what it must be.
     """
     from l4guide_kernels.tiles import DTYPES, MAX_HEAD_DIM
 
@@ -64,11 +64,13 @@ def check_supported(workload: Workload) -> None:
         ("head-dim-v", workload.head_dim_v, workload.head_dim_v == workload.head_dim, workload.head_dim),
         ("dtype", workload.dtype, workload.dtype in DTYPES, ", ".join(DTYPES)),
         ("kv-dtype", workload.kv_dtype, workload.kv_dtype == workload.dtype, workload.dtype),
+        ("num-splits", workload.num_splits, workload.num_splits in (None, 1), 1),
     )
     for name, value, fine, limit in widths:
         if not fine:
             raise BadInput("error.live_unsupported", name=name, value=value, limit=limit)
-    for name in ("dropout", "window", "softcap", "alibi", "varlen", "block_sparse", "paged_block_size"):
+    features = ("dropout", "window", "softcap", "alibi", "varlen", "block_sparse", "paged_block_size")
+    for name in (*features, "append_kv", "score_mod"):
         if value := getattr(workload, name):
             raise BadInput("error.live_feature", name=name.replace("_", "-"), value=value)
 

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from l4guide.support.rulebook import Cover
+from l4guide.support.rulebook import Cover, Rule
 from l4guide.support.verdict import Reason
 from l4guide.text import Sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """The verdict on one release.
+    """The verdict on one release. `rules` are the broken ones, each with its reason, in the order of a run.
 
     `late` says that the library lets the question pass and only its kernel refuses. `picks` is the library that
     a dispatcher hands the question to, and `message` what it says of that.
@@ -17,7 +17,7 @@ class Answer:
 
     status: str
     reasons: tuple[Reason, ...] = ()
-    families: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = ()
     late: bool = False
     cover: Cover | None = None
     evidence: str | None = None
@@ -40,4 +40,4 @@ def unknown(code: str, field: str, found: object, key: str, /, **values: object)
         source=None,
         place="",
     )
-    return Answer(status="unknown", reasons=(reason,), families=(code,))
+    return Answer(status="unknown", reasons=(reason,))

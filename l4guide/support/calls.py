@@ -23,6 +23,7 @@ def blanks_of(workload: Workload, gpu: Gpu, library: str, version: str) -> dict[
         "gqa": workload.kv_heads != workload.heads,
         "window": workload.window,
         "softcap": workload.softcap,
+        "num_splits": workload.num_splits,
         "dtype": workload.dtype,
         "kv_dtype": workload.kv_dtype,
         "torch_dtype": torch_dtype.get(workload.dtype, "torch.float8_e4m3fn"),

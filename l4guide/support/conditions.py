@@ -12,7 +12,8 @@ from l4guide.workload import Workload
 #: A field's value; None where it is unknown or does not apply.
 Value = str | int | float | bool | None
 
-GPU_FIELDS = ("name", "capability", "arch", "shared_bytes_per_block")
+#: All that a rule can know of a card, beside who made it.
+GPU_FIELDS = ("capability", "arch", "shared_bytes_per_block")
 
 
 def _kinds() -> dict[str, tuple[type, ...]]:
@@ -126,6 +127,9 @@ FEATURES: Mapping[str, Callable[[Workload], bool]] = {
     "varlen": lambda w: w.varlen,
     "block-sparse": lambda w: w.block_sparse,
     "paged": lambda w: w.paged_block_size is not None,
+    "append-kv": lambda w: w.append_kv,
+    "split-kv": lambda w: w.num_splits not in (None, 1),
+    "score-mod": lambda w: w.score_mod,
     # A single query sees every key, so it needs no mask and its alignment does not matter.
     "causal-unequal": lambda w: w.causal and w.seqlen_q not in (1, w.seqlen_kv),
 }

@@ -17,15 +17,15 @@ def dispatched(
     gpu: Gpu,
     library: str,
     version: str,
-    asked: Mapping[str, Mapping[str, Answer]],
+    asked: Mapping[str, Answer],
 ) -> Answer:
-    """The answer of `library` at `version`, from those of the libraries it picks among (`asked`, by release)."""
+    """The answer of `library` at `version`, from those of the libraries that it picks among (`asked`)."""
     named = {"library": library, "version": version, "gpu": gpu.name}
     orders = order_of(library, version)
     order = next((entry for entry in orders if all_hold(entry.when, workload, gpu)), None)
     if order is None:
         return unknown("UNKNOWN-DISPATCH", "version", version, "support.unknown_dispatch", **named)
-    tried = {name: asked[name][version] for name in order.order}
+    tried = {name: asked[name] for name in order.order}
     picked = next((name for name, answer in tried.items() if _takes(answer)), None)
     if picked is None:
         return _nobody(tried)
@@ -61,5 +61,6 @@ def _picks(
 
 
 def _why(name: str, answer: Answer) -> Sentence:
-    text = next(reason.text for reason in answer.reasons if reason.status == answer.status)
+    """Why one was passed over; nothing where only the status was asked for."""
+    text = next((reason.text for reason in answer.reasons if reason.status == answer.status), "")
     return Sentence(f"support.dispatch_{answer.status}", {"name": name, "text": text})

@@ -9,13 +9,15 @@ from l4guide.support.answer import Answer, unknown
 from l4guide.support.calls import blanks_of, call_of
 from l4guide.support.conditions import FEATURES, Condition, all_hold, features_of, label
 from l4guide.support.dispatch import dispatched
-from l4guide.support.releases import books, dispatches, find_library, find_release, rule_set, table
+from l4guide.support.kinds import about, kind_of
+from l4guide.support.releases import beside, books, dispatches, find_library, find_release, rule_set, table
+from l4guide.support.remedy import ordered
 from l4guide.support.rulebook import Cover, Release, Rule
 from l4guide.support.verdict import Reason, Verdict
 from l4guide.text import Sentence
 from l4guide.workload import Workload
 
-ANSWERS_KEPT = 256
+ANSWERS_KEPT = 4096
 
 
 def _text(rule: Rule, library: str, condition: Condition, blanks: Mapping[str, object]) -> Sentence | str:
@@ -79,24 +81,37 @@ def _uncovered(workload: Workload, gpu: Gpu, library: str, version: str, on: str
     )
 
 
-def _read(workload: Workload, gpu: Gpu, library: str, version: str) -> Answer:
-    """The answer for a release that somebody read."""
+def _outcome(rule: Rule, workload: Workload, gpu: Gpu) -> bool | None:
+    """Whether the rule is broken; None where that hangs on a value that is not known."""
+    applies = not set(rule.passes).isdisjoint(workload.passes) and all_hold(rule.when, workload, gpu)
+    if applies is False:
+        return False
+    kept = rule.needs.holds(workload, gpu)
+    if kept is True:
+        return False
+    return True if applies and kept is False else None
+
+
+def _read(
+    workload: Workload, gpu: Gpu, library: str, version: str, outcomes: dict[int, bool | None]
+) -> Answer:
+    """The answer for a release that somebody read, without the words of its reasons.
+
+    `outcomes` remembers what became of each rule, since most releases share most of their rules.
+    """
     broken, undecided = [], []
     for rule in table(library, version)[0]:
-        applies = not set(rule.passes).isdisjoint(workload.passes) and all_hold(rule.when, workload, gpu)
-        if applies is False:
-            continue
-        kept = rule.needs.holds(workload, gpu)
-        if applies and kept is False:
+        if id(rule) not in outcomes:
+            outcomes[id(rule)] = _outcome(rule, workload, gpu)
+        if outcomes[id(rule)]:
             broken.append(rule)
-        elif kept is not True:
+        elif outcomes[id(rule)] is None:
             undecided.append(rule)
     statuses = {rule.status for rule in broken}
     if "refused" in statuses or (broken and not undecided):
         return Answer(
             status="refused" if "refused" in statuses else "unsafe",
-            reasons=tuple(_reason(rule, workload, gpu, library, version) for rule in broken),
-            families=tuple(rule.family for rule in broken),
+            rules=tuple(broken),
             late=all(rule.late for rule in broken),
         )
     if undecided:
@@ -111,18 +126,25 @@ def _read(workload: Workload, gpu: Gpu, library: str, version: str) -> Answer:
     return Answer(status="ok", cover=last, evidence=last.evidence)
 
 
+def _worded(workload: Workload, gpu: Gpu, library: str, version: str) -> Answer:
+    """The answer for a release that somebody read, with its reasons in words."""
+    answer = _read(workload, gpu, library, version, {})
+    reasons = tuple(_reason(rule, workload, gpu, library, version) for rule in answer.rules)
+    return replace(answer, reasons=reasons) if reasons else answer
+
+
 def _inferred(first: Answer, second: Answer, below: Release, above: Release, version: str) -> Answer:
     """The answer of two releases that agree, for one between them; says so where their wording differs."""
     if first.status == "unknown":
         return replace(first, reasons=tuple(_about(reason, version) for reason in first.reasons))
-    others = dict(zip(second.families, second.reasons, strict=True))
+    others = {rule.family: other for rule, other in zip(second.rules, second.reasons, strict=True)}
     reasons = []
-    for family, reason in zip(first.families, first.reasons, strict=True):
+    for rule, reason in zip(first.rules, first.reasons, strict=True):
         values = {"text": reason.text, "below": below.version, "above": above.version}
         text = reason.text
-        if family not in others:
+        if rule.family not in others:
             text = Sentence("support.text_other", values)
-        elif text != others[family].text:
+        elif text != others[rule.family].text:
             text = Sentence("support.text_between", values)
         reasons.append(replace(reason, text=text, evidence="inferred"))
     return replace(first, reasons=tuple(reasons), evidence="inferred" if first.evidence else None)
@@ -135,22 +157,12 @@ def _about(reason: Reason, version: str) -> Reason:
     return replace(reason, text=Sentence(reason.text.key, {**reason.text.values, "version": version}))
 
 
-def _between(
-    known: tuple[Release, ...], place: int, read: Mapping[str, Answer], library: str, *, worded: bool
+def _disagreed(
+    library: str, version: str, first: Answer, second: Answer, neighbours: tuple[Release, Release]
 ) -> Answer:
-    """The answer for a release that nobody read, from the read ones on either side; `worded` for it, or as theirs."""
-    version = known[place].version
-    below = next((r for r in reversed(known[:place]) if r.checked), None)
-    above = next((r for r in known[place:] if r.checked), None)
-    if below is None or above is None:
-        on = Sentence("support.pass_forward")
-        key = "support.unknown_release"
-        return unknown("UNKNOWN-RELEASE", "version", version, key, library=library, version=version, on=on)
-    first, second = read[below.version], read[above.version]
-    if first.status == second.status:
-        return _inferred(first, second, below, above, version) if worded else first
+    """What is said of a release whose neighbours say different things."""
     key = "support.unknown_between"
-    values = {"library": library, "below": below.version, "above": above.version}
+    values = {"library": library, "below": neighbours[0].version, "above": neighbours[1].version}
     said = {
         "below_status": Sentence(f"support.status_{first.status}"),
         "above_status": Sentence(f"support.status_{second.status}"),
@@ -158,40 +170,80 @@ def _between(
     return unknown("UNKNOWN-BETWEEN", "version", version, key, **values, **said)
 
 
+def _unread(library: str, version: str) -> Answer:
+    """What is said of a release at the end of the list that nobody read."""
+    values = {"library": library, "version": version, "on": Sentence("support.pass_forward")}
+    return unknown("UNKNOWN-RELEASE", "version", version, "support.unknown_release", **values)
+
+
+def _elsewhere(gpu: Gpu, library: str) -> Answer | None:
+    """What is said of a card that the library's build is not made for; None where it is."""
+    vendor = books()[library].vendor
+    if gpu.vendor == vendor:
+        return None
+    values = {"library": library, "gpu": gpu.name, "made_by": gpu.vendor, "vendor": vendor}
+    return unknown("UNKNOWN-VENDOR", "gpu.vendor", gpu.vendor, "support.unknown_vendor", **values)
+
+
 # A library that picks among others asks them again what they were just asked.
 @lru_cache(maxsize=ANSWERS_KEPT)
-def _answers(workload: Workload, gpu: Gpu, library: str, exact: str) -> Mapping[str, Answer]:
-    """The answer of every release; only that of `exact` is worded for its own version."""
-    book = books()[library]
-    known = book.releases
-    if gpu.vendor != book.vendor:
-        values = {"library": library, "gpu": gpu.name, "made_by": gpu.vendor, "vendor": book.vendor}
-        other = unknown("UNKNOWN-VENDOR", "gpu.vendor", gpu.vendor, "support.unknown_vendor", **values)
+def _answers(workload: Workload, gpu: Gpu, library: str) -> Mapping[str, Answer]:
+    """What becomes of the question in every release: status and broken rules, without their words."""
+    known = books()[library].releases
+    if (other := _elsewhere(gpu, library)) is not None:
         return dict.fromkeys((release.version for release in known), other)
     if backends := dispatches(library):
-        asked_of = {name: _answers(workload, gpu, name, exact) for name in backends}
-        return {r.version: dispatched(workload, gpu, library, r.version, asked_of) for r in known}
-    # Most releases share their rules with the one before: each set is asked once.
+        asked_of = {name: _answers(workload, gpu, name) for name in backends}
+        return {
+            r.version: dispatched(
+                workload, gpu, library, r.version, {name: asked_of[name][r.version] for name in backends}
+            )
+            for r in known
+        }
+    # Most releases share their rules with the one before: each set is asked once, and each rule of it.
     asked: dict[object, Answer] = {}
-    read = {}
+    outcomes: dict[int, bool | None] = {}
+    answers: dict[str, Answer] = {}
     for release in known:
         if release.checked:
-            key = release.version if release.version == exact else rule_set(library, release.version)
+            key = rule_set(library, release.version)
             if key not in asked:
-                asked[key] = _read(workload, gpu, library, release.version)
-            read[release.version] = asked[key]
-    answers: dict[str, Answer] = {}
-    before: Release | None = None
-    for place, release in enumerate(known):
-        version = release.version
-        if release.checked:
-            answers[version] = read[version]
-        elif before is None or before.checked or exact in (before.version, version):
-            answers[version] = _between(known, place, read, library, worded=version == exact)
-        else:
-            answers[version] = answers[before.version]
-        before = release
-    return answers
+                asked[key] = _read(workload, gpu, library, release.version, outcomes)
+            answers[release.version] = asked[key]
+    for release in known:
+        if not release.checked:
+            answers[release.version] = _between(library, release.version, answers)
+    return {release.version: answers[release.version] for release in known}
+
+
+def _between(library: str, version: str, read: Mapping[str, Answer]) -> Answer:
+    """The answer for a release that nobody read, from the read ones on either side."""
+    neighbours = beside(library, version)
+    if neighbours is None:
+        return _unread(library, version)
+    first, second = (read[release.version] for release in neighbours)
+    if first.status == second.status:
+        return first
+    return _disagreed(library, version, first, second, neighbours)
+
+
+@lru_cache(maxsize=ANSWERS_KEPT)
+def _answer(workload: Workload, gpu: Gpu, library: str, version: str) -> Answer:
+    """What becomes of the question in one release, in words."""
+    if (other := _elsewhere(gpu, library)) is not None:
+        return other
+    if backends := dispatches(library):
+        asked_of = {name: _answer(workload, gpu, name, version) for name in backends}
+        return dispatched(workload, gpu, library, version, asked_of)
+    if find_release(library, version).checked:
+        return _worded(workload, gpu, library, version)
+    neighbours = beside(library, version)
+    if neighbours is None:
+        return _unread(library, version)
+    first, second = (_worded(workload, gpu, library, release.version) for release in neighbours)
+    if first.status != second.status:
+        return _disagreed(library, version, first, second, neighbours)
+    return _inferred(first, second, *neighbours, version)
 
 
 def history(workload: Workload, gpu: Gpu, library: str) -> tuple[tuple[Release, str], ...]:
@@ -201,7 +253,7 @@ def history(workload: Workload, gpu: Gpu, library: str) -> tuple[tuple[Release, 
         BadInput: the library is not known; names the nearest ones.
     """
     library = find_library(library)
-    answers = _answers(workload, gpu, library, "")
+    answers = _answers(workload, kind_of(gpu), library)
     return tuple((release, answers[release.version].status) for release in books()[library].releases)
 
 
@@ -225,9 +277,16 @@ def check(workload: Workload, gpu: Gpu, library: str, version: str | None = None
         BadInput: the library or the version is not known; names the nearest ones.
     """
     library = find_library(library)
-    release = find_release(library, version)
-    answers = _answers(workload, gpu, library, release.version)
-    answer = answers[release.version]
+    kind = kind_of(gpu)
+    found = _verdict(workload, kind, library, find_release(library, version))
+    return found if kind is gpu else about(found, kind, gpu)
+
+
+@lru_cache(maxsize=ANSWERS_KEPT)
+def _verdict(workload: Workload, gpu: Gpu, library: str, release: Release) -> Verdict:
+    """The verdict on one release."""
+    answers = _answers(workload, gpu, library)
+    answer = _answer(workload, gpu, library, release.version)
     known = books()[library].releases
     first = next((r for r in known if answers[r.version].status == "ok"), None)
     not_run = [r.version for r in known if answers[r.version].status in ("refused", "unsafe")]
@@ -239,7 +298,7 @@ def check(workload: Workload, gpu: Gpu, library: str, version: str | None = None
         released=release.date,
         status=answer.status,
         message=_message(answer, gpu, library, release.version),
-        reasons=answer.reasons,
+        reasons=ordered(answer, workload, gpu, library, lambda asked: _answers(asked, gpu, library)),
         raises=call.raises if call and answer.status == "refused" else None,
         first_version=first.version if first else None,
         first_released=first.date if first else None,

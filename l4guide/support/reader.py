@@ -47,6 +47,7 @@ BLANKS = frozenset(
         "gqa",
         "window",
         "softcap",
+        "num_splits",
         "options",
         "major",
         "minor",

@@ -34,16 +34,28 @@ def rule_set(library: str, version: str) -> tuple[int, ...]:
     return tuple(id(entry) for entries in table(library, version) for entry in entries)
 
 
+@cache
 def dispatches(library: str) -> tuple[str, ...]:
     """The libraries that `library` picks among; none for one that has kernels of its own."""
     entries = (entry for entry in books()[library].dispatches if library in entry.libraries)
     return tuple(dict.fromkeys(name for entry in entries for name in entry.order))
 
 
+@cache
 def order_of(library: str, version: str) -> tuple[Dispatch, ...]:
     """In which orders `library` at `version` tries others, each with its conditions."""
     entries = books()[library].dispatches
     return tuple(entry for entry in entries if library in entry.libraries and version in entry.versions)
+
+
+@cache
+def beside(library: str, version: str) -> tuple[Release, Release] | None:
+    """The read releases on either side of one that nobody read; None where one side has none."""
+    known = books()[library].releases
+    place = next(number for number, release in enumerate(known) if release.version == version)
+    below = next((r for r in reversed(known[:place]) if r.checked), None)
+    above = next((r for r in known[place:] if r.checked), None)
+    return None if below is None or above is None else (below, above)
 
 
 def libraries() -> tuple[str, ...]:
@@ -88,6 +100,12 @@ def releases(library: str) -> tuple[Release, ...]:
     return books()[find_library(library)].releases
 
 
+@cache
+def _by_version(library: str) -> Mapping[Version, Release]:
+    """The releases of `library` by their version as it is ordered."""
+    return {release.key: release for release in books()[library].releases}
+
+
 def find_release(library: str, version: str | None = None) -> Release:
     """The release that `version` means; None is the newest known.
 
@@ -102,9 +120,9 @@ def find_release(library: str, version: str | None = None) -> Release:
     except InvalidVersion:
         near = get_close_matches(version[:40], [r.version for r in known], n=3, cutoff=0.0)
     else:
-        for release in known:
-            if release.key == asked:
-                return release
+        found = _by_version(find_library(library)).get(asked)
+        if found is not None:
+            return found
         below = [r.version for r in known if r.key < asked][-1:]
         near = below + [r.version for r in known if r.key > asked][:1]
     values = {"library": find_library(library), "version": version[:60], "newest": known[-1].version}

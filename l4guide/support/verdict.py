@@ -8,6 +8,8 @@ from l4guide.catalogue import Source
 from l4guide.text import Sentence
 
 STATUSES = ("ok", "refused", "unsafe", "unknown")
+#: What lifts a limit, in the order in which a user should take the reasons up: what moots the others comes first.
+REMEDIES = ("library", "card", "release", "setting")
 
 
 def said(text: Sentence | str | None, language: str) -> str | None:
@@ -35,7 +37,8 @@ class Reason:
 
     `found` is the value in this question, `needed` what the rule wants of it; `text` is the library's own
     error text where it is known. `evidence` says how the limit is known, `consequence_evidence` how its
-    consequence is, where that differs. A reason of status unknown has neither evidence nor source.
+    consequence is, where that differs. `remedy` is what lifts it, one of `REMEDIES`, and `fix` says so. A reason of
+    status unknown has no evidence, source or remedy.
     """
 
     code: str
@@ -48,6 +51,8 @@ class Reason:
     consequence_evidence: str | None
     source: Source | None
     place: str
+    remedy: str | None = None
+    fix: Sentence | None = None
 
     def to_json(self, language: str = "en") -> dict[str, object]:
         """The reason as JSON; what is not known is absent."""
@@ -61,6 +66,8 @@ class Reason:
             "evidence": self.evidence,
             "consequence_evidence": self.consequence_evidence,
             "source": address(self.source, self.place) if self.source else None,
+            "remedy": self.remedy,
+            "fix": said(self.fix, language),
         }
         return {key: value for key, value in values.items() if value is not None}
 
@@ -69,11 +76,11 @@ class Reason:
 class Verdict:
     """The answer of one library at one version, for one question on one card.
 
-    `status` is ok, refused, unsafe (no error, wrong result) or unknown. `reasons` lists every broken rule in
-    the order in which a run would meet them. `first_version` is the first release that answers ok,
-    `last_refused` the newest one that does not run it; `raises` is the exception that a user sees, where it
-    differs from `message` (PyTorch prints its reasons as warnings). `evidence` and `source` belong to an ok
-    answer. `picks` is the library that a dispatcher hands the question to.
+    `status` is ok, refused, unsafe (no error, wrong result) or unknown. `message` is what a run meets first;
+    `reasons` lists every broken rule in the order in which to take them up. `first_version` is the first release
+    that answers ok, `last_refused` the newest one that does not run it; `raises` is the exception that a user sees,
+    where it differs from `message` (PyTorch prints its reasons as warnings). `evidence` and `source` belong to an
+    ok answer. `picks` is the library that a dispatcher hands the question to.
     """
 
     library: str
@@ -90,6 +97,12 @@ class Verdict:
     source: Source | None
     place: str
     picks: str | None = None
+
+    @property
+    def met_first(self) -> Reason | None:
+        """The reason that `message` is the text of; None for an ok answer."""
+        own = [reason for reason in self.reasons if reason.status == self.status]
+        return next((reason for reason in own if reason.text == self.message), own[0] if own else None)
 
     def to_json(self, language: str = "en") -> dict[str, object]:
         """The verdict as JSON; what is not known is absent."""

@@ -15,7 +15,7 @@ from l4guide.widgets.listing import listing
 from l4guide.widgets.markup import asset, render
 from l4guide.widgets.panel import HtmlPanel
 from l4guide.widgets.plot_panel import PageAssets, PlotlyPanel
-from l4guide.widgets.tile_fields import causal_field, tile_fields
+from l4guide.widgets.tile_fields import tile_fields
 from l4guide.widgets.trace_panel import TracePanel
 
 ANSWER = ("resources", "previous", "changes", "ledgers", "language")
@@ -41,7 +41,7 @@ class KernelPage:
 
     def __init__(self, **inputs: object) -> None:
         self.state = state = KernelState(**inputs)
-        self.fields = {**tile_fields(state), "causal": causal_field(state)}
+        self.fields = tile_fields(state)
         self.presets = {
             name: action_button(
                 state.guarded(partial(_choose, state, name)), f"kernel-{name.replace('_', '-')}"
@@ -49,7 +49,7 @@ class KernelPage:
             for name in PRESETS
         }
         self.compile = action_button(state.guarded(lambda _: state.compile()), "kernel-compile", "primary")
-        self.stop = action_button(state.guarded(lambda _: state.stop()), "kernel-stop")
+        self.stop = action_button(state.guarded(lambda _: state.cancel()), "kernel-stop")
         self.figure = PlotlyPanel()
         self.figure.add_class("guide-plot-ledger")
         self.trace = TracePanel(state)

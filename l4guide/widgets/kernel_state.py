@@ -1,6 +1,7 @@
 """What the reader tries on a kernel: a tile and what moved with it, and one row of the online softmax."""
 
 from collections.abc import Mapping
+from threading import Event as Stop
 from typing import Any
 
 import traitlets
@@ -78,10 +79,10 @@ class KernelState(TileState):
         bars = (now,) if self.previous is None else (self.previous, now)
         self.ledgers = tuple(ledger_of(item, self.card) for item in bars)
 
-    def _finish(self, key: tuple[object, ...], found: Resources | None, said: Sentence) -> None:
+    def _finish(self, stop: Stop, key: tuple[object, ...], found: Resources | None, said: Sentence) -> None:
         if found is not None and key in self._tried:
             self._tried[key] = found
-        super()._finish(key, found, said)
+        super()._finish(stop, key, found, said)
 
     def trace_request(self) -> dict[str, object]:
         """What the worker is asked for the trace; it forgets the last one."""

@@ -35,7 +35,7 @@ class LedgerPanel:
             "default_tile": action_button(state.guarded(lambda _: state.choose_default()), "ledger-default"),
             "first_tile": action_button(state.guarded(lambda _: state.choose(FIRST_TILE)), "ledger-first"),
             "compile": action_button(state.guarded(lambda _: state.compile()), "ledger-compile", "primary"),
-            "stop": action_button(state.guarded(lambda _: state.stop()), "ledger-stop"),
+            "stop": action_button(state.guarded(lambda _: state.cancel()), "ledger-stop"),
         }
         self.view = self._lay_out()
         state.observe(state.guarded(lambda _: self._draw()), ["ledgers", "language"])
@@ -45,7 +45,7 @@ class LedgerPanel:
 
     def _lay_out(self) -> ipywidgets.Widget:
         state = self.state
-        heading = HtmlPanel(state, _draw_heading, ["language", "gpu"], "l4g-title").view
+        heading = HtmlPanel(state, _draw_heading, ["language", "gpu", "causal"], "l4g-title").view
         top = _box([heading, LanguageSwitch(state).view], "l4g-top")
         inputs = _box([field.view for field in self.fields.values()], "l4g-ledger-fields")
         progress = HtmlPanel(state, _draw_progress, ["progress", "running", "language"], "l4g-live-progress")
@@ -85,7 +85,7 @@ def _box(children: list[ipywidgets.Widget], css_class: str) -> ipywidgets.Box:
 
 
 def _draw_heading(state: LedgerState) -> str:
-    return render("ledger_heading", state.language, gpu=state.gpu)
+    return render("ledger_heading", state.language, gpu=state.gpu, causal=state.causal)
 
 
 def _draw_error(state: LedgerState) -> str:

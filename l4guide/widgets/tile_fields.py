@@ -12,7 +12,7 @@ from l4guide.workload import DTYPES
 
 
 def tile_fields(state: TileState) -> dict[str, Field]:
-    """Kernel, shape, card and the four numbers of a tile, each by its name in the state."""
+    """Kernel, shape, card, the four numbers of a tile and the mask, each by its name in the state."""
 
     def field(name: str, choices: Sequence[str]) -> Field:
         return Field(state, name, ipywidgets.Dropdown(), choices=_same(choices), section="ledger.")
@@ -25,12 +25,8 @@ def tile_fields(state: TileState) -> dict[str, Field]:
         "gpu": field("gpu", [card.name for card in catalogue.gpus()]),
         **{name: field(name, _powers(*TILE_LIMITS[name])) for name in ("block_m", "block_n", "warps")},
         "stages": field("stages", [str(n) for n in range(1, TILE_LIMITS["stages"][1] + 1)]),
+        "causal": Field(state, "causal", ipywidgets.Checkbox(indent=False), section="ledger."),
     }
-
-
-def causal_field(state: TileState) -> Field:
-    """Whether with a causal mask."""
-    return Field(state, "causal", ipywidgets.Checkbox(indent=False))
 
 
 def _powers(low: int, high: int) -> list[str]:

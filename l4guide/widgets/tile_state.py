@@ -1,7 +1,7 @@
 """A question about one tile of one of our kernels, and its answers from record, formula and compiler."""
 
 from collections.abc import Callable
-from threading import Thread
+from threading import Event, Thread
 
 import traitlets
 
@@ -26,6 +26,10 @@ FIELD_OF = {
 
 #: Answers like `resources_for`.
 Ask = Callable[..., Resources]
+
+
+class Stopped(Exception):
+    """The reader wants no more tiles compiled."""
 
 
 class TileState(PageState):
@@ -62,6 +66,7 @@ class TileState(PageState):
         self._ask = ask
         self._compiled: dict[tuple[object, ...], Resources] = {}
         self._default: dict[str, str] = {}
+        self._stop = Event()
         self._compiler: Compiler | None = None
         self.observe(self.guarded(lambda _: self._asked_anew()), (*QUESTION, *TILE))
         self.guarded(self.answer)()
@@ -140,38 +145,47 @@ class TileState(PageState):
         chosen = {name: int(value) for name, value in self.tile().items() if value}
         question = (card, self.kernel, int(self.head_dim), self.dtype)
         self._compiler = compiler = Compiler()
+        self._stop = stop = Event()
         how = {"causal": self.causal, "compile": True, "compiler": compiler, "suggest": self.suggest}
         self.running, self.error = True, None
 
         def tell() -> None:
-            post(
-                self._say, Sentence("ledger.compiling", {"gpu": card.name, "done": next(done), "most": most})
-            )
+            if stop.is_set():
+                raise Stopped
+            values = {"gpu": card.name, "done": next(done), "most": most}
+            post(self._say, stop, Sentence("ledger.compiling", values))
 
         def work() -> None:
             try:
                 with compiler:
                     found = self._ask(*question, **chosen, **how, before_each=tell)
+            except Stopped:
+                return
             except Problem as problem:
-                post(self._finish, key, None, problem.sentence)
+                post(self._finish, stop, key, None, problem.sentence)
                 return
             values = {"gpu": card.name, "triton": found.triton_version}
-            post(self._finish, key, found, Sentence("ledger.compiled", values))
+            post(self._finish, stop, key, found, Sentence("ledger.compiled", values))
 
         thread = Thread(target=work, daemon=True)
         thread.start()
         return thread
 
-    def stop(self) -> None:
-        """Give up compiling; harmless when nothing is being compiled."""
-        if self._compiler is not None:
+    def cancel(self) -> None:
+        """Give up the tile that is being compiled, and begin no other."""
+        if self.running and self._compiler is not None:
+            self._stop.set()
             self._compiler.cancel()
+            self.running, self.progress = False, Sentence("ledger.stopped")
 
-    def _say(self, progress: Sentence) -> None:
-        self.progress = progress
+    def _say(self, stop: Event, progress: Sentence) -> None:
+        if not stop.is_set():
+            self.progress = progress
 
-    def _finish(self, key: tuple[object, ...], found: Resources | None, said: Sentence) -> None:
+    def _finish(self, stop: Event, key: tuple[object, ...], found: Resources | None, said: Sentence) -> None:
         if found is not None:
             self._compiled[key] = found
+        if stop.is_set():
+            return
         self.running, self.progress = False, said
         self.guarded(self.answer)()

@@ -34,7 +34,8 @@ def page(lab: Lab, visit: Visit) -> Iterator[Page]:
 
 def cell(page: Page, quantity: str) -> str:
     """What the table of changes says of a quantity now."""
-    return page.locator(f".kernel-moved .kernel-{quantity} .kernel-now").inner_text(timeout=PATIENCE_MS)
+    said: str = page.locator(f".kernel-moved .kernel-{quantity} .kernel-now").inner_text(timeout=PATIENCE_MS)
+    return said
 
 
 def choose(page: Page, field: str, value: str) -> None:

@@ -58,8 +58,15 @@ def test_the_reader_sees_why_and_has_the_compiler_find_a_way_out(page: Page) -> 
     assert box is not None
     assert box["height"] > 300
     assert 5 == page.locator(".guide-mix tbody tr").count()
+    page.locator(".l4g-input-causal input").uncheck()
+    page.locator(".l4g-note", has_text="Ours takes the same tile for both").wait_for(timeout=PATIENCE_MS)
+    page.locator(".l4g-input-causal input").check()
     page.locator(".ledger-first").click()
     await_alt(page, "132,096 bytes, does not fit")
+    page.locator(".ledger-compile").click()
+    page.locator(".ledger-stop:not([disabled])").click()
+    page.locator(".guide-status", has_text="Stopped").wait_for(timeout=PATIENCE_MS)
+    assert page.locator(".ledger-stop").is_disabled()
     page.locator(".ledger-compile").click()
     page.locator(".guide-status", has_text="Compiled for L4").wait_for(timeout=COMPILE_PATIENCE_MS)
     fixes = page.locator(".ledger-fixes li")

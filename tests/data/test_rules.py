@@ -67,6 +67,7 @@ def test_ranges_of_a_family_neither_overlap_nor_leave_holes(
 
 #: From when on there is such a library in the file that describes it with others.
 FIRST = {"torch/cudnn": Version("2.5.0"), "xformers/triton-splitk": Version("0.0.24")}
+FIRST["xformers/flash3"] = Version("0.0.35")
 FIRST |= {f"transformers/flash-attention-{number}": Version("5.4.0") for number in (3, 4)}
 
 

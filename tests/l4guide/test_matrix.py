@@ -8,6 +8,8 @@ from itertools import chain, pairwise
 import pytest
 
 from l4guide import __version__, catalogue
+from l4guide.advise.own import LIBRARY, own_verdict
+from l4guide.catalogue import Gpu, gpus
 from l4guide.errors import BadInput
 from l4guide.matrix import (
     HEAD_DIMS,
@@ -19,10 +21,11 @@ from l4guide.matrix import (
     as_table,
     library_names,
     support_matrix,
+    verdicts,
 )
-from l4guide.support import check, libraries, releases
+from l4guide.support import Verdict, check, judge, libraries, releases
 from l4guide.support.verdict import STATUSES
-from l4guide.workload import ask
+from l4guide.workload import Workload, ask
 
 
 @pytest.fixture(scope="module")
@@ -194,3 +197,40 @@ def test_json_holds_question_columns_and_rows(training: Matrix) -> None:
     flash = next(row for row in rows if row["library"] == "flash-attn")
     assert ("ok", "2.0.0") == tuple(flash["cells"][5][name] for name in ("status", "first_version"))
     assert "library" not in rows[0]["cells"][0]
+
+
+def test_cards_that_the_rules_cannot_tell_apart_share_their_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every card at once asks the rules, and our own kernels, once for each kind of chip."""
+    asked: list[tuple[object, ...]] = []
+    own: list[tuple[object, ...]] = []
+    read = judge._read
+
+    def counted(workload: Workload, card: Gpu, library: str, *rest: object) -> object:
+        asked.append((workload, card.name))
+        return read(workload, card, library, *rest)  # type: ignore[arg-type]
+
+    def own_counted(workload: Workload, card: Gpu) -> Verdict:
+        own.append((workload, card.name))
+        return own_verdict(workload, card)
+
+    for cached in (judge._answers, judge._answer, judge._verdict, verdicts.verdict_of, verdicts._own):
+        cached.cache_clear()
+    monkeypatch.setattr(judge, "_read", counted)
+    monkeypatch.setattr(verdicts, "own_verdict", own_counted)
+    support_matrix(["all"], head_dims=[88], libraries=["flash-attn-4", LIBRARY])
+    nvidia = {(card.capability, card.shared_bytes_per_block) for card in gpus() if card.vendor == "NVIDIA"}
+    assert {card for _, card in asked} <= {card.name for card in gpus() if card.vendor == "NVIDIA"}
+    assert len(nvidia) >= len({card for _, card in asked})
+    assert len({card.name for card in gpus()}) > 2 * len(nvidia)
+    assert len(set(own)) == len(own) < len(gpus()) / 2
+
+
+def test_a_shared_answer_names_the_card_that_was_asked_about() -> None:
+    """What was answered for one card of a kind is said of the others by their own names."""
+    names = [card.name for card in gpus() if card.capability == "8.9"]
+    matrix = support_matrix(names, head_dims=[64], libraries=["flash-attn", "torch/sdpa"])
+    for row in matrix.rows:
+        cell = row.cells[0]
+        assert cell is not None
+        for language in ("en", "zh"):
+            assert f" {row.gpu.name}" in str(cell.verdict.to_json(language)["message"])

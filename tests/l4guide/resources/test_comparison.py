@@ -13,7 +13,7 @@ PROVEN = replace(
     spill_bytes=0,
     ctas_per_sm=2,
     warps_per_sm=8,
-    instructions=Mix(tensor=20, exp=10, arithmetic=30, memory=20, other=20),
+    instructions=Mix(tensor=20, exp=10, arithmetic=30, memory=20, other=20, mask=0),
 )
 
 

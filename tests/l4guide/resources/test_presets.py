@@ -1,15 +1,27 @@
 """Tiles worth trying are what they are said to be."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from l4guide.catalogue import gpu
-from l4guide.resources import Compiler, presets, resources_for
+from l4guide.resources import Compiler, Resources, presets, resources_for
 from l4guide.resources.fixes import tile_json
+
+if TYPE_CHECKING:
+    from l4guide_kernels.tiles import Tile
 
 KERNELS = ("forward", "backward-dkdv", "backward-dq", "decode")
 CARDS = ("L4", "A100-80GB-SXM", "H100-SXM", "B200")
+
+
+def asked(card: str, kernel: str, head_dim: int, tile: Tile, **how: Any) -> Resources:
+    """What `tile` needs of a card, in bf16; nothing is suggested in its place."""
+    options: dict[str, Any] = {**tile_json(tile), **how}
+    return resources_for(gpu(card), kernel, head_dim, "bf16", suggest=False, **options)
 
 
 @pytest.fixture
@@ -26,7 +38,7 @@ def test_what_is_too_large_does_not_fit_and_what_spills_does(card: str, kernel: 
     """By the closed formula, on every card."""
     found = presets(gpu(card), kernel, head_dim, "bf16")
     fits = {
-        name: resources_for(gpu(card), kernel, head_dim, "bf16", **tile_json(tile), suggest=False).fits
+        name: asked(card, kernel, head_dim, tile).fits
         for name, tile in found.items()
         if name in {"too_large", "spilling"}
     }
@@ -50,9 +62,7 @@ def test_counting_accumulators_says_nothing_where_they_are_no_registers() -> Non
 def test_the_compiler_spills_what_is_said_to_spill(compiler: Compiler) -> None:
     """More accumulators than registers leave it no choice."""
     tile = presets(gpu("L4"), "forward", 128, "bf16")["spilling"]
-    found = resources_for(
-        gpu("L4"), "forward", 128, "bf16", **tile_json(tile), compile=True, compiler=compiler, suggest=False
-    )
+    found = asked("L4", "forward", 128, tile, compile=True, compiler=compiler)
     assert found.fits
     assert found.spill_bytes is not None
     assert found.spill_bytes > 0

@@ -148,6 +148,9 @@ def _anything(draw: st.DrawFn) -> tuple[Workload, Gpu, str, str]:
         deterministic=draw(st.booleans()),
         varlen=draw(st.booleans()),
         paged_block_size=draw(st.sampled_from([None, 16, 256])),
+        append_kv=draw(st.booleans()),
+        num_splits=draw(st.sampled_from([None, 0, 1, 4])),
+        score_mod=draw(st.booleans()),
     )
     if draw(st.booleans()):
         question = replace(question, head_dim_v=question.head_dim, kv_dtype=question.dtype)
@@ -173,7 +176,7 @@ def test_every_question_gets_a_sourced_answer_or_an_unknown(asked: tuple[Workloa
         assert verdict.status in {reason.status for reason in verdict.reasons}
         assert verdict.evidence is None
     for reason in verdict.reasons:
-        assert (reason.status == "unknown") == (reason.source is None)
+        assert (reason.status == "unknown") == (reason.source is None) == (reason.remedy is None)
     for language in ("en", "zh"):
         assert verdict.to_json(language)["message"]
     assert asked[1].vendor == "NVIDIA" or verdict.status == "unknown"

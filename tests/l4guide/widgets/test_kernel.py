@@ -138,10 +138,10 @@ def test_stopping_ends_the_compiler_and_says_so() -> None:
     state.choose_preset("spilling")
     thread = state.compile(direct_post)
     assert state.running
-    state.stop()
+    state.cancel()
     thread.join()
     assert not state.running
-    assert "error.compiler_cancelled" == state.progress.key
+    assert "ledger.stopped" == state.progress.key
     assert state.resources.registers is None
 
 
@@ -158,7 +158,7 @@ class Still(Run):
 
     asked: object = None
 
-    def start(self, request: object) -> None:  # type: ignore[override]
+    def start(self, request: object) -> None:
         """Remember the request."""
         self.asked = request
 
@@ -166,9 +166,10 @@ class Still(Run):
 def test_the_softmax_of_the_chosen_row_is_shown() -> None:
     """Rows come one by one; the slider picks one that is there."""
     state = KernelState(dtype="fp16")
-    panel = TracePanel(state, run=Still(lambda _: None))
+    run = Still(lambda _: None)
+    panel = TracePanel(state, run=run)
     panel.start.click()
-    assert {"kind": "trace", "dtype": "fp16", "causal": True} == panel.run.asked  # type: ignore[attr-defined]
+    assert {"kind": "trace", "dtype": "fp16", "causal": True} == run.asked
     assert panel.start.disabled
     assert "none" == panel.row.view.layout.display
     state.traced({"kind": "trace", "row": ROW})

@@ -117,6 +117,49 @@ def test_what_the_compiler_refuses_is_told() -> None:
     assert "error.kernel_dtype" == state.progress.key
 
 
+def test_without_the_mask_the_published_tiles_are_others() -> None:
+    """flash-attn 2 takes another forward tile at head_dim 128 on L4; ours stays, and the page says so."""
+    panel = LedgerPanel(kernel="forward")
+    state = panel.state
+
+    def tiles(library: str) -> set[tuple[int, int]]:
+        return {(bar.block_m, bar.block_n) for bar in state.ledgers if bar.library == library}
+
+    masked, ours = tiles("flash-attn"), tiles("l4guide")
+    panel.fields["causal"].widget.value = False
+    assert not state.causal
+    assert (128, 32) in tiles("flash-attn") - masked
+    assert (64, 64) in masked - tiles("flash-attn")
+    assert ours == tiles("l4guide")
+
+
+def test_a_compile_can_be_stopped() -> None:
+    """The button works while tiles are compiled; no other tile is begun, and no late answer replaces the word."""
+    panel = LedgerPanel()
+    assert panel.buttons["stop"].disabled
+    begun: list[str] = []
+
+    def ask(*question: object, **options: object) -> Resources:
+        before_each = options.pop("before_each", None)
+        if options.pop("compile", False):
+            for tile in ("first", "second"):
+                assert callable(before_each)
+                before_each()
+                begun.append(tile)
+                panel.buttons["stop"].click()
+        return resources_for(*question, **options)  # type: ignore[arg-type]
+
+    panel.state._ask = ask
+    buttons: list[bool] = []
+    panel.state.observe(lambda change: buttons.append(panel.buttons["stop"].disabled), "running")
+    panel.state.compile(direct_post).join()
+    assert ["first"] == begun
+    assert (False, "ledger.stopped") == (panel.state.running, panel.state.progress.key)
+    assert buttons
+    assert panel.buttons["stop"].disabled
+    assert not panel.buttons["compile"].disabled
+
+
 def test_both_languages_speak_and_nothing_is_left_over() -> None:
     """Every panel is drawn anew in Chinese."""
     panel = LedgerPanel(language="zh")
