@@ -1,8 +1,8 @@
 """What the record should hold: the default tiles, for the cards, types and masks that are asked about.
 
-An L4's are recorded with and without a causal mask, in every type. Elsewhere the causal ones are, and those without
-it for A100 and H100 in bf16: neither the mask nor the 16-bit type changes the shared memory of a tile, so that
-`answer` knows what fits of the rest too.
+An L4's are recorded with and without a causal mask, in every type. Elsewhere those in bf16 are, without the mask for
+A100 and H100 alone: neither the mask nor the 16-bit type changes the shared memory of a tile, so that `answer` knows
+what fits of the rest too.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,6 +17,9 @@ HALF = ("bf16", "fp16")
 L4_ARCH = 89
 #: Where the forms without a mask are recorded in bf16 besides.
 COMPARED = (80, 90)
+#: Where heads wider than `WIDEST_COMMON` are recorded.
+WIDE = (89, 80, 90)
+WIDEST_COMMON = 256
 #: Wider heads in fp32 take the compiler minutes a tile, and nobody trains them so.
 WIDEST_SINGLE = 256
 #: Multi-head latent attention: as it is trained, and with the projections absorbed, as it is served.
@@ -33,7 +36,7 @@ def default_tiles(
     """Every default tile to record of these architectures and types, for heads that fill their columns or do not."""
     for arch, dtype in product(archs, dtypes):
         for causal in _masks(arch, dtype):
-            for kernel, head_dim, head_dim_v in _shapes(dtype):
+            for kernel, head_dim, head_dim_v in _shapes(arch, dtype):
                 yield specialise(
                     kernel, head_dim=head_dim, head_dim_v=head_dim_v, dtype=dtype, arch=arch, causal=causal
                 )
@@ -43,18 +46,22 @@ def _masks(arch: int, dtype: str) -> tuple[bool, ...]:
     """Which forms are recorded: causal first."""
     if dtype == "fp32":
         return (True,) if arch == L4_ARCH else ()
-    both = arch == L4_ARCH or (arch in COMPARED and dtype == "bf16")
-    return (True, False) if both else (True,)
+    if arch == L4_ARCH:
+        return (True, False)
+    if dtype == "fp16":
+        return ()
+    return (True, False) if arch in COMPARED else (True,)
 
 
-def _shapes(dtype: str) -> Iterator[tuple[str, int, int]]:
+def _shapes(arch: int, dtype: str) -> Iterator[tuple[str, int, int]]:
     """Each kernel with each head dim that has a specialisation, and that of a value."""
     from l4guide_kernels.tiles import KERNELS, SPECIALISATIONS
 
-    widths = [width for width in SPECIALISATIONS if dtype != "fp32" or width <= WIDEST_SINGLE]
+    widest = WIDEST_SINGLE if dtype == "fp32" else max(SPECIALISATIONS) if arch in WIDE else WIDEST_COMMON
+    widths = [width for width in SPECIALISATIONS if width <= widest]
     for beyond, width, kernel in product((0, HEAD_MULTIPLE), widths, KERNELS):
         yield kernel, width - beyond, width - beyond
-    if dtype == "fp32":
+    if dtype == "fp32" or arch not in WIDE:
         return
     trained, absorbed = VALUE_WIDTHS
     for kernel in KERNELS:

@@ -20,6 +20,7 @@ few = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 lengths = st.one_of(st.sampled_from([0, 1, 2, 31, 37, 64, 67]), st.integers(0, 80))
+short = st.one_of(st.sampled_from([0, 1, 2, 31, 37]), st.integers(0, 48))
 bounds = st.one_of(st.just(-1), st.integers(0, 50))
 groups = st.sampled_from([(1, 1), (2, 1), (3, 1), (4, 2)])
 
@@ -41,10 +42,10 @@ def test_any_shape_agrees_with_fp64(
     attends({"q": q, "k": k, "v": v}, causal=causal)
 
 
-@settings(few, max_examples=15)
+@settings(few, max_examples=12)
 @given(
-    lengths=st.tuples(st.integers(1, 2), lengths, lengths),
-    heads=groups,
+    lengths=st.tuples(st.integers(1, 2), short, short),
+    heads=st.sampled_from([(1, 1), (2, 2), (3, 1)]),
     dims=st.tuples(st.integers(1, 80), st.integers(1, 80)),
     dtype=st.sampled_from([torch.float16, torch.bfloat16, torch.float32]),
     mask=st.fixed_dictionaries({"causal": st.booleans(), "window_size": st.tuples(bounds, bounds)}),

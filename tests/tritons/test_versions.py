@@ -34,6 +34,8 @@ TRIAL = ROOT / "tests" / "kernels" / "foreign_trial.py"
 
 LIMITS = {80: 166912, 89: 101376, 90: 232448, 100: 232448, 120: 101376}
 L4 = 89
+#: Bytes a thread may spill there. Triton 3.6 spills 8 to 60 in dK/dV whatever the tile; later versions none at all.
+MOST_SPILLED = {"3.6.0": 64}
 #: What every architecture is asked: all four kernels, with a head in one block, in two, and with columns masked.
 EVERYWHERE: tuple[dict[str, Any], ...] = (
     {"kernel": "forward", "head_dim": 64, "dtype": "bf16"},
@@ -147,10 +149,16 @@ def test_the_formula_is_every_compilers(version: str, found: Mapping[str, Found]
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_nothing_spills_on_an_l4(version: str, found: Mapping[str, Found]) -> None:
-    """The default tiles of sm_89 keep to their registers with each version."""
-    on_l4 = [(wanted, figures) for wanted, figures in made(found, version) if wanted.arch == L4]
-    spilling = {f"{wanted.kernel} {wanted.head_dim}": figures.spill_bytes for wanted, figures in on_l4}
-    assert dict.fromkeys(spilling, 0) == spilling
+    """The default tiles of sm_89 keep to their registers; dK/dV by Triton 3.6 nearly does."""
+    spilling = {
+        f"{wanted.kernel} {wanted.head_dim}": figures.spill_bytes or 0
+        for wanted, figures in made(found, version)
+        if wanted.arch == L4
+    }
+    allowed = {
+        name: MOST_SPILLED.get(version, 0) if name.startswith("backward-dkdv") else 0 for name in spilling
+    }
+    assert {} == {name: spilled for name, spilled in spilling.items() if spilled > allowed[name]}
 
 
 @pytest.mark.parametrize("version", VERSIONS)
