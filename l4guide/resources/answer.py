@@ -119,7 +119,7 @@ def resources_for(
         warps: warps per block.
         stages: depth of the software pipeline.
         compile: ask Triton's compiler now (seconds) rather than the record or the formula.
-        compiler: the process to ask then, which its owner may cancel meanwhile; one made for the purpose when None.
+        compiler: the process to ask then, for its owner to cancel; None makes one.
         suggest: also look for changes that make a tile fit which does not.
         before_each: called before each tile is compiled, at most `MOST_COMPILED` times.
 
@@ -129,8 +129,7 @@ def resources_for(
     """
     kernel, head_dim, dtype = _checked(gpu, kernel, head_dim, dtype)
     head_dim_v = head_dim if head_dim_v is None else _width("head-dim-v", head_dim_v)
-    arch = gpu.arch
-    limit = gpu.shared_bytes_per_block
+    arch, limit = gpu.arch, gpu.shared_bytes_per_block
     assert arch is not None
     assert limit is not None
     usual = specialise(
