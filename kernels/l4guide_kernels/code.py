@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
+_MARKS = ("jit", "constexpr_function")
 _LAYOUT = {
     tokenize.COMMENT,
     tokenize.NL,
@@ -53,10 +54,12 @@ def _imports(source: str) -> Iterator[str]:
 
 
 def device_code(source: str) -> Iterator[str]:
-    """The words of each `@triton.jit` function and each compile-time constant of a module, in one line each."""
+    """The words of each function that Triton compiles or evaluates, and of each compile-time constant, a line each."""
     for node in ast.parse(source).body:
         segment = ast.get_source_segment(source, node) or ""
-        if isinstance(node, ast.FunctionDef) and any("jit" in ast.unparse(d) for d in node.decorator_list):
+        if isinstance(node, ast.FunctionDef) and any(
+            mark in ast.unparse(d) for d in node.decorator_list for mark in _MARKS
+        ):
             documented = ast.get_docstring(node, clean=False) is not None
             yield " ".join(
                 _words(segment, ast.get_source_segment(source, node.body[0]) if documented else None)

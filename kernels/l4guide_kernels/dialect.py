@@ -33,19 +33,19 @@ def interpreted() -> bool:
     return bool(INTERPRET.value)
 
 
-@triton.constexpr_function  # type: ignore[untyped-decorator]
+@triton.constexpr_function
 def first_block(head_dim: int) -> int:
     """Columns of a head's first block."""
-    return next(first for width, (first, _) in _PARTS.value if width >= head_dim)
+    return next(int(first) for width, (first, _) in _PARTS.value if width >= head_dim)
 
 
-@triton.constexpr_function  # type: ignore[untyped-decorator]
+@triton.constexpr_function
 def second_block(head_dim: int) -> int:
     """Columns of a head's second block, 0 when it has none."""
-    return next(second for width, (_, second) in _PARTS.value if width >= head_dim)
+    return next(int(second) for width, (_, second) in _PARTS.value if width >= head_dim)
 
 
-@triton.constexpr_function  # type: ignore[untyped-decorator]
+@triton.constexpr_function
 def sum_type(dtype: tl.dtype) -> tl.dtype:
     """What sums over DTYPE are kept in: fp32, but fp64 for fp64, which only the interpreter is given."""
     return tl.float64 if dtype == tl.float64 else tl.float32

@@ -23,9 +23,11 @@ def test_every_default_tile_of_l4_is_recorded() -> None:
     assert set() == {*default_tiles([89])} - NEWEST.keys()
 
 
-def test_the_usual_types_are_recorded_for_a100_and_h100() -> None:
-    """The data-centre cards that an L4 is compared with are recorded in 16 bits."""
-    assert set() == {*default_tiles([80, 90], HALF)} - NEWEST.keys()
+def test_a100_and_h100_are_recorded() -> None:
+    """The data-centre cards that an L4 is compared with, with a mask and without, in bf16."""
+    compared = {*default_tiles([80, 90])}
+    assert {True, False} == {wanted.causal for wanted in compared}
+    assert set() == compared - NEWEST.keys()
 
 
 def test_the_record_was_made_with_the_kernels_as_they_are() -> None:

@@ -12,7 +12,7 @@ from l4guide.resources import mix_record, record, recorder
 from l4guide.resources.defaults import (
     SERVING,
     VALUE_WIDTHS,
-    WIDEST_SINGLE,
+    WIDEST_COMMON,
     default_tiles,
     everything,
     flagship,
@@ -68,11 +68,10 @@ def test_everything_is_every_default_tile_once() -> None:
     """Full and masked heads for all kernels and architectures, and the flagship, without repetition."""
     wanted = everything()
     assert len(wanted) == len(set(wanted))
-    widths, single = len(SPECIALISATIONS), len([w for w in SPECIALISATIONS if w <= WIDEST_SINGLE])
-    half = 2 * widths * len(KERNELS) + len(KERNELS) + len(SERVING)
-    # An L4: both types with and without a mask; A100 and H100: bf16 without one; four more architectures: causal.
-    forms = 4 + 2 * 3 + 4 * 2
-    assert forms * half + 2 * single * len(KERNELS) + len(tuple(flagship())) == len(wanted)
+    common = 2 * len([width for width in SPECIALISATIONS if width <= WIDEST_COMMON]) * len(KERNELS)
+    every = 2 * len(SPECIALISATIONS) * len(KERNELS) + len(KERNELS) + len(SERVING)
+    # An L4: both types with and without a mask, and fp32; A100 and H100: bf16 with and without; four more: causal.
+    assert (4 + 2 * 2) * every + (1 + 4) * common + len(tuple(flagship())) == len(wanted)
 
 
 def test_an_l4_is_first_and_holds_both_masks() -> None:
