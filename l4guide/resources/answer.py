@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -100,6 +101,8 @@ def resources_for(
     warps: int | None = None,
     stages: int | None = None,
     compile: bool = False,
+    compiler: Compiler | None = None,
+    suggest: bool = True,
     before_each: Callable[[], object] | None = None,
 ) -> Resources:
     """Shared memory, registers, spills and occupancy of one of our kernels on `gpu`.
@@ -116,6 +119,8 @@ def resources_for(
         warps: warps per block.
         stages: depth of the software pipeline.
         compile: ask Triton's compiler now (seconds) rather than the record or the formula.
+        compiler: the process to ask then, for its owner to cancel; None makes one.
+        suggest: also look for changes that make a tile fit which does not.
         before_each: called before each tile is compiled, at most `MOST_COMPILED` times.
 
     Raises:
@@ -124,8 +129,7 @@ def resources_for(
     """
     kernel, head_dim, dtype = _checked(gpu, kernel, head_dim, dtype)
     head_dim_v = head_dim if head_dim_v is None else _width("head-dim-v", head_dim_v)
-    arch = gpu.arch
-    limit = gpu.shared_bytes_per_block
+    arch, limit = gpu.arch, gpu.shared_bytes_per_block
     assert arch is not None
     assert limit is not None
     usual = specialise(
@@ -134,13 +138,11 @@ def resources_for(
     default, options = usual.tile, {"block_m": block_m, "block_n": block_n, "warps": warps, "stages": stages}
     wanted = replace(usual, tile=replace(default, **_tile_options(**options)))
     if compile:
-        with Compiler() as compiler:
-            prove = _announced(compiler.compile, before_each)
-            figures = prove(wanted)
-            fixes = _fixes(gpu, wanted, default, figures, prove=prove)
+        with Compiler() if compiler is None else nullcontext(compiler) as asked:
+            figures, fixes = _answers(gpu, wanted, default, _announced(asked.compile, before_each), suggest)
     else:
         figures = _known(wanted)
-        fixes = _fixes(gpu, wanted, default, figures, prove=recorded)
+        fixes = _fixes(gpu, wanted, default, figures, prove=recorded) if suggest else ()
     resident = occupancy(
         gpu, shared_bytes=figures.shared_bytes, registers=figures.registers, warps=wanted.tile.warps
     )
@@ -166,6 +168,13 @@ def resources_for(
         fixes=fixes,
         instructions=_instructions(wanted, figures),
     )
+
+
+def _answers(
+    gpu: Gpu, wanted: Specialisation, default: Tile, prove: Callable[[Specialisation], Figures], suggest: bool
+) -> tuple[Figures, tuple[Fix, ...]]:
+    figures = prove(wanted)
+    return figures, _fixes(gpu, wanted, default, figures, prove=prove) if suggest else ()
 
 
 def _announced(

@@ -69,6 +69,7 @@ class Compiler:
         self._mixes = mixes
         self._triton = triton
         self._process: subprocess.Popen[str] | None = None
+        self._cancelled = False
         self._folder = tempfile.TemporaryDirectory(prefix="l4guide-compiler-", ignore_cleanup_errors=True)
 
     def __enter__(self) -> Self:
@@ -85,9 +86,11 @@ class Compiler:
 
         Raises:
             CannotDo: Triton is not installed, the compiler refuses this tile, its process dies (mostly for
-                lack of memory), or the deadline passes.
+                lack of memory), the deadline passes, or somebody cancelled.
         """
         require_compiler()
+        if self._cancelled:
+            raise CannotDo("error.compiler_cancelled", **_named(wanted))
         process = self._running()
         assert process.stdin is not None
         assert process.stdout is not None
@@ -103,12 +106,21 @@ class Compiler:
             raise CannotDo("error.compiler_too_slow", **_named(wanted), deadline_s=f"{self._deadline_s:g}")
         if not line:
             self._stop()
+            if self._cancelled:
+                raise CannotDo("error.compiler_cancelled", **_named(wanted))
             raise CannotDo("error.compiler_died", **_named(wanted), reason=self._last_complaint())
         answer = json.loads(line)
         if "error" in answer:
             raise CannotDo("error.compiler_refused", **_named(wanted), reason=answer["error"])
         counts = answer.pop("instructions", None)
         return Figures(basis="compiled", instructions=Mix(**counts) if counts else None, **answer)
+
+    def cancel(self) -> None:
+        """Give up what is being compiled and compile nothing more; from any thread."""
+        self._cancelled = True
+        process = self._process
+        if process is not None and process.poll() is None:
+            _end_group(process)
 
     @property
     def _complaints(self) -> Path:
@@ -133,13 +145,17 @@ class Compiler:
         process, self._process = self._process, None
         if process is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        _end_group(process)
         process.communicate()
 
     def _last_complaint(self) -> str:
         lines = self._complaints.read_text(encoding="utf-8", errors="replace").split("\n")
         return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "-")
+
+
+def _end_group(process: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _question(wanted: Specialisation, mixes: bool) -> str:
