@@ -177,8 +177,8 @@ _Table = dict[str, dict[int, tuple[int, int, int, int]]]
 
 # Rows are block_m, block_n, warps, stages by padded head width.
 #
-# 99 KiB a block (L4, A10G, RTX 40 and 50): none spills a register in fp16 or bf16, and the forward tiles of 64, 128
-# and 192 columns leave room for two programs on a multiprocessor.
+# 99 KiB a block (L4, A10G, RTX 40): up to 256 columns none spills a register in fp16 or bf16, and the forward tiles of
+# 64, 128 and 192 columns leave room for two programs on a multiprocessor.
 _ADA: _Table = {
     "forward": {
         16: (128, 64, 4, 3),
@@ -202,7 +202,7 @@ _ADA: _Table = {
         96: (32, 128, 8, 2),
         128: (64, 64, 8, 2),
         192: (32, 32, 8, 2),
-        256: (32, 32, 8, 2),
+        256: (32, 16, 8, 2),
         320: (16, 32, 8, 2),
         384: (16, 32, 8, 2),
         512: (16, 32, 8, 2),
@@ -237,11 +237,11 @@ _ADA: _Table = {
         576: (16, 32, 8, 2),
     },
 }
-# 163 KiB (A100): the same, but more in flight or larger blocks where that still does not spill.
+# 163 KiB (A100): the same, but more in flight or larger blocks where that spills nothing, or less than 30 bytes.
 _AMPERE: _Table = {
     "forward": _ADA["forward"] | {128: (128, 64, 8, 3), 192: (128, 64, 8, 2)},
-    "backward-dkdv": _ADA["backward-dkdv"] | {96: (32, 64, 8, 2), 128: (32, 64, 8, 2)},
-    "backward-dq": _ADA["backward-dq"] | {128: (128, 64, 8, 2), 256: (64, 64, 8, 2)},
+    "backward-dkdv": _ADA["backward-dkdv"] | {96: (32, 64, 8, 2), 128: (32, 64, 8, 2), 256: (32, 32, 8, 2)},
+    "backward-dq": _ADA["backward-dq"] | {256: (64, 64, 8, 2)},
     "decode": _ADA["decode"],
 }
 # 227 KiB, and tensor cores that read shared memory: blocks of at least 64 rows for each group of four warps.
@@ -260,7 +260,7 @@ _HOPPER: _Table = {
         512: (64, 16, 8, 2),
         576: (16, 32, 8, 2),
     },
-    "backward-dkdv": _ADA["backward-dkdv"] | {128: (32, 128, 8, 2), 192: (16, 64, 8, 2)},
+    "backward-dkdv": _ADA["backward-dkdv"] | {128: (32, 128, 8, 2), 192: (16, 64, 8, 2), 256: (32, 32, 8, 2)},
     "backward-dq": {
         16: (128, 64, 8, 2),
         32: (128, 64, 8, 2),
