@@ -10,7 +10,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from l4guide_kernels.tiles import HEAD_MULTIPLE, Tile, UnsupportedError, tile_for
+from l4guide_kernels.tiles import (
+    HEAD_MULTIPLE,
+    QUANTIZED,
+    Tile,
+    UnsupportedError,
+    quantized_width,
+    tile_for,
+)
 
 #: What a kernel can be compiled with, as `arguments.Span` and `arguments.Extras` have it: field -> type.
 FEATURES = {
@@ -22,7 +29,11 @@ FEATURES = {
     "alibi": {"slopes": "*fp32", "slopes_stride": "i32"},
     "sink": {"sink": "*fp32"},
     "dropout": {"seed": "*i64", "dropout": "fp32"},
+    "int8-cache": {"k_descale": "*fp32", "v_descale": "*fp32"},
+    "fp8-cache": {"k_descale": "*fp32", "v_descale": "*fp32"},
 }
+_CACHES = {"int8-cache": "*i8", "fp8-cache": "*fp8e4nv"}
+_VALUES = {"quantized-fp16": "*fp16", "quantized-fp8": "*fp8e4nv"}
 #: Decoding always counts the cache's keys.
 _ALWAYS = {"decode": ("lengths",)}
 
@@ -32,9 +43,9 @@ class Compiled:
     """One kernel, compiled.
 
     Attributes:
-        kernel: Its name in `tiles.KERNELS`.
+        kernel: Its name in `tiles.KERNELS` or `tiles.QUANTIZED`.
         head_dim: Columns of a head.
-        dtype: Of q, k and v: "fp16", "bf16" or "fp32".
+        dtype: Of q, k and v, for `QUANTIZED` of the result: "fp16", "bf16" or "fp32".
         arch: Compute capability as one number (89 is an L4).
         tile: The tile it was compiled with.
         causal: Whether for a causal mask.
@@ -80,7 +91,7 @@ def compile_ahead(
     """Cross-compiles `kernel` for `arch`; needs Triton but no GPU.
 
     Args:
-        kernel: One of `tiles.KERNELS`.
+        kernel: One of `tiles.KERNELS` or `tiles.QUANTIZED`.
         head_dim: Columns of a head, 1 to 576.
         dtype: One of `tiles.DTYPES`.
         arch: One of `tiles.ARCHS`.
@@ -106,8 +117,8 @@ def compile_ahead(
 
     constants = {
         "CAUSAL": causal,
-        "HEAD_DIM": -(-head_dim // HEAD_MULTIPLE) * HEAD_MULTIPLE,
-        "HEAD_DIM_V": -(-head_dim_v // HEAD_MULTIPLE) * HEAD_MULTIPLE,
+        "HEAD_DIM": _width(kernel, head_dim),
+        "HEAD_DIM_V": _width(kernel, head_dim_v),
         "BLOCK_M": tile.block_m,
         "BLOCK_N": tile.block_n,
     }
@@ -139,6 +150,11 @@ def compile_ahead(
     )
 
 
+def _width(kernel: str, head_dim: int) -> int:
+    """The columns that a launch fills a head up to."""
+    return quantized_width(head_dim) if kernel in QUANTIZED else -(-head_dim // HEAD_MULTIPLE) * HEAD_MULTIPLE
+
+
 def _function(kernel: str) -> Any:  # noqa: ANN401 - Triton exports no type for it
     """The jit function behind a kernel's name."""
     try:
@@ -147,6 +163,7 @@ def _function(kernel: str) -> Any:  # noqa: ANN401 - Triton exports no type for 
         from l4guide_kernels.dkdv import dkdv_kernel
         from l4guide_kernels.dq import dq_kernel
         from l4guide_kernels.forward import forward_kernel
+        from l4guide_kernels.quantized_kernel import quantized_kernel
     except ImportError as error:
         raise CompileError(
             f"compiling needs Triton and PyTorch ({error}): pip install 'l4guide[kernels]'"
@@ -158,6 +175,7 @@ def _function(kernel: str) -> Any:  # noqa: ANN401 - Triton exports no type for 
         "backward-dkdv": dkdv_kernel,
         "backward-dq": dq_kernel,
         "decode": decode_kernel,
+        **dict.fromkeys(QUANTIZED, quantized_kernel),
     }[kernel]
 
 
@@ -176,6 +194,10 @@ def _signature(
         if feature not in FEATURES:
             raise UnsupportedError(f"feature {feature!r} is unknown: use one of {', '.join(FEATURES)}")
         given |= FEATURES[feature]
+    cache = next((_CACHES[feature] for feature in features if feature in _CACHES), f"*{dtype}")
+    pointers = {"k_ptr": cache, "v_ptr": cache}
+    if kernel in QUANTIZED:
+        pointers = {"q_ptr": "*i8", "k_ptr": "*i8", "v_ptr": _VALUES[kernel]}
 
     def type_of(name: str) -> Any:  # noqa: ANN401 - a type's name, or a tuple of them
         if name == "span":
@@ -186,8 +208,10 @@ def _signature(
             return "constexpr"
         if name in {"lse_ptr", "delta_ptr"} or (kernel, name) == ("decode", "o_ptr"):
             return "*fp32"
+        if name.endswith("_scale_ptr"):
+            return "*fp32"
         if name.endswith("_ptr"):
-            return f"*{dtype}"
+            return pointers.get(name, f"*{dtype}")
         return "fp32" if name.startswith("scale") else "i32"
 
     return {name: type_of(name) for name in names}

@@ -28,19 +28,23 @@ OPTIONS = {"enable_fp_fusion": True}
 def aligned(x: torch.Tensor) -> torch.Tensor:
     """`x`, copied if a row is not contiguous or not aligned to 16 bytes, which the loads rely on."""
     outer = [stride for size, stride in zip(x.shape[:-1], x.stride()[:-1], strict=True) if size > 1]
-    fits = (
-        x.stride(-1) == 1 and x.data_ptr() % _ALIGN_BYTES == 0 and not any(s % HEAD_MULTIPLE for s in outer)
-    )
+    fits = x.stride(-1) == 1 and x.data_ptr() % _ALIGN_BYTES == 0 and not any(s % _unit(x) for s in outer)
     return x if fits else x.clone(memory_format=torch.contiguous_format)
 
 
+def _unit(x: torch.Tensor) -> int:
+    """Elements that the kernels count strides of `x` in: `dialect.unit`."""
+    return HEAD_MULTIPLE * (2 if x.element_size() == 1 else 1)
+
+
 def _strides(x: torch.Tensor) -> tuple[int, int, int]:
-    """Strides of batch, row and head in units of ALIGN elements; an axis of one element needs none."""
+    """Strides of batch, row and head in the kernels' units; an axis of one element needs none."""
+    unit = _unit(x)
     row, head = (
-        0 if size == 1 else stride // HEAD_MULTIPLE
+        0 if size == 1 else stride // unit
         for size, stride in zip(x.shape[-3:-1], x.stride()[-3:-1], strict=True)
     )
-    outer = 0 if x.dim() == 3 or x.shape[0] == 1 else x.stride(0) // HEAD_MULTIPLE
+    outer = 0 if x.dim() == 3 or x.shape[0] == 1 else x.stride(0) // unit
     return outer, row, head
 
 

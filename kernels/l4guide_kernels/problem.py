@@ -51,6 +51,8 @@ class Problem:
         leftpad: (batch,) int32: keys left out at the front.
         slots: (batch,) int32: whose keys are a sequence's.
         pages: (batch, pages) int32: k and v are (pages, page_size, kv_heads, head_dim) then.
+        k_descale: (batch, kv_heads) fp32: factors on the keys of a cache of 8 bits. `launch.decode` only.
+        v_descale: Factors on its values.
     """
 
     plan: Plan
@@ -71,6 +73,8 @@ class Problem:
     leftpad: torch.Tensor | None = None
     slots: torch.Tensor | None = None
     pages: torch.Tensor | None = None
+    k_descale: torch.Tensor | None = None
+    v_descale: torch.Tensor | None = None
 
     def batch(self, q: torch.Tensor) -> int:
         """How many sequences."""
@@ -114,6 +118,8 @@ class Problem:
             sink=self.sink,
             seed=self.seed if self.dropout else None,
             dropout=self.dropout or None,
+            k_descale=self.k_descale,
+            v_descale=self.v_descale,
         )
 
 

@@ -12,6 +12,10 @@ beyond the head are masked.
 from dataclasses import dataclass
 
 KERNELS = ("forward", "backward-dkdv", "backward-dq", "decode")
+#: Attention on codes of 8 bits, by the type of V: tables of their own, no formula for their bytes.
+QUANTIZED = ("quantized-fp16", "quantized-fp8")
+#: Keys that share a scale; their blocks of keys are no larger.
+SCALED_KEYS = 64
 DTYPES = ("fp16", "bf16", "fp32")
 ARCHS = (80, 86, 89, 90, 100, 103, 120)
 MAX_HEAD_DIM = 576
@@ -95,19 +99,35 @@ def tile_for(kernel: str, head_dim: int, dtype: str, arch: int) -> Tile:
     """The tile that `kernel` runs with by default.
 
     Args:
-        kernel: One of `KERNELS`.
-        head_dim: Columns of a head, 1 to 256.
-        dtype: One of `DTYPES`.
+        kernel: One of `KERNELS` or `QUANTIZED`.
+        head_dim: Columns of a head, 1 to 576; to 256 for `QUANTIZED`.
+        dtype: One of `DTYPES`; for `QUANTIZED` that of the result, which changes nothing.
         arch: Compute capability as one number, one of `ARCHS` (89 is an L4).
 
     Raises:
         UnsupportedError: An argument is none of these.
     """
     _check(kernel, dtype, arch)
-    width = padded_head_dim(head_dim)
-    table = _FP32 if dtype == "fp32" else _HALF[arch]
+    if kernel in QUANTIZED:
+        table, width = _EIGHT_BITS[arch], quantized_width(head_dim)
+    else:
+        table, width = _FP32 if dtype == "fp32" else _HALF[arch], padded_head_dim(head_dim)
     block_m, block_n, warps, stages = table[kernel][width]
     return Tile(block_m=block_m, block_n=block_n, warps=warps, stages=stages)
+
+
+def quantized_width(head_dim: int) -> int:
+    """The width that a head of 8-bit codes is filled up to: tensor cores take 32 of them at a time.
+
+    Raises:
+        UnsupportedError: `head_dim` is not an integer from 1 to 256.
+    """
+    if head_dim > max(_QUANTIZED_WIDTHS):
+        raise UnsupportedError(
+            f"head_dim {head_dim} is above {max(_QUANTIZED_WIDTHS)}, where attention in 8 bits ends: "
+            "use flash_attn_func"
+        )
+    return next(width for width in _QUANTIZED_WIDTHS if width >= padded_head_dim(head_dim))
 
 
 def shared_bytes(tile: Tile, *, kernel: str, head_dim: int, dtype: str, arch: int) -> int | None:
@@ -130,7 +150,7 @@ def shared_parts(tile: Tile, *, kernel: str, head_dim: int, dtype: str, arch: in
         UnsupportedError: `kernel`, `head_dim`, `dtype` or `arch` is not served.
     """
     _check(kernel, dtype, arch)
-    if dtype == "fp32" or tile.stages < 2:
+    if dtype == "fp32" or tile.stages < 2 or kernel in QUANTIZED:
         return None
     reads_shared = (
         arch not in _MMA_SYNC and (tile.block_n if kernel == "backward-dkdv" else tile.block_m) >= 64
@@ -159,8 +179,10 @@ def shared_parts(tile: Tile, *, kernel: str, head_dim: int, dtype: str, arch: in
 
 
 def _check(kernel: str, dtype: str, arch: int) -> None:
-    if kernel not in KERNELS:
-        raise UnsupportedError(f"kernel {kernel!r} is unknown: use one of {', '.join(KERNELS)}")
+    if kernel not in KERNELS + QUANTIZED:
+        raise UnsupportedError(f"kernel {kernel!r} is unknown: use one of {', '.join(KERNELS + QUANTIZED)}")
+    if kernel == "quantized-fp8" and isinstance(arch, int) and arch < 89:
+        raise UnsupportedError(f"sm_{arch} has no tensor cores for fp8, which start at sm_89: use pv='fp16'")
     if dtype not in DTYPES:
         raise UnsupportedError(f"dtype {dtype!r} is not supported: use one of {', '.join(DTYPES)}")
     if arch not in ARCHS:
@@ -282,6 +304,27 @@ _BLACKWELL_RTX: _Table = _ADA | {
     "forward": _ADA["forward"] | {64: (128, 64, 8, 3), 128: (128, 64, 8, 2), 192: (32, 32, 4, 2)},
 }
 _HALF = {80: _AMPERE, 86: _ADA, 89: _ADA, 90: _HOPPER, 100: _HOPPER, 103: _HOPPER, 120: _BLACKWELL_RTX}
+# int8 and e4m3, or int8 and fp16: a head of codes takes half the bytes, so that more is in flight.
+_ADA_EIGHT: _Table = {
+    "quantized-fp16": {
+        32: (128, 64, 4, 3),
+        64: (128, 64, 4, 3),
+        96: (128, 64, 8, 3),
+        128: (128, 64, 8, 3),
+        192: (128, 64, 8, 2),
+        256: (64, 32, 8, 2),
+    },
+    "quantized-fp8": {
+        32: (128, 64, 4, 3),
+        64: (128, 64, 4, 3),
+        96: (128, 64, 8, 3),
+        128: (128, 64, 8, 3),
+        192: (128, 64, 8, 2),
+        256: (64, 32, 8, 2),
+    },
+}
+_QUANTIZED_WIDTHS = tuple(_ADA_EIGHT["quantized-fp8"])
+_EIGHT_BITS = dict.fromkeys(ARCHS, _ADA_EIGHT)
 # fp32 is multiplied without tensor cores, exactly, on every architecture. A product then holds whole rows of both
 # operands in registers, so that wide heads need small blocks.
 _FP32_BACKWARD = dict.fromkeys(SPECIALISATIONS, (16, 16, 8, 1)) | {16: (32, 32, 4, 1), 32: (32, 32, 4, 1)}
