@@ -12,6 +12,7 @@ from l4guide_kernels.tiles import (
     DTYPES,
     KERNELS,
     MAX_HEAD_DIM,
+    QUANTIZED,
     SPECIALISATIONS,
     Tile,
     UnsupportedError,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         flash_attn_qkvpacked_func,
     )
     from l4guide_kernels.kvcache import flash_attn_with_kvcache
+    from l4guide_kernels.quantized import quantized_attention
     from l4guide_kernels.reference import reference_attention
     from l4guide_kernels.varlen import (
         flash_attn_varlen_func,
@@ -45,6 +47,7 @@ _LAZY = {
     "flash_attn_varlen_kvpacked_func": "l4guide_kernels.varlen",
     "flash_attn_varlen_qkvpacked_func": "l4guide_kernels.varlen",
     "flash_attn_with_kvcache": "l4guide_kernels.kvcache",
+    "quantized_attention": "l4guide_kernels.quantized",
     "ShapeError": "l4guide_kernels.checks",
     "reference_attention": "l4guide_kernels.reference",
     "compile_ahead": "l4guide_kernels.cross",
@@ -57,6 +60,7 @@ __all__ = [
     "DTYPES",
     "KERNELS",
     "MAX_HEAD_DIM",
+    "QUANTIZED",
     "SPECIALISATIONS",
     "Compiled",
     "ShapeError",
@@ -72,6 +76,7 @@ __all__ = [
     "flash_attn_with_kvcache",
     "head_parts",
     "interpreted",
+    "quantized_attention",
     "reference_attention",
     "shared_bytes",
     "tile_for",

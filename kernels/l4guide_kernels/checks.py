@@ -5,11 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 import torch
 
 from l4guide_kernels.dialect import interpreted
-from l4guide_kernels.problem import DTYPE_NAMES
-from l4guide_kernels.tiles import KERNELS, Tile, UnsupportedError, head_parts
+from l4guide_kernels.problem import DECODERS, DTYPE_NAMES
+from l4guide_kernels.tiles import KERNELS, QUANTIZED, Tile, UnsupportedError, head_parts, tile_for
 
-#: Types of a cache of 8 bits, and the first architecture whose tables serve them.
-CODES = {torch.int8: 80, torch.float8_e4m3fn: 89}
 _CODED_MULTIPLE = 16
 _INT32_LIMIT = 2**31
 _GRID_LIMIT = 65535
@@ -42,7 +40,7 @@ def check_tensors(
         if x.dim() != wanted:
             raise ShapeError(f"{name} has shape {tuple(x.shape)}: it must be {_LAYOUTS[wanted]}")
     q_name, k_name, v_name = names
-    _check_kind(q, k, v, names, CODES if coded and k.dtype == v.dtype else ())
+    _check_kind(q, k, v, names, DECODERS if coded and k.dtype == v.dtype else ())
     if k.shape[:-1] != v.shape[:-1]:
         raise ShapeError(
             f"{k_name} {tuple(k.shape)} and {v_name} {tuple(v.shape)} differ in more than head_dim: "
@@ -117,25 +115,22 @@ def check_tiles(tiles: Mapping[str, Tile]) -> None:
         ValueError: A kernel name is unknown, or a size is no power of two of at least 16.
     """
     for kernel, tile in tiles.items():
-        if kernel not in KERNELS:
-            raise ValueError(f"kernel {kernel!r} is unknown: use one of {', '.join(KERNELS)}")
+        if kernel not in KERNELS + QUANTIZED:
+            raise ValueError(f"kernel {kernel!r} is unknown: use one of {', '.join(KERNELS + QUANTIZED)}")
         for size in (tile.block_m, tile.block_n):
             if size < 16 or size & (size - 1):
                 raise ValueError(f"block size {size} of {kernel} is no power of two from 16 on")
 
 
-def check_codes(k: torch.Tensor, v: torch.Tensor, arch: int) -> None:
+def check_codes(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, arch: int) -> None:
     """Checks a cache of 8 bits; any other goes through.
 
     Raises:
         UnsupportedError: `arch` has no such type, or head_dim does not fill 16 bytes.
     """
-    if k.dtype not in CODES:
+    if k.dtype not in DECODERS:
         return
-    if arch < CODES[k.dtype]:
-        raise UnsupportedError(
-            f"a cache of {k.dtype} on sm_{arch}: Triton has the type from sm_{CODES[k.dtype]} on, use int8"
-        )
+    tile_for(DECODERS[k.dtype], k.shape[-1], DTYPE_NAMES[q.dtype], arch)
     for head_dim in (k.shape[-1], v.shape[-1]):
         if head_dim % _CODED_MULTIPLE:
             raise UnsupportedError(
@@ -155,7 +150,7 @@ def descale(
     if x is None:
         return None
     batch, kv_heads = q.shape[0], cache.shape[-2]
-    if cache.dtype not in CODES:
+    if cache.dtype not in DECODERS:
         raise ShapeError(f"{name} with a cache of {cache.dtype}: only int8 and float8_e4m3fn have factors")
     if x.dtype != torch.float32 or x.device != q.device:
         raise ShapeError(f"{name} is {x.dtype} on {x.device}: it must be float32 on {q.device}")

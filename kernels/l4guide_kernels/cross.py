@@ -12,7 +12,6 @@ from typing import Any
 
 from l4guide_kernels.tiles import (
     HEAD_MULTIPLE,
-    QUANTIZED,
     Tile,
     UnsupportedError,
     quantized_width,
@@ -29,13 +28,21 @@ FEATURES = {
     "alibi": {"slopes": "*fp32", "slopes_stride": "i32"},
     "sink": {"sink": "*fp32"},
     "dropout": {"seed": "*i64", "dropout": "fp32"},
-    "int8-cache": {"k_descale": "*fp32", "v_descale": "*fp32"},
-    "fp8-cache": {"k_descale": "*fp32", "v_descale": "*fp32"},
+    "descale": {"k_descale": "*fp32", "v_descale": "*fp32"},
 }
-_CACHES = {"int8-cache": "*i8", "fp8-cache": "*fp8e4nv"}
-_VALUES = {"quantized-fp16": "*fp16", "quantized-fp8": "*fp8e4nv"}
-#: Decoding always counts the cache's keys.
-_ALWAYS = {"decode": ("lengths",)}
+#: What kernels on codes of 8 bits are given pointers to; the rest is of the dtype asked for.
+_CODES = {
+    "quantized-fp16": {"q_ptr": "*i8", "k_ptr": "*i8", "v_ptr": "*fp16"},
+    "quantized-fp8": {"q_ptr": "*i8", "k_ptr": "*i8", "v_ptr": "*fp8e4nv"},
+    "decode-int8": {"k_ptr": "*i8", "v_ptr": "*i8"},
+    "decode-fp8": {"k_ptr": "*fp8e4nv", "v_ptr": "*fp8e4nv"},
+}
+#: Decoding always counts the cache's keys, and a cache of codes has factors.
+_ALWAYS = {
+    "decode": ("lengths",),
+    "decode-int8": ("lengths", "descale"),
+    "decode-fp8": ("lengths", "descale"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +159,7 @@ def compile_ahead(
 
 def _width(kernel: str, head_dim: int) -> int:
     """The columns that a launch fills a head up to."""
-    return quantized_width(head_dim) if kernel in QUANTIZED else -(-head_dim // HEAD_MULTIPLE) * HEAD_MULTIPLE
+    return quantized_width(head_dim) if kernel.startswith("quantized") else -(-head_dim // HEAD_MULTIPLE) * HEAD_MULTIPLE
 
 
 def _function(kernel: str) -> Any:  # noqa: ANN401 - Triton exports no type for it
@@ -175,7 +182,10 @@ def _function(kernel: str) -> Any:  # noqa: ANN401 - Triton exports no type for 
         "backward-dkdv": dkdv_kernel,
         "backward-dq": dq_kernel,
         "decode": decode_kernel,
-        **dict.fromkeys(QUANTIZED, quantized_kernel),
+        "decode-int8": decode_kernel,
+        "decode-fp8": decode_kernel,
+        "quantized-fp16": quantized_kernel,
+        "quantized-fp8": quantized_kernel,
     }[kernel]
 
 
@@ -194,10 +204,7 @@ def _signature(
         if feature not in FEATURES:
             raise UnsupportedError(f"feature {feature!r} is unknown: use one of {', '.join(FEATURES)}")
         given |= FEATURES[feature]
-    cache = next((_CACHES[feature] for feature in features if feature in _CACHES), f"*{dtype}")
-    pointers = {"k_ptr": cache, "v_ptr": cache}
-    if kernel in QUANTIZED:
-        pointers = {"q_ptr": "*i8", "k_ptr": "*i8", "v_ptr": _VALUES[kernel]}
+    pointers = _CODES.get(kernel, {})
 
     def type_of(name: str) -> Any:  # noqa: ANN401 - a type's name, or a tuple of them
         if name == "span":
@@ -206,7 +213,7 @@ def _signature(
             return Extras(*(given.get(field, "constexpr") for field in Extras._fields))
         if name in constants:
             return "constexpr"
-        if name in {"lse_ptr", "delta_ptr"} or (kernel, name) == ("decode", "o_ptr"):
+        if name in {"lse_ptr", "delta_ptr"} or (kernel.startswith("decode") and name == "o_ptr"):
             return "*fp32"
         if name.endswith("_scale_ptr"):
             return "*fp32"

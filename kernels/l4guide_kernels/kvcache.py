@@ -8,7 +8,6 @@ import torch
 from l4guide_kernels import launch, operators
 from l4guide_kernels.attention import describe
 from l4guide_kernels.checks import (
-    CODES,
     ShapeError,
     check_codes,
     check_pages,
@@ -18,7 +17,7 @@ from l4guide_kernels.checks import (
     lengths_of,
     readable,
 )
-from l4guide_kernels.problem import Problem
+from l4guide_kernels.problem import DECODERS, Problem
 from l4guide_kernels.tiles import Tile
 
 # More rows of a KV head than this fill the tiles of the forward pass, which needs no packing.
@@ -102,7 +101,7 @@ def flash_attn_with_kvcache(
         same_batch=not paged and cache_batch_idx is None,
         coded=True,
     )
-    if k is not None and k_cache.dtype in CODES:
+    if k is not None and k_cache.dtype in DECODERS:
         raise NotImplementedError(
             f"k and v for a cache of {k_cache.dtype}: divide them by k_descale and v_descale, round them and write "
             "them into the cache before the call"
@@ -129,7 +128,7 @@ def flash_attn_with_kvcache(
         arch=arch,
         tiles=tiles,
     )
-    check_codes(k_cache, v_cache, problem.plan.arch)
+    check_codes(q, k_cache, v_cache, problem.plan.arch)
     problem = replace(
         problem,
         used_k=lengths,

@@ -14,7 +14,7 @@ from l4guide_kernels.dkdv import delta_kernel, dkdv_kernel
 from l4guide_kernels.dq import dq_kernel
 from l4guide_kernels.forward import forward_kernel
 from l4guide_kernels.probabilities import probabilities_kernel
-from l4guide_kernels.problem import Problem
+from l4guide_kernels.problem import DECODERS, Problem
 from l4guide_kernels.softmax import LN_2, LOG2_E
 from l4guide_kernels.tiles import HEAD_MULTIPLE, Tile
 
@@ -193,7 +193,7 @@ def decode(
     lse = torch.empty((heads, batch * seqlen_q), dtype=_sums(q), device=q.device)
     if out.numel() == 0:
         return out, lse
-    tile = problem.plan.tile("decode", q, v)
+    tile = problem.plan.tile(DECODERS.get(k.dtype, "decode"), q, v)
     row_blocks = triton.cdiv(heads // kv_heads * seqlen_q, tile.block_m)
     if splits == 0:
         blocks = triton.cdiv(problem.seqlen_k(k), tile.block_n)

@@ -12,6 +12,8 @@ from l4guide_kernels.tiles import ARCHS, Tile, UnsupportedError, tile_for
 
 #: fp64 is for checking gradients in the interpreter; GPUs are refused it (`checks`).
 DTYPE_NAMES = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "fp32", torch.float64: "fp32"}
+#: Who decodes from a cache of 8 bits.
+DECODERS = {torch.int8: "decode-int8", torch.float8_e4m3fn: "decode-fp8"}
 _INTERPRETED_ARCH = 89
 
 

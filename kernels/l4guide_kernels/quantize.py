@@ -60,7 +60,8 @@ def quantize(
     """
     seqlen_k = k.shape[1]
     missing = -seqlen_k % SCALED_KEYS
-    codes_q, q_scale = _codes(_heads_first(q), (-1,))
+    # The factor goes first: it may be negative, a scale may not.
+    codes_q, q_scale = _codes(_heads_first(q) * (scale * float(LOG2_E.value)), (-1,))
     keys = k.float() if k_mean is None else k.float() - k_mean
     codes_k, k_scale = _codes(_groups(_heads_first(keys), missing), (-2, -1))
     values = _heads_first(v)
@@ -71,7 +72,7 @@ def quantize(
     values = (values / _divisor(v_scale)[:, :, None]).clamp(-largest, largest).to(dtype)
     return Codes(
         q=codes_q,
-        q_scale=q_scale * (scale * float(LOG2_E.value)),
+        q_scale=q_scale,
         k=codes_k,
         k_scale=k_scale,
         v=_groups(values, missing).transpose(-2, -1).contiguous(),

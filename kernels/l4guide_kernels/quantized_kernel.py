@@ -42,6 +42,19 @@ def shift_of(dtype: tl.dtype) -> float:
 
 
 @triton.jit
+def _step(sums, scale, m_i, l_i, SHIFT: tl.constexpr):
+    """`softmax_step` of sums · scale where no key is hidden.
+
+    A scale is never negative, so that the highest score is that of the highest sum, and the product is left to the
+    fma that takes the maximum off: one instruction a score less.
+    """
+    m_new = tl.maximum(m_i, tl.max(sums, 1) * scale - SHIFT)
+    p = tl.exp2(sums * scale[:, None] - m_new[:, None])
+    alpha = tl.exp2(m_i - m_new)
+    return m_new, l_i * alpha + tl.sum(p, 1), p, alpha
+
+
+@triton.jit
 def _values(ptr, FIRST: tl.constexpr, WIDTH: tl.constexpr, BLOCK_N: tl.constexpr):
     """Columns of V by keys, (WIDTH, BLOCK_N)."""
     columns, keys = FIRST + tl.arange(0, WIDTH), tl.arange(0, BLOCK_N)
@@ -53,13 +66,16 @@ def _values(ptr, FIRST: tl.constexpr, WIDTH: tl.constexpr, BLOCK_N: tl.constexpr
 
 @triton.jit
 def _add(acc, alpha, p, v, BLOCK_N: tl.constexpr):
-    """The sum acc · alpha + P V, where the product is summed from zero and added once.
+    """The sum acc · alpha + P V.
 
-    Ada's tensor cores keep 22 bits of a sum of e4m3 products; a long sum in them would lose the last keys. Without
-    the bound the compiler would hand them `acc` to add to.
+    A product of e4m3 is summed from zero and added once: Ada's tensor cores keep 22 bits of such a sum, and a long
+    one would lose the last keys. Without the bound the compiler would hand them `acc` to add to.
     """
-    fresh = tl.dot(p, tl.trans(v), max_num_imprecise_acc=BLOCK_N, out_dtype=tl.float32)
-    return acc * alpha[:, None] + fresh
+    if v.dtype == tl.float8e4nv:
+        fresh = tl.dot(p, tl.trans(v), max_num_imprecise_acc=BLOCK_N, out_dtype=tl.float32)
+        return acc * alpha[:, None] + fresh
+    else:
+        return tl.dot(p, tl.trans(v), acc * alpha[:, None])
 
 
 @triton.jit
@@ -95,17 +111,19 @@ def _attend(
         # Keys are filled up to whole groups, so that no load needs a mask.
         block = head_ptr(k_ptr, 0, 0, start_n, 0, 0, HEAD_DIM // CODES)
         k = load_rows(block, columns * (HEAD_DIM // CODES), columns >= 0, HEAD_DIM, False)
-        scores = dot_heads(q, k).to(tl.float32) * scale[:, None]  # (M, N)
+        sums = dot_heads(q, k).to(tl.float32)  # (M, N)
         if MASKED:
-            scores = hide(scores, (start_n + columns)[None, :], 0, until[:, None], extras)
-        m_i, l_i, p, alpha = softmax_step(scores, m_i, l_i, MASKED, shift_of(V_TYPE))
+            scores = hide(sums * scale[:, None], (start_n + columns)[None, :], 0, until[:, None], extras)
+            m_i, l_i, p, alpha = softmax_step(scores, m_i, l_i, True, shift_of(V_TYPE))
+        else:
+            m_i, l_i, p, alpha = _step(sums, scale, m_i, l_i, shift_of(V_TYPE))
         p = narrow(p, V_TYPE)
         if INTERPRET:
             p = p.to(tl.float32)
         block = head_ptr(v_ptr, 0, 0, group, 0, 0, HEAD_DIM_V * GROUP // unit(V_TYPE))
         if BLOCK_N < GROUP:
             # Said aloud, or the compiler loads byte by byte.
-            block += tl.multiple_of(start_n % GROUP, BLOCK_N)
+            block += tl.multiple_of(start_n - group * GROUP, BLOCK_N)
         head = _add(acc[0], alpha, p, _values(block, 0, D1, BLOCK_N), BLOCK_N)
         if D2 == 0:
             acc = (head,)

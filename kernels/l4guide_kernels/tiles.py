@@ -12,8 +12,9 @@ beyond the head are masked.
 from dataclasses import dataclass
 
 KERNELS = ("forward", "backward-dkdv", "backward-dq", "decode")
-#: Attention on codes of 8 bits, by the type of V: tables of their own, no formula for their bytes.
-QUANTIZED = ("quantized-fp16", "quantized-fp8")
+#: What works on codes of 8 bits: attention, by the type of V, and decoding from a cache of them. No formula for the
+#: bytes.
+QUANTIZED = ("quantized-fp16", "quantized-fp8", "decode-int8", "decode-fp8")
 #: Keys that share a scale; their blocks of keys are no larger.
 SCALED_KEYS = 64
 DTYPES = ("fp16", "bf16", "fp32")
@@ -24,6 +25,9 @@ HEAD_MULTIPLE = 8
 
 # Architectures whose tensor cores are fed by mma.sync from registers; the others read shared memory themselves.
 _MMA_SYNC = (80, 86, 89, 120)
+
+_FIRST_FP8 = 89
+_INSTEAD = {"quantized-fp8": "pv='fp16'", "decode-fp8": "a cache of int8"}
 
 # What a program keeps for its whole life, and what it reads step by step through the pipeline.
 _OPERANDS = {
@@ -108,11 +112,15 @@ def tile_for(kernel: str, head_dim: int, dtype: str, arch: int) -> Tile:
         UnsupportedError: An argument is none of these.
     """
     _check(kernel, dtype, arch)
-    if kernel in QUANTIZED:
-        table, width = _EIGHT_BITS[arch], quantized_width(head_dim)
+    if kernel.startswith("quantized"):
+        block_m, block_n, warps, stages = _QUANTIZED[kernel][quantized_width(head_dim)]
     else:
-        table, width = _FP32 if dtype == "fp32" else _HALF[arch], padded_head_dim(head_dim)
-    block_m, block_n, warps, stages = table[kernel][width]
+        table = _FP32 if dtype == "fp32" else _HALF[arch]
+        width = padded_head_dim(head_dim)
+        block_m, block_n, warps, stages = table["decode" if kernel in QUANTIZED else kernel][width]
+        if kernel in QUANTIZED and stages > 1:
+            # A block of codes is half as many bytes: one more in flight.
+            stages += 1
     return Tile(block_m=block_m, block_n=block_n, warps=warps, stages=stages)
 
 
@@ -181,8 +189,8 @@ def shared_parts(tile: Tile, *, kernel: str, head_dim: int, dtype: str, arch: in
 def _check(kernel: str, dtype: str, arch: int) -> None:
     if kernel not in KERNELS + QUANTIZED:
         raise UnsupportedError(f"kernel {kernel!r} is unknown: use one of {', '.join(KERNELS + QUANTIZED)}")
-    if kernel == "quantized-fp8" and isinstance(arch, int) and arch < 89:
-        raise UnsupportedError(f"sm_{arch} has no tensor cores for fp8, which start at sm_89: use pv='fp16'")
+    if kernel in QUANTIZED and kernel.endswith("fp8") and arch in ARCHS and arch < _FIRST_FP8:
+        raise UnsupportedError(f"sm_{arch} has no fp8, which starts at sm_{_FIRST_FP8}: use {_INSTEAD[kernel]}")
     if dtype not in DTYPES:
         raise UnsupportedError(f"dtype {dtype!r} is not supported: use one of {', '.join(DTYPES)}")
     if arch not in ARCHS:
@@ -304,27 +312,26 @@ _BLACKWELL_RTX: _Table = _ADA | {
     "forward": _ADA["forward"] | {64: (128, 64, 8, 3), 128: (128, 64, 8, 2), 192: (32, 32, 4, 2)},
 }
 _HALF = {80: _AMPERE, 86: _ADA, 89: _ADA, 90: _HOPPER, 100: _HOPPER, 103: _HOPPER, 120: _BLACKWELL_RTX}
-# int8 and e4m3, or int8 and fp16: a head of codes takes half the bytes, so that more is in flight.
-_ADA_EIGHT: _Table = {
+# Codes of 8 bits, the same on every architecture: less than 64 KiB, and on sm_89 not a register spilt.
+_QUANTIZED: _Table = {
     "quantized-fp16": {
-        32: (128, 64, 4, 3),
-        64: (128, 64, 4, 3),
-        96: (128, 64, 8, 3),
-        128: (128, 64, 8, 3),
-        192: (128, 64, 8, 2),
-        256: (64, 32, 8, 2),
+        32: (128, 64, 4, 2),
+        64: (128, 64, 8, 2),
+        96: (128, 64, 8, 2),
+        128: (128, 64, 8, 2),
+        192: (64, 32, 4, 2),
+        256: (64, 64, 8, 2),
     },
     "quantized-fp8": {
-        32: (128, 64, 4, 3),
-        64: (128, 64, 4, 3),
-        96: (128, 64, 8, 3),
-        128: (128, 64, 8, 3),
+        32: (128, 64, 4, 2),
+        64: (128, 64, 4, 2),
+        96: (128, 64, 8, 2),
+        128: (128, 64, 8, 2),
         192: (128, 64, 8, 2),
-        256: (64, 32, 8, 2),
+        256: (64, 64, 8, 2),
     },
 }
-_QUANTIZED_WIDTHS = tuple(_ADA_EIGHT["quantized-fp8"])
-_EIGHT_BITS = dict.fromkeys(ARCHS, _ADA_EIGHT)
+_QUANTIZED_WIDTHS = tuple(_QUANTIZED["quantized-fp8"])
 # fp32 is multiplied without tensor cores, exactly, on every architecture. A product then holds whole rows of both
 # operands in registers, so that wide heads need small blocks.
 _FP32_BACKWARD = dict.fromkeys(SPECIALISATIONS, (16, 16, 8, 1)) | {16: (32, 32, 4, 1), 32: (32, 32, 4, 1)}
