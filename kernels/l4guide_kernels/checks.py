@@ -139,9 +139,7 @@ def check_codes(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, arch: int) ->
             )
 
 
-def descale(
-    x: torch.Tensor | None, name: str, q: torch.Tensor, cache: torch.Tensor
-) -> torch.Tensor | None:
+def descale(x: torch.Tensor | None, name: str, q: torch.Tensor, cache: torch.Tensor) -> torch.Tensor | None:
     """Factors of a cache of 8 bits as (batch, kv_heads), contiguous.
 
     Raises:

@@ -159,7 +159,11 @@ def compile_ahead(
 
 def _width(kernel: str, head_dim: int) -> int:
     """The columns that a launch fills a head up to."""
-    return quantized_width(head_dim) if kernel.startswith("quantized") else -(-head_dim // HEAD_MULTIPLE) * HEAD_MULTIPLE
+    return (
+        quantized_width(head_dim)
+        if kernel.startswith("quantized")
+        else -(-head_dim // HEAD_MULTIPLE) * HEAD_MULTIPLE
+    )
 
 
 def _function(kernel: str) -> Any:  # noqa: ANN401 - Triton exports no type for it

@@ -92,7 +92,8 @@ def _filled(x: torch.Tensor, rows: int = 0) -> torch.Tensor:
 
 def _groups(x: torch.Tensor, missing: int) -> torch.Tensor:
     """(…, seqlen, columns) as (…, groups, SCALED_KEYS, columns), filled up with zeros."""
-    return _filled(x, missing).unflatten(2, (-1, SCALED_KEYS))
+    filled = _filled(x, missing)
+    return filled.reshape(*x.shape[:2], -1, SCALED_KEYS, filled.shape[-1])
 
 
 def _divisor(scale: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,6 @@
 """Attention in 8 bits for inference: int8 scores, values in e4m3 or fp16, as Ada's tensor cores take them."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 import triton
@@ -12,7 +11,7 @@ from l4guide_kernels.checks import ShapeError, check_tensors
 from l4guide_kernels.launch import OPTIONS, natural
 from l4guide_kernels.operators import decode_tiles, encode_tiles
 from l4guide_kernels.problem import DTYPE_NAMES, default_scale
-from l4guide_kernels.quantize import VALUES, Codes, quantize
+from l4guide_kernels.quantize import VALUES, quantize
 from l4guide_kernels.quantized_kernel import quantized_kernel
 from l4guide_kernels.tiles import SCALED_KEYS, Tile, UnsupportedError, quantized_width, tile_for
 
@@ -70,28 +69,26 @@ def quantized_attention(
     with torch.no_grad():
         k_mean = k.float().mean(1, keepdim=True) if smooth_k and k.shape[1] else None
         codes = quantize(q, k, v, pv=pv, scale=scale, k_mean=k_mean)
-        out, lse = torch.ops.l4guide.quantized_forward(
+        made: tuple[torch.Tensor, torch.Tensor] = torch.ops.l4guide.quantized_forward(
             *codes, k.shape[1], causal, q.dtype, wanted.arch, encode_tiles(wanted.tiles)
         )
-        out = out[..., : v.shape[-1]]
+        out, lse = made[0][..., : v.shape[-1]], made[1]
         if not return_lse:
             return out
-        lse = natural(lse, q)
-        if k_mean is not None:
-            # What taking the mean off took from every score of a query.
-            lse = lse + scale * _along_heads(q.float(), k_mean)
-    return out, lse
+        # What taking the mean off took from every score of a query is put back.
+        shift = 0.0 if k_mean is None else scale * _along_heads(q.float(), k_mean)
+    return out, natural(lse, q) + shift
 
 
 def _along_heads(q: torch.Tensor, k_mean: torch.Tensor) -> torch.Tensor:
     """q·mean of each query, (batch, heads, seqlen_q)."""
     group = q.shape[2] // k_mean.shape[2]
-    return (q.unflatten(2, (-1, group)) * k_mean[:, :, :, None]).sum(-1).flatten(2).transpose(1, 2)
+    return torch.einsum("bihd,bhd->bhi", q, k_mean[:, 0].repeat_interleave(group, 1))
 
 
 def _check_tiles(tiles: Mapping[str, Tile]) -> None:
     for kernel, tile in tiles.items():
-        if SCALED_KEYS % tile.block_n:
+        if kernel.startswith("quantized") and SCALED_KEYS % tile.block_n:
             raise ShapeError(
                 f"block_n {tile.block_n} of {kernel} does not divide {SCALED_KEYS}, the keys that share a scale"
             )
@@ -105,25 +102,34 @@ def _check_tiles(tiles: Mapping[str, Tile]) -> None:
         'ScalarType dtype, SymInt arch, str tiles="") -> (Tensor, Tensor)'
     ),
 )
-def _forward(*arguments: Any) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ANN401 - the schema says them
-    *parts, seqlen_k, causal, dtype, arch, tiles = (*arguments, *([""] if len(arguments) == 10 else []))
-    codes = Codes(*parts)
-    out, lse = _room(codes, dtype)
+def _forward(
+    q: torch.Tensor,
+    q_scale: torch.Tensor,
+    k: torch.Tensor,
+    k_scale: torch.Tensor,
+    v: torch.Tensor,
+    v_scale: torch.Tensor,
+    seqlen_k: int,
+    causal: bool,
+    dtype: torch.dtype,
+    arch: int,
+    tiles: str = "",
+) -> tuple[torch.Tensor, torch.Tensor]:
+    out, lse = _room(q, v, dtype)
     if out.numel() == 0:
         return out, lse
-    batch, heads, seqlen_q, head_dim = codes.q.shape
-    head_dim_v = codes.v.shape[-2]
-    kernel = "quantized-fp16" if codes.v.dtype == torch.float16 else "quantized-fp8"
-    tile = decode_tiles(tiles).get(kernel) or tile_for(
-        kernel, max(head_dim, head_dim_v), DTYPE_NAMES[dtype], arch
-    )
+    batch, heads, seqlen_q, head_dim = q.shape
+    head_dim_v = v.shape[-2]
+    kernel = "quantized-fp16" if v.dtype == torch.float16 else "quantized-fp8"
+    own = decode_tiles(tiles).get(kernel)
+    tile = own or tile_for(kernel, max(head_dim, head_dim_v), DTYPE_NAMES[dtype], arch)
     quantized_kernel[(triton.cdiv(seqlen_q, tile.block_m), heads, batch)](
-        *(codes.q, codes.q_scale, codes.k, codes.k_scale, codes.v, codes.v_scale, out, lse),
+        *(q, q_scale, k, k_scale, v, v_scale, out, lse),
         heads=heads,
-        group=heads // codes.k.shape[1],
+        group=heads // k.shape[1],
         seqlen_q=seqlen_q,
         seqlen_k=seqlen_k,
-        groups_k=codes.k.shape[2],
+        groups_k=k.shape[2],
         extras=Extras(),
         CAUSAL=causal,
         HEAD_DIM=head_dim,
@@ -137,12 +143,24 @@ def _forward(*arguments: Any) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ANN
     return out, lse
 
 
-def _room(codes: Codes, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-    batch, heads, seqlen_q, _ = codes.q.shape
-    out = codes.q.new_empty((batch, seqlen_q, heads, codes.v.shape[-2]), dtype=dtype)
-    return out, codes.q.new_empty((heads, batch * seqlen_q), dtype=torch.float32)
+def _room(q: torch.Tensor, v: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    batch, heads, seqlen_q, _ = q.shape
+    out = q.new_empty((batch, seqlen_q, heads, v.shape[-2]), dtype=dtype)
+    return out, q.new_empty((heads, batch * seqlen_q), dtype=torch.float32)
 
 
 @_forward.register_fake
-def _forward_fake(*arguments: Any) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ANN401 - the schema says them
-    return _room(Codes(*arguments[:6]), arguments[8])
+def _forward_fake(
+    q: torch.Tensor,
+    q_scale: torch.Tensor,
+    k: torch.Tensor,
+    k_scale: torch.Tensor,
+    v: torch.Tensor,
+    v_scale: torch.Tensor,
+    seqlen_k: int,
+    causal: bool,
+    dtype: torch.dtype,
+    arch: int,
+    tiles: str = "",
+) -> tuple[torch.Tensor, torch.Tensor]:
+    return _room(q, v, dtype)

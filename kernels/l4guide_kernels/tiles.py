@@ -118,9 +118,8 @@ def tile_for(kernel: str, head_dim: int, dtype: str, arch: int) -> Tile:
         table = _FP32 if dtype == "fp32" else _HALF[arch]
         width = padded_head_dim(head_dim)
         block_m, block_n, warps, stages = table["decode" if kernel in QUANTIZED else kernel][width]
-        if kernel in QUANTIZED and stages > 1:
-            # A block of codes is half as many bytes: one more in flight.
-            stages += 1
+        # A block of codes is half as many bytes: one more in flight, but where that would spill.
+        stages += kernel in QUANTIZED and stages > 1 and width != 80
     return Tile(block_m=block_m, block_n=block_n, warps=warps, stages=stages)
 
 
@@ -190,7 +189,9 @@ def _check(kernel: str, dtype: str, arch: int) -> None:
     if kernel not in KERNELS + QUANTIZED:
         raise UnsupportedError(f"kernel {kernel!r} is unknown: use one of {', '.join(KERNELS + QUANTIZED)}")
     if kernel in QUANTIZED and kernel.endswith("fp8") and arch in ARCHS and arch < _FIRST_FP8:
-        raise UnsupportedError(f"sm_{arch} has no fp8, which starts at sm_{_FIRST_FP8}: use {_INSTEAD[kernel]}")
+        raise UnsupportedError(
+            f"sm_{arch} has no fp8, which starts at sm_{_FIRST_FP8}: use {_INSTEAD[kernel]}"
+        )
     if dtype not in DTYPES:
         raise UnsupportedError(f"dtype {dtype!r} is not supported: use one of {', '.join(DTYPES)}")
     if arch not in ARCHS:

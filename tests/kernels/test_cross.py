@@ -38,7 +38,7 @@ for request in json.load(sys.stdin):
         "warps": made.warps,
         "target": re.search(r"\\.target (\\w+)", made.ptx)[1],
         "mma": len(re.findall(r"mma|wgmma|tcgen05", made.ptx)),
-        "products": sorted(set(re.findall(r"mma.sync.aligned.(m16n8k\\d+).row.col\\S*[.](s8|e4m3|f16|bf16)[.]", made.ptx))),
+        "products": sorted(set(re.findall(r"mma.sync.\\w+.(m16n8k\\d+).\\S*[.](s8|e4m3|f16|bf16)[.]", made.ptx))),
         "stack": stack(made.cubin),
         "binary": len(made.cubin),
         "triton_version": made.triton_version,
@@ -132,7 +132,10 @@ def test_attention_in_8_bits_is_native_on_l4(pv: str, causal: bool) -> None:
         {"kernel": f"quantized-{pv}", "head_dim": width, "dtype": "bf16", "arch": 89, "causal": causal}
         for width in (32, 64, 96, 128, 192, 256)
     ]
-    products = {"fp16": [["m16n8k16", "f16"], ["m16n8k32", "s8"]], "fp8": [["m16n8k32", "e4m3"], ["m16n8k32", "s8"]]}
+    products = {
+        "fp16": [["m16n8k16", "f16"], ["m16n8k32", "s8"]],
+        "fp8": [["m16n8k32", "e4m3"], ["m16n8k32", "s8"]],
+    }
     for request, answer in zip(requests, compiled(requests), strict=True):
         assert products[pv] == answer["products"], request
         assert 0 == answer["stack"], request
