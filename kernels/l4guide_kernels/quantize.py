@@ -1,4 +1,4 @@
-"""Rows to codes of 8 bits and the scales that undo them: what `quantized_kernel` reads, made by PyTorch.
+"""Rows to codes of 8 bits and the scales that undo them: what `quantized_kernel` reads.
 
     code = round(x / scale)      scale = max |x| / largest code, over a row of Q, SCALED_KEYS keys of K, a column of V
 
@@ -10,11 +10,14 @@ no longer use up the 127 steps.
 from typing import NamedTuple
 
 import torch
+import triton
 
+from l4guide_kernels.launch import OPTIONS, aligned
+from l4guide_kernels.operators import padded
+from l4guide_kernels.quantize_kernels import code_rows_kernel, code_values_kernel
 from l4guide_kernels.softmax import LOG2_E
 from l4guide_kernels.tiles import SCALED_KEYS, quantized_width
 
-_INT8_MOST = 127.0
 #: Type of V's codes by the name of the product's precision, and the largest code.
 VALUES = {"fp16": (torch.float16, 65504.0), "fp8": (torch.float8_e4m3fn, 448.0)}
 
@@ -56,54 +59,78 @@ def quantize(
         v: Values.
         pv: One of `VALUES`: what P V is computed in.
         scale: Factor on q·k.
-        k_mean: (batch, 1, kv_heads, head_dim) fp32, taken off every key; None for nothing.
+        k_mean: (batch, kv_heads, head_dim) fp32, taken off every key; None for nothing.
     """
-    seqlen_k = k.shape[1]
-    missing = -seqlen_k % SCALED_KEYS
-    # The factor goes first: it may be negative, a scale may not.
-    codes_q, q_scale = _codes(_heads_first(q) * (scale * float(LOG2_E.value)), (-1,))
-    keys = k.float() if k_mean is None else k.float() - k_mean
-    codes_k, k_scale = _codes(_groups(_heads_first(keys), missing), (-2, -1))
-    values = _heads_first(v)
     dtype, largest = VALUES[pv]
-    highest = values.abs().amax(2) if seqlen_k else values.new_zeros(values.shape[:2] + values.shape[3:])
-    # fp16 holds nearly every value as it is; only what is beyond its largest needs a scale.
-    v_scale = highest / largest if pv == "fp8" else (highest / largest).clamp(min=1.0)
-    values = (values / _divisor(v_scale)[:, :, None]).clamp(-largest, largest).to(dtype)
+    # The factor goes into q: it may be negative, a scale may not.
+    codes_q, q_scale = _code_rows(q, by_row=True, factor=scale * float(LOG2_E.value))
+    codes_k, k_scale = _code_rows(k, by_row=False, mean=k_mean)
+    v_scale = _spread(v, largest, always=pv == "fp8")
     return Codes(
         q=codes_q,
         q_scale=q_scale,
         k=codes_k,
         k_scale=k_scale,
-        v=_groups(values, missing).transpose(-2, -1).contiguous(),
-        v_scale=_filled(v_scale),
+        v=_code_values(v, v_scale, dtype, largest),
+        v_scale=v_scale,
     )
 
 
-def _heads_first(x: torch.Tensor) -> torch.Tensor:
-    return x.float().transpose(1, 2)
+def _rows(x: torch.Tensor) -> torch.Tensor:
+    """`x` contiguous, at an aligned address, with columns up to a multiple of 8."""
+    return aligned(padded(x).contiguous())
 
 
-def _filled(x: torch.Tensor, rows: int = 0) -> torch.Tensor:
-    """`x` with zero columns up to a width that is served, and `rows` zero rows more; any dtype."""
-    columns = quantized_width(x.shape[-1]) - x.shape[-1]
-    return torch.nn.functional.pad(x, (0, columns, 0, rows) if rows else (0, columns))
+def _sizes(head_dim: int) -> dict[str, int]:
+    width = quantized_width(head_dim)
+    return {"HEAD_DIM": head_dim, "WIDTH": width, "COLUMNS": triton.next_power_of_2(width)}
 
 
-def _groups(x: torch.Tensor, missing: int) -> torch.Tensor:
-    """(…, seqlen, columns) as (…, groups, SCALED_KEYS, columns), filled up with zeros."""
-    filled = _filled(x, missing)
-    return filled.reshape(*x.shape[:2], -1, SCALED_KEYS, filled.shape[-1])
+def _code_rows(
+    x: torch.Tensor, *, by_row: bool, mean: torch.Tensor | None = None, factor: float = 1.0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """int8 codes and scales, of each row or of each group of rows, which are then filled up with zeros."""
+    x = _rows(x)
+    batch, seqlen, heads, head_dim = x.shape
+    if mean is not None:
+        mean = padded(mean).contiguous()
+    groups, sizes = triton.cdiv(seqlen, SCALED_KEYS), _sizes(head_dim)
+    rows = (seqlen,) if by_row else (groups, SCALED_KEYS)
+    codes = torch.empty((batch, heads, *rows, sizes["WIDTH"]), dtype=torch.int8, device=x.device)
+    scale = torch.empty((batch, heads, rows[0]), dtype=torch.float32, device=x.device)
+    if codes.numel():
+        code_rows_kernel[(groups, heads, batch)](
+            *(x, mean, codes, scale, heads, seqlen, seqlen if by_row else groups * SCALED_KEYS, factor),
+            BY_ROW=by_row,
+            **sizes,
+            **OPTIONS,
+        )
+    return codes, scale
 
 
-def _divisor(scale: torch.Tensor) -> torch.Tensor:
-    """`scale`, or 1 where nothing but zeros was scaled."""
-    return torch.where(scale == 0.0, 1.0, scale)
+def _spread(v: torch.Tensor, largest: float, *, always: bool) -> torch.Tensor:
+    """Scales of V's columns (batch, kv_heads, width), 0 for those that are empty.
+
+    fp16 holds nearly every value as it is: unless `always`, only what is beyond its largest is scaled.
+    """
+    batch, seqlen, heads, head_dim = v.shape
+    scale = torch.zeros((batch, heads, quantized_width(head_dim)), dtype=torch.float32, device=v.device)
+    if seqlen:
+        scale[..., :head_dim] = torch.linalg.vector_norm(v, torch.inf, 1) / largest
+    return scale if always else scale.clamp(min=1.0)
 
 
-def _codes(x: torch.Tensor, over: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
-    """int8 codes of `x` and their scales, one for all that lies along the axes `over`."""
-    scale = x.abs().amax(over) / _INT8_MOST
-    divisor = _divisor(scale)[(..., *(None for _ in over))]
-    codes = (x / divisor).round().clamp(-_INT8_MOST, _INT8_MOST).to(torch.int8)
-    return _filled(codes).contiguous(), scale
+def _code_values(v: torch.Tensor, scale: torch.Tensor, dtype: torch.dtype, largest: float) -> torch.Tensor:
+    """V's codes, transposed by groups of keys, filled up with zeros."""
+    v = _rows(v)
+    batch, seqlen, heads, head_dim = v.shape
+    groups, sizes = triton.cdiv(seqlen, SCALED_KEYS), _sizes(head_dim)
+    codes = torch.empty((batch, heads, groups, sizes["WIDTH"], SCALED_KEYS), dtype=dtype, device=v.device)
+    if codes.numel():
+        code_values_kernel[(groups, heads, batch)](
+            *(v, scale, codes, heads, seqlen),
+            LARGEST=largest,
+            **sizes,
+            **OPTIONS,
+        )
+    return codes

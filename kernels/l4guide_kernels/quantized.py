@@ -67,7 +67,7 @@ def quantized_attention(
     tile_for(f"quantized-{pv}", max(q.shape[-1], v.shape[-1]), DTYPE_NAMES[q.dtype], wanted.arch)
     scale = default_scale(q.shape[-1]) if softmax_scale is None else softmax_scale
     with torch.no_grad():
-        k_mean = k.float().mean(1, keepdim=True) if smooth_k and k.shape[1] else None
+        k_mean = k.mean(1, dtype=torch.float32) if smooth_k and k.shape[1] else None
         codes = quantize(q, k, v, pv=pv, scale=scale, k_mean=k_mean)
         made: tuple[torch.Tensor, torch.Tensor] = torch.ops.l4guide.quantized_forward(
             *codes, k.shape[1], causal, q.dtype, wanted.arch, encode_tiles(wanted.tiles)
@@ -82,8 +82,8 @@ def quantized_attention(
 
 def _along_heads(q: torch.Tensor, k_mean: torch.Tensor) -> torch.Tensor:
     """q·mean of each query, (batch, heads, seqlen_q)."""
-    group = q.shape[2] // k_mean.shape[2]
-    return torch.einsum("bihd,bhd->bhi", q, k_mean[:, 0].repeat_interleave(group, 1))
+    group = q.shape[2] // k_mean.shape[1]
+    return torch.einsum("bihd,bhd->bhi", q, k_mean.repeat_interleave(group, 1))
 
 
 def _check_tiles(tiles: Mapping[str, Tile]) -> None:
