@@ -143,6 +143,14 @@ def test_codes_are_within_half_a_step() -> None:
     assert bool((error <= E4M3_ROUNDING * v.abs() + codes.v_scale[:, None] * 2.0**-10).all())
 
 
+def test_the_operator_is_one() -> None:
+    """What PyTorch asks of an operator holds: schema, fake tensors, tracing; its own check cannot add fp8 up."""
+    x = torch.randn((1, 20, 1, 32), generator=torch.Generator().manual_seed(2))
+    codes = quantize(x, x, x, pv="fp16", scale=1.0, k_mean=None)
+    operator = torch.ops.l4guide.quantized_forward.default
+    torch.library.opcheck(operator, (*codes, 20, True, torch.bfloat16, 89))
+
+
 def test_what_is_refused() -> None:
     """An unknown product, a wide head, fp8 before sm_89 and an unfit tile are refused by name."""
     q = torch.zeros((1, 8, 1, 32))
