@@ -4,7 +4,7 @@ SETUP := $(PYTHON) setup_environment.py
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help guide report test check notebooks record readme
+.PHONY: help guide report test gpu check notebooks record readme
 
 help: ## List these chores
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -17,10 +17,13 @@ report: ## Write report.html; needs no browser
 	@$(SETUP) base
 	@$(BIN)/l4guide report --out report.html
 
-test: ## Run the tests, the browser's included; finds or installs Chromium
-	@$(SETUP) dev chromium
+test: ## Run the tests, the browser's included; finds or installs Chromium and other versions of Triton
+	@$(SETUP) dev chromium tritons
 	$(BIN)/pytest tests/kernels
 	$(BIN)/pytest tests --ignore=tests/kernels
+
+gpu: ## On a machine with an NVIDIA GPU and its own PyTorch and Triton: the tests that need them, and a benchmark
+	PYTHONPATH=.:kernels $(PYTHON) tests/gpu/everything.py
 
 check: ## Formatting, lint, types, import arrows, spelling, README's tables, stripped notebooks
 	@$(SETUP) dev
@@ -39,7 +42,6 @@ notebooks: ## Run every notebook from top to bottom
 record: ## Compile what data/resources lacks: after an edit of a kernel or a tile table
 	@$(SETUP) dev
 	$(BIN)/python -m l4guide.resources.recorder
-	$(BIN)/python -m l4guide.resources.mix_record
 
 readme: ## Write README's tables anew: after an edit of a rule
 	@$(SETUP) base

@@ -4,6 +4,7 @@
     python3 setup_environment.py all        and the kernels and JupyterLab
     python3 setup_environment.py dev        and the tools that `make check` and `make test` need
     python3 setup_environment.py chromium   a browser for the tests: the one that is here, else Debian's
+    python3 setup_environment.py tritons    the other versions of Triton that the kernels are compiled with
 
 What is done already is not done again: a stamp in `.venv` remembers the dependency lists it was made from.
 """
@@ -18,6 +19,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -25,6 +27,10 @@ ENVIRONMENT = ROOT / ".venv"
 PYTHON = ENVIRONMENT / "bin" / "python"
 STAMP = ENVIRONMENT / "l4guide-stamp.json"
 CONSTRAINTS = ROOT / "constraints.txt"
+#: One folder a version of Triton, for PYTHONPATH: two versions cannot be installed in one environment.
+TRITONS = ENVIRONMENT / "tritons"
+#: What one of them takes on the disk, and as much again while pip unpacks it.
+TRITON_BYTES = 2 * 1024**3
 #: The extra of each level; a level includes the ones before it.
 LEVELS = {"base": "", "all": "[all]", "dev": "[dev]"}
 OLDEST = (3, 11)
@@ -128,9 +134,14 @@ def has_nvidia_driver() -> bool:
 
 
 def torch_pin() -> str:
-    """The tested torch, as constraints.txt names it: `torch==X.Y.Z`."""
+    """The tested torch: `torch==X.Y.Z`."""
+    return pin("torch")
+
+
+def pin(name: str) -> str:
+    """The tested version of a package, as constraints.txt names it: `torch==X.Y.Z`."""
     lines = CONSTRAINTS.read_text(encoding="utf-8").splitlines()
-    return next(line.strip() for line in lines if line.startswith("torch=="))
+    return next(line.strip() for line in lines if line.startswith(f"{name}=="))
 
 
 def installed_torch() -> str:
@@ -210,14 +221,50 @@ def provide_chromium() -> None:
     )
 
 
+def other_tritons() -> list[str]:
+    """The versions of Triton in pyproject.toml's list, without the one that `.venv` itself has."""
+    import tomllib  # Python 3.11 has it; an older one is to read `require_python`'s line, not an ImportError
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    pinned = pin("triton").partition("==")[2]
+    return [version for version in project["tool"]["l4guide"]["tritons"] if version != pinned]
+
+
+def provide_tritons() -> None:
+    """Install each version of Triton that is not there yet into a folder of its own; Linux alone has them."""
+    if sys.platform != "linux":
+        return
+    make_environment("base")
+    for version in other_tritons():
+        if not (TRITONS / version).is_dir():
+            provide_triton(version)
+
+
+def provide_triton(version: str) -> None:
+    """Install one version of Triton beside the environment's own; a folder with its name is always whole."""
+    TRITONS.mkdir(parents=True, exist_ok=True)
+    free_bytes = shutil.disk_usage(TRITONS).free
+    if free_bytes < TRITON_BYTES:
+        stop(
+            f"Triton {version} needs {TRITON_BYTES / 1024**3:.0f} GiB while it is installed and {TRITONS} has "
+            f"{free_bytes / 1024**3:.1f} GiB: free some and run the same command again"
+        )
+    say(f"installing Triton {version} into {TRITONS / version}, to compile the kernels with it")
+    with tempfile.TemporaryDirectory(dir=TRITONS, prefix=".") as folder:
+        new = Path(folder, version)
+        install("--no-deps", "--no-compile", "--target", str(new), f"triton=={version}")
+        new.rename(TRITONS / version)
+
+
 def main(arguments: list[str]) -> None:
     """Do what the words on the command line ask, in their order."""
     require_python()
-    if not arguments or set(arguments) - {*LEVELS, "chromium"}:
-        stop(f"usage: setup_environment.py {' | '.join(LEVELS)} | chromium")
+    parts = {"chromium": provide_chromium, "tritons": provide_tritons}
+    if not arguments or set(arguments) - {*LEVELS, *parts}:
+        stop(f"usage: setup_environment.py {' | '.join([*LEVELS, *parts])}")
     for word in arguments:
-        if word == "chromium":
-            provide_chromium()
+        if word in parts:
+            parts[word]()
         else:
             make_environment(word)
 

@@ -102,6 +102,8 @@ def _resources(options: Options) -> tuple[object, str]:
         options.kernel,
         whole_number("head-dim", options.head_dim),
         options.dtype,
+        head_dim_v=None if options.head_dim_v is None else whole_number("head-dim-v", options.head_dim_v),
+        causal=options.causal,
         compile=options.compile,
         **tile,
     )
@@ -296,7 +298,11 @@ def build_parser() -> Parser:
         "--kernel", default="forward", help="forward, backward-dkdv, backward-dq or decode"
     )
     resources.add_argument("--head-dim", default="128")
+    resources.add_argument("--head-dim-v", help="columns of a value (default: those of a head)")
     resources.add_argument("--dtype", default="bf16")
+    resources.add_argument(
+        "--causal", action=argparse.BooleanOptionalAction, default=True, help="causal mask (default yes)"
+    )
     for name in ("block-m", "block-n", "warps", "stages"):
         resources.add_argument(f"--{name}")
     resources.add_argument("--compile", action="store_true", help="compile for the card now, here")

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from l4guide_kernels.kvcache import flash_attn_with_kvcache
     from l4guide_kernels.quantized import quantized_attention
     from l4guide_kernels.reference import reference_attention
+    from l4guide_kernels.sdpa import scaled_dot_product_attention
+    from l4guide_kernels.tune import tuned_tiles
     from l4guide_kernels.varlen import (
         flash_attn_varlen_func,
         flash_attn_varlen_kvpacked_func,
@@ -50,9 +52,11 @@ _LAZY = {
     "quantized_attention": "l4guide_kernels.quantized",
     "ShapeError": "l4guide_kernels.checks",
     "reference_attention": "l4guide_kernels.reference",
+    "scaled_dot_product_attention": "l4guide_kernels.sdpa",
     "compile_ahead": "l4guide_kernels.cross",
     "Compiled": "l4guide_kernels.cross",
     "interpreted": "l4guide_kernels.dialect",
+    "tuned_tiles": "l4guide_kernels.tune",
 }
 
 __all__ = [
@@ -78,8 +82,10 @@ __all__ = [
     "interpreted",
     "quantized_attention",
     "reference_attention",
+    "scaled_dot_product_attention",
     "shared_bytes",
     "tile_for",
+    "tuned_tiles",
 ]
 
 

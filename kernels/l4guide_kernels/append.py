@@ -36,6 +36,7 @@ def append_kernel(
     stride_yh,
     seqlen,
     capacity,
+    positions,
     span,
     IN_CACHE: tl.constexpr,
     STEP: tl.constexpr,
@@ -69,8 +70,10 @@ def append_kernel(
             pair = tl.where(second, columns - ROTARY_HALF, columns)
             partner = tl.where(second, columns - ROTARY_HALF, columns + ROTARY_HALF)
         turned = mask & (columns < 2 * ROTARY_HALF)[None, :]
-        angles = tl.cast(length + rows * STEP, tl.int64)[:, None] * ROTARY_HALF + pair[None, :]
-        cos, sin = _load(cos_ptr + angles, turned), _load(sin_ptr + angles, turned)
+        places = length + rows * STEP
+        angles = tl.cast(places, tl.int64)[:, None] * ROTARY_HALF + pair[None, :]
+        known = turned & (places < positions)[:, None]
+        cos, sin = _load(cos_ptr + angles, known), _load(sin_ptr + angles, known)
         other = _load(from_rows + partner[None, :], turned)
         x = tl.where(turned, x * cos + other * tl.where(second[None, :], sin, -sin), x)
     if IN_CACHE:

@@ -196,8 +196,8 @@ def merge_kernel(
     acc = zero_rows(MERGE_ROWS, HEAD_DIM, part_ptr.dtype.element_ty)
     for start in range(0, splits, MERGE_ROWS):
         parts = start + tl.arange(0, MERGE_ROWS)
-        part_lse = tl.load(part_lse_ptr + at_lse + parts * every, mask=parts < splits, other=float("-inf"))
-        weight = tl.exp2(part_lse - pivot) * inverse
+        one_lse = tl.load(part_lse_ptr + at_lse + parts * every, mask=parts < splits, other=float("-inf"))
+        weight = tl.exp2(one_lse - pivot) * inverse
         part = load_rows(part_ptr, parts * (every * (HEAD_DIM // ALIGN)), parts < splits, HEAD_DIM, True)
         acc = add_rows(acc, scale_rows(part, weight))
 

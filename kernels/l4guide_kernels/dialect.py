@@ -33,31 +33,31 @@ def interpreted() -> bool:
     return bool(INTERPRET.value)
 
 
-@triton.constexpr_function  # type: ignore[untyped-decorator]
+@triton.constexpr_function
 def first_block(head_dim: int) -> int:
     """Columns of a head's first block."""
-    return next(first for width, (first, _) in _PARTS.value if width >= head_dim)
+    return next(int(first) for width, (first, _) in _PARTS.value if width >= head_dim)
 
 
-@triton.constexpr_function  # type: ignore[untyped-decorator]
+@triton.constexpr_function
 def second_block(head_dim: int) -> int:
     """Columns of a head's second block, 0 when it has none."""
-    return next(second for width, (_, second) in _PARTS.value if width >= head_dim)
+    return next(int(second) for width, (_, second) in _PARTS.value if width >= head_dim)
 
 
-@triton.constexpr_function  # type: ignore[untyped-decorator]
+@triton.constexpr_function
 def unit(dtype: tl.dtype) -> int:
     """Elements that strides are counted in: ALIGN, or of 8 bits the twice as many that 16 bytes hold."""
     return HEAD_MULTIPLE * (2 if dtype.primitive_bitwidth == 8 else 1)
 
 
-@triton.constexpr_function  # type: ignore[untyped-decorator]
+@triton.constexpr_function
 def operand_type(dtype: tl.dtype, wide: tl.dtype) -> tl.dtype:
     """What weights are multiplied in with rows of DTYPE: codes of 8 bits are widened to `wide`."""
     return wide if dtype.primitive_bitwidth == 8 else dtype
 
 
-@triton.constexpr_function  # type: ignore[untyped-decorator]
+@triton.constexpr_function
 def sum_type(dtype: tl.dtype) -> tl.dtype:
     """What sums over DTYPE are kept in: fp32, but int32 for int8, and fp64 for fp64 in the interpreter."""
     if dtype == tl.int8:

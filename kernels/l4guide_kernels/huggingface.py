@@ -4,20 +4,24 @@ transformers is imported by `register` alone. What a model may hide from a query
 as a matrix: `visible_keys` answers for transformers' mask functions, and `attention` runs the module's attention.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
 
-from l4guide_kernels.interface import flash_attn_func
-from l4guide_kernels.kvcache import flash_attn_with_kvcache
+from l4guide_kernels import interface, kvcache, varlen
 from l4guide_kernels.sdpa import as_autocast
-from l4guide_kernels.varlen import flash_attn_varlen_func
 
 NAME = "l4guide"
+_WHOLE = (-1, -1)
+# Asked for no log-sum-exp, they return the output alone.
+_attend: Callable[..., Any] = interface.flash_attn_func
+_attend_cache: Callable[..., Any] = kvcache.flash_attn_with_kvcache
+_attend_varlen: Callable[..., Any] = varlen.flash_attn_varlen_func
 # Parts of transformers' masks that arrive in other ways: the causal part as `is_causal`, windows as `sliding_window`.
+_CAUSAL = "causal_mask_function"
 _ELSEWHERE = {
-    "causal_mask_function",
+    _CAUSAL,
     "bidirectional_mask_function",
     "sliding_window_overlay.<locals>.inner_mask",
     "sliding_window_bidirectional_overlay.<locals>.inner_mask",
@@ -69,39 +73,37 @@ def visible_keys(
     Raises:
         NotImplementedError: `mask_function` has a part that lengths and windows cannot express.
     """
-    newest = int(q_offset) + q_length - kv_offset
-    if newest > kv_length or mask_function is None:
-        newest = kv_length
-    packed = None if mask_function is None else _packed_sequences(mask_function)
-    if packed is not None:
+    parts = {} if mask_function is None else {_name(part): part for part in _parts(mask_function)}
+    _refuse_parts(parts)
+    if _PACKED in parts:
+        packed = next(value for value in _enclosed(parts[_PACKED]) if isinstance(value, torch.Tensor))
         return packed.to(torch.int32)[:, None, None]
+    # Behind the last query's own key there is nothing yet; keys of another sequence (cross-attention) are all there.
+    newest = min(int(q_offset) + q_length - kv_offset, kv_length) if _CAUSAL in parts else kv_length
     if attention_mask is not None:
         seen = attention_mask[:, kv_offset : kv_offset + newest].bool()
-        # A mask may stop short of the newest tokens only where these are all real.
-        seen = torch.nn.functional.pad(seen, (0, newest - seen.shape[1]), value=True)
+        seen = torch.nn.functional.pad(seen, (0, newest - seen.shape[1]))
         if not bool(seen.all()):
             return seen[:, None, None]
     return None if newest == kv_length else torch.empty((batch_size, 1, 0, newest), dtype=torch.bool)
 
 
-def _packed_sequences(mask_function: Callable[..., Any]) -> torch.Tensor | None:
-    """The number of the sequence that each token of a packed batch belongs to; None when nothing is packed."""
-    found = None
-    for part in _parts(mask_function):
-        known = getattr(part, "__qualname__", repr(part))
-        if known == _PACKED:
-            found = next(value for value in _enclosed(part) if isinstance(value, torch.Tensor))
-        elif known not in _ELSEWHERE:
+def _refuse_parts(parts: Iterable[str]) -> None:
+    for name in parts:
+        if name not in _ELSEWHERE and name != _PACKED:
             raise NotImplementedError(
-                f"a mask with {known.split('.')[0]} is not built into these kernels: "
+                f"a mask with {name.split('.')[0]} is not built into these kernels: "
                 'use attn_implementation="sdpa" or "flex_attention"'
             )
-    return found
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__qualname__", repr(function))
 
 
 def _parts(mask_function: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
     """The functions that a mask is the intersection of."""
-    if getattr(mask_function, "__qualname__", "") not in _TOGETHER:
+    if _name(mask_function) not in _TOGETHER:
         yield mask_function
         return
     for value in _enclosed(mask_function):
@@ -126,7 +128,7 @@ def attention(
     sliding_window: int | None = None,
     softcap: float | None = None,
     s_aux: torch.Tensor | None = None,
-    **kwargs: Any,
+    **kwargs: object,
 ) -> tuple[torch.Tensor, None]:
     """One attention of a transformers module.
 
@@ -153,14 +155,14 @@ def attention(
     """
     _refuse(attention_mask, kwargs)
     query, key, value = (x.transpose(1, 2) for x in as_autocast(query, key, value))
-    options = {
+    options: dict[str, Any] = {
         "softmax_scale": scaling,
         "causal": getattr(module, "is_causal", True) if is_causal is None else is_causal,
-        "window_size": (-1, -1) if sliding_window is None else (sliding_window - 1, sliding_window - 1),
+        "window_size": _WHOLE if sliding_window is None else (sliding_window - 1, sliding_window - 1),
         "softcap": softcap or 0.0,
         "learnable_sink": s_aux,
     }
-    lengths = [
+    lengths: list[Any] = [
         kwargs.get(name) for name in ("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k")
     ]
     if attention_mask is not None:
@@ -174,7 +176,7 @@ def attention(
     return out, None
 
 
-def _refuse(attention_mask: torch.Tensor | None, kwargs: dict[str, Any]) -> None:
+def _refuse(attention_mask: torch.Tensor | None, kwargs: dict[str, object]) -> None:
     for name in ("position_bias", "head_mask", "cache", "block_table", "output_attentions"):
         if kwargs.get(name) is not None and kwargs[name] is not False:
             raise NotImplementedError(
@@ -201,8 +203,10 @@ def _dense(
 ) -> torch.Tensor:
     """Where nobody differentiates, few queries let programs share the keys."""
     if _trained(q, k, v, dropout):
-        return flash_attn_func(q, k, v, dropout_p=dropout, **options)
-    return flash_attn_with_kvcache(q, k, v, **options)
+        out: torch.Tensor = _attend(q, k, v, dropout_p=dropout, **options)
+    else:
+        out = _attend_cache(q, k, v, **options)
+    return out
 
 
 def _padded(
@@ -215,8 +219,10 @@ def _padded(
 ) -> torch.Tensor:
     """Padding at the front, where nobody differentiates, is left out in place; any other by packing what counts."""
     if not _trained(q, k, v, dropout) and (leftpad := _left_padding(mask)) is not None:
-        return flash_attn_with_kvcache(q, k, v, cache_leftpad=leftpad, **options)
-    return _unpadded(q, k, v, mask, dropout_p=dropout, **options)
+        out: torch.Tensor = _attend_cache(q, k, v, cache_leftpad=leftpad, **options)
+    else:
+        out = _unpadded(q, k, v, mask, dropout_p=dropout, **options)
+    return out
 
 
 def _left_padding(mask: torch.Tensor) -> torch.Tensor | None:
@@ -229,32 +235,34 @@ def _left_padding(mask: torch.Tensor) -> torch.Tensor | None:
 
 
 def _one_after_another(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lengths: list[Any], **options: Any
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lengths: list[Any], **options: object
 ) -> torch.Tensor:
     """Sequences whose lengths the caller knows; the batch axis then has no meaning."""
     offsets = (x.to(torch.int32) for x in lengths[:2])
     longest = (int(x) for x in lengths[2:])
-    out = flash_attn_varlen_func(*(x.flatten(0, 1) for x in (q, k, v)), *offsets, *longest, **options)
-    return out.unflatten(0, q.shape[:2])
+    out = _attend_varlen(*(x.flatten(0, 1) for x in (q, k, v)), *offsets, *longest, **options)
+    made: torch.Tensor = out.reshape(*q.shape[:2], *out.shape[1:])
+    return made
 
 
 def _unpadded(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor, **options: Any
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor, **options: object
 ) -> torch.Tensor:
     """Only the tokens that count, one after another, and the output put back to its places.
 
     A window counts these tokens alone, as transformers' flash-attention does.
     """
-    whole = not options["causal"] and q.shape[1] != mask.shape[1]
-    # Queries of another sequence than the keys (cross-attention) have no padding here.
-    own = mask.new_ones(q.shape[:2]) if whole else mask[:, mask.shape[1] - q.shape[1] :]
+    # Where places have no meaning, queries may be of another sequence than the keys, whose padding is not theirs.
+    placed = options["causal"] or options["window_size"] != _WHOLE or mask.dtype != torch.bool
+    own = mask[:, mask.shape[1] - q.shape[1] :] if placed else mask.new_ones(q.shape[:2])
     (places_q, cu_q, most_q), (places_k, cu_k, most_k) = _sequences(own), _sequences(mask)
     q_rows, k_rows, v_rows = (
         x.flatten(0, 1).index_select(0, places) for x, places in ((q, places_q), (k, places_k), (v, places_k))
     )
-    out = flash_attn_varlen_func(q_rows, k_rows, v_rows, cu_q, cu_k, most_q, most_k, **options)
+    out = _attend_varlen(q_rows, k_rows, v_rows, cu_q, cu_k, most_q, most_k, **options)
     room = out.new_zeros((q.shape[0] * q.shape[1], *out.shape[1:]))
-    return room.index_copy(0, places_q, out).unflatten(0, q.shape[:2])
+    made: torch.Tensor = room.index_copy(0, places_q, out).reshape(*q.shape[:2], *out.shape[1:])
+    return made
 
 
 def _sequences(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, int]:

@@ -144,21 +144,12 @@ def flash_attn_with_kvcache(
         _check_room(lengths, k.shape[1], capacity)
     rotary = _rotary(rotary_cos, rotary_sin, q, k, capacity)
     with torch.no_grad():
+        if rotary is not None:
+            q = _rotated(q, lengths, problem, rotary, rotary_interleaved)
         if k is not None and v is not None:
             _append(problem, k_cache, k, lengths, rotary, rotary_interleaved)
             _append(problem, v_cache, v, lengths, None, rotary_interleaved)
             problem = replace(problem, used_k=(lengths + k.shape[1]).clamp(max=capacity))
-        if rotary is not None:
-            turned = q.new_empty(q.shape)
-            moving = causal or problem.left is not None or problem.right is not None
-            operators.place(
-                *(q, turned, lengths, problem),
-                in_cache=False,
-                step=int(moving),
-                rotary=rotary,
-                interleaved=rotary_interleaved,
-            )
-            q = turned
         out, lse = _run(q, k_cache, v_cache, problem, num_splits)
     return (out, launch.natural(lse, q)) if return_softmax_lse else out
 
@@ -181,6 +172,32 @@ def _append(
     interleaved: bool,
 ) -> None:
     operators.place(new, cache, lengths, problem, in_cache=True, rotary=rotary, interleaved=interleaved)
+
+
+def _rotated(
+    q: torch.Tensor,
+    lengths: torch.Tensor,
+    problem: Problem,
+    rotary: tuple[torch.Tensor, torch.Tensor],
+    interleaved: bool,
+) -> torch.Tensor:
+    """Queries turned by their positions: one after another under a mask, else all at the cache's end."""
+    moving = problem.causal or problem.left is not None or problem.right is not None
+    last, positions = (q.shape[1] - 1 if moving else 0), rotary[0].shape[0]
+    if readable(lengths) and q.numel() and bool((lengths + last >= positions).any()):
+        raise ShapeError(
+            f"queries stand at positions up to {int(lengths.max()) + last} and rotary_cos has {positions}: "
+            "make it longer"
+        )
+    turned = q.new_empty(q.shape)
+    operators.place(
+        *(q, turned, lengths, problem),
+        in_cache=False,
+        step=int(moving),
+        rotary=rotary,
+        interleaved=interleaved,
+    )
+    return turned
 
 
 def _refuse_with_pages(**features: torch.Tensor | None) -> None:

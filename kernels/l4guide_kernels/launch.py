@@ -249,6 +249,7 @@ def place(
         *(x, y, lengths, cos, sin, *_strides(x), *_strides(y)),
         seqlen=seqlen,
         capacity=capacity,
+        positions=0 if cos is None else cos.shape[0],
         span=problem.span(y),
         IN_CACHE=in_cache,
         STEP=step,
@@ -289,7 +290,7 @@ def probabilities(q: torch.Tensor, k: torch.Tensor, lse: torch.Tensor, problem: 
 def natural(lse: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
     """A base-2 log-sum-exp (heads, rows) as users get it: natural, (batch, heads, seqlen_q) unless q is varlen."""
     lse = lse * float(LN_2.value)
-    return lse if q.dim() == 3 else lse.unflatten(1, q.shape[:2]).transpose(0, 1).contiguous()
+    return lse if q.dim() == 3 else lse.view(lse.shape[0], *q.shape[:2]).transpose(0, 1).contiguous()
 
 
 def _processors(device: torch.device) -> int:

@@ -14,17 +14,17 @@ seed comes in as a tensor (`draw_seed`), so that a forward pass run again drops 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
-from functools import lru_cache
 from typing import Any, get_type_hints
 
 import torch
 
 from l4guide_kernels import launch
 from l4guide_kernels.problem import Plan, Problem, device_arch
-from l4guide_kernels.tiles import HEAD_MULTIPLE, Tile
+from l4guide_kernels.tiles import HEAD_MULTIPLE, KERNELS, QUANTIZED, Tile
 
 _SUMS = {torch.float64: torch.float64}
 _VARLEN_AXES = 3
+_TILED = (*KERNELS, *QUANTIZED)
 
 _KINDS: dict[object, str] = {
     torch.Tensor | None: "Tensor?",
@@ -43,27 +43,26 @@ _SETTINGS = ", ".join(
         + ("" if field.default is MISSING else f"={field.default}")
         for field in _FIELDS
     ]
-    + ["SymInt? arch=None", 'str tiles=""']
+    + ["SymInt? arch=None", "SymInt[] tiles=[]"]
 )
 
 
-def encode_tiles(tiles: Mapping[str, Tile]) -> str:
-    """Tiles by kernel name as one string, which a graph can hold."""
-    return ";".join(
-        f"{kernel}={tile.block_m},{tile.block_n},{tile.warps},{tile.stages}"
-        for kernel, tile in sorted(tiles.items())
-    )
+def encode_tiles(tiles: Mapping[str, Tile]) -> list[int]:
+    """Tiles by kernel name as numbers, which a graph can hold: the kernel's place in the list, then its tile."""
+    encoded: list[int] = []
+    for place, kernel in enumerate(_TILED):
+        if kernel in tiles:
+            tile = tiles[kernel]
+            encoded += [place, tile.block_m, tile.block_n, tile.warps, tile.stages]
+    return encoded
 
 
-@lru_cache
-def decode_tiles(encoded: str) -> dict[str, Tile]:
+def decode_tiles(encoded: Sequence[int]) -> dict[str, Tile]:
     """What `encode_tiles` was given."""
-    tiles = {}
-    for entry in filter(None, encoded.split(";")):
-        kernel, sizes = entry.split("=")
-        block_m, block_n, warps, stages = (int(size) for size in sizes.split(","))
-        tiles[kernel] = Tile(block_m=block_m, block_n=block_n, warps=warps, stages=stages)
-    return tiles
+    return {
+        _TILED[place]: Tile(block_m=block_m, block_n=block_n, warps=warps, stages=stages)
+        for place, block_m, block_n, warps, stages in zip(*[iter(encoded)] * 5, strict=True)
+    }
 
 
 def flat(problem: Problem) -> tuple[Any, ...]:
@@ -72,10 +71,10 @@ def flat(problem: Problem) -> tuple[Any, ...]:
     return (*values, problem.plan.arch, encode_tiles(problem.plan.tiles))
 
 
-def unflat(q: torch.Tensor, settings: Sequence[Any]) -> Problem:
+def unflat(q: torch.Tensor, settings: Sequence[object]) -> Problem:
     """What `flat` was given. The dispatcher leaves out what equals its default at the end."""
-    known = dict(zip((*_NAMES, "arch", "tiles"), settings, strict=False))
-    arch, tiles = known.pop("arch", None), known.pop("tiles", "")
+    known: dict[str, Any] = dict(zip((*_NAMES, "arch", "tiles"), settings, strict=False))
+    arch, tiles = known.pop("arch", None), known.pop("tiles", [])
     plan = Plan(arch=device_arch(q.device) if arch is None else arch, tiles=decode_tiles(tiles))
     return Problem(plan=plan, **known)
 
@@ -138,7 +137,7 @@ def place(
     schema=f"(Tensor q, Tensor k, Tensor v, {_SETTINGS}) -> (Tensor, Tensor)",
 )
 def _forward(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *settings: Any
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *settings: object
 ) -> tuple[torch.Tensor, torch.Tensor]:
     return launch.forward(q, k, v, unflat(q, settings))
 
@@ -149,7 +148,7 @@ def _forward(
     schema=f"(Tensor q, Tensor k, Tensor v, SymInt splits, {_SETTINGS}) -> (Tensor, Tensor)",
 )
 def _decode(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, splits: int, *settings: Any
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, splits: int, *settings: object
 ) -> tuple[torch.Tensor, torch.Tensor]:
     return launch.decode(q, k, v, unflat(q, settings), splits=splits)
 
@@ -157,7 +156,7 @@ def _decode(
 @_forward.register_fake
 @_decode.register_fake
 def _forward_fake(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *settings: Any
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *settings: object
 ) -> tuple[torch.Tensor, torch.Tensor]:
     # Not torch.Size.numel: it would tie an exported graph to the lengths of its example.
     rows = math.prod(q.shape[:-2])
@@ -181,7 +180,7 @@ def _backward(
     v: torch.Tensor,
     out: torch.Tensor,
     lse: torch.Tensor,
-    *settings: Any,
+    *settings: object,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     dq, dk, dv, dsink = launch.backward(q, k, v, out, lse, dout, unflat(q, settings), dlse)
     return dq, dk, dv, lse.new_empty(0) if dsink is None else dsink
@@ -196,9 +195,10 @@ def _backward_fake(
     v: torch.Tensor,
     out: torch.Tensor,
     lse: torch.Tensor,
-    *settings: Any,
+    *settings: object,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    sink = dict(zip(_NAMES, settings, strict=False)).get("sink")
+    known: dict[str, Any] = dict(zip(_NAMES, settings, strict=False))
+    sink = known.get("sink")
     dq, dk, dv = (x.new_empty(x.shape) for x in (q, k, v))
     return dq, dk, dv, lse.new_empty(0) if sink is None else sink.new_empty(sink.shape)
 
@@ -240,13 +240,16 @@ _forward.register_autograd(_differentiate, setup_context=_keep)
     mutates_args=(),
     schema=f"(Tensor q, Tensor k, Tensor lse, {_SETTINGS}) -> Tensor",
 )
-def _probabilities(q: torch.Tensor, k: torch.Tensor, lse: torch.Tensor, *settings: Any) -> torch.Tensor:
+def _probabilities(q: torch.Tensor, k: torch.Tensor, lse: torch.Tensor, *settings: object) -> torch.Tensor:
     return launch.probabilities(q, k, lse, unflat(q, settings))
 
 
 @_probabilities.register_fake
-def _probabilities_fake(q: torch.Tensor, k: torch.Tensor, lse: torch.Tensor, *settings: Any) -> torch.Tensor:
-    problem = Problem(plan=Plan(arch=0), **dict(zip(_NAMES, settings, strict=False)))
+def _probabilities_fake(
+    q: torch.Tensor, k: torch.Tensor, lse: torch.Tensor, *settings: object
+) -> torch.Tensor:
+    known: dict[str, Any] = dict(zip(_NAMES, settings, strict=False))
+    problem = Problem(plan=Plan(arch=0), **known)
     return q.new_empty((problem.batch(q), q.shape[-2], problem.seqlen_q(q), problem.seqlen_k(k)))
 
 
@@ -267,7 +270,7 @@ def _place(
     cos: torch.Tensor | None,
     sin: torch.Tensor | None,
     interleaved: bool,
-    *settings: Any,
+    *settings: object,
 ) -> None:
     rotary = None if cos is None or sin is None else (cos, sin)
     room, problem = launch.aligned(padded(y)), unflat(x, settings)

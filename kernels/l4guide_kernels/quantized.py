@@ -1,6 +1,6 @@
 """Attention in 8 bits for inference: int8 scores, values in e4m3 or fp16, as Ada's tensor cores take them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 import triton
@@ -99,7 +99,7 @@ def _check_tiles(tiles: Mapping[str, Tile]) -> None:
     mutates_args=(),
     schema=(
         "(Tensor q, Tensor q_scale, Tensor k, Tensor k_scale, Tensor v, Tensor v_scale, SymInt seqlen_k, bool causal, "
-        'ScalarType dtype, SymInt arch, str tiles="") -> (Tensor, Tensor)'
+        "ScalarType dtype, SymInt arch, SymInt[] tiles=[]) -> (Tensor, Tensor)"
     ),
 )
 def _forward(
@@ -113,7 +113,7 @@ def _forward(
     causal: bool,
     dtype: torch.dtype,
     arch: int,
-    tiles: str = "",
+    tiles: Sequence[int] = (),
 ) -> tuple[torch.Tensor, torch.Tensor]:
     out, lse = _room(q, v, dtype)
     if out.numel() == 0:
@@ -161,6 +161,6 @@ def _forward_fake(
     causal: bool,
     dtype: torch.dtype,
     arch: int,
-    tiles: str = "",
+    tiles: Sequence[int] = (),
 ) -> tuple[torch.Tensor, torch.Tensor]:
     return _room(q, v, dtype)

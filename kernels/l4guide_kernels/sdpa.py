@@ -63,7 +63,7 @@ def scaled_dot_product_attention(
         query, key, value = (x.unsqueeze(_HEAD_AXIS) for x in (query, key, value))
     query, key, value = (x if x.dim() >= _ROW_AXES else x[None] for x in (query, key, value))
     key, value, heads = _shared_heads(query, key, value, enable_gqa)
-    outer = torch.broadcast_shapes(*(x.shape[:_HEAD_AXIS] for x in (query, key, value)))
+    outer = torch.broadcast_shapes(*(x.shape[:_HEAD_AXIS] for x in (query, key, value)))  # type: ignore[no-untyped-call]
     q = _rows(query.expand(*query.shape[:_HEAD_AXIS], heads, *query.shape[-2:]), outer)
     k, v = _rows(key, outer), _rows(value, outer)
     check_tensors(q, k, v, names=("query", "key", "value"))
@@ -103,7 +103,7 @@ def _check_axes(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> 
             raise NotImplementedError(
                 f"{name} is a nested tensor: call flash_attn_varlen_func with its offsets"
             )
-        if x.dim() < 2:  # noqa: PLR2004
+        if x.dim() < 2:
             raise ShapeError(f"{name} has shape {tuple(x.shape)}: it must be (…, heads, length, head_dim)")
     if key.shape[-1] != query.shape[-1]:
         raise ShapeError(f"key {tuple(key.shape)} and query {tuple(query.shape)} differ in head_dim")
@@ -161,7 +161,7 @@ def _top_left(q: torch.Tensor, k: torch.Tensor) -> int:
 def _key_mask(mask: torch.Tensor, k: torch.Tensor, outer: torch.Size, single: bool) -> torch.Tensor:
     """A mask of keys as (batch, S)."""
     shape = (1,) * (2 - mask.dim()) + tuple(mask.shape)
-    if single and len(shape) > 2:  # noqa: PLR2004
+    if single and len(shape) > 2:
         shape = (*shape[:-2], 1, *shape[-2:])
     shape = (1,) * (_ROW_AXES - len(shape)) + shape
     if mask.dtype != torch.bool or shape[_HEAD_AXIS] != 1 or shape[-2] != 1:

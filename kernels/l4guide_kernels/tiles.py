@@ -241,10 +241,10 @@ _ADA: _Table = {
     },
     "backward-dq": {
         16: (128, 64, 8, 2),
-        32: (128, 64, 8, 2),
+        32: (128, 32, 8, 2),
         64: (64, 64, 4, 2),
         80: (128, 64, 8, 2),
-        96: (128, 64, 8, 2),
+        96: (128, 32, 8, 2),
         128: (128, 32, 8, 2),
         192: (32, 64, 8, 2),
         256: (32, 32, 8, 2),
@@ -308,12 +308,18 @@ _HOPPER: _Table = {
     },
     "decode": _ADA["decode"],
 }
+# The same room; here a block of 64 rows of keys spills hundreds of bytes, and smaller ones none or next to none.
+_BLACKWELL: _Table = _HOPPER | {
+    "forward": _HOPPER["forward"] | {128: (128, 64, 8, 2)},
+    "backward-dkdv": _HOPPER["backward-dkdv"]
+    | {80: (32, 32, 4, 2), 96: (32, 32, 4, 2), 128: (32, 32, 4, 2), 192: (32, 32, 8, 2)},
+}
 # 99 KiB again, but ptxas for Blackwell spills where the older one did not.
 _BLACKWELL_RTX: _Table = _ADA | {
     "forward": _ADA["forward"] | {64: (128, 64, 8, 3), 128: (128, 64, 8, 2), 192: (32, 32, 4, 2)},
 }
-_HALF = {80: _AMPERE, 86: _ADA, 89: _ADA, 90: _HOPPER, 100: _HOPPER, 103: _HOPPER, 120: _BLACKWELL_RTX}
-# Codes of 8 bits, the same on every architecture: less than 64 KiB, and on sm_89 not a register spilt.
+_HALF = {80: _AMPERE, 86: _ADA, 89: _ADA, 90: _HOPPER, 100: _BLACKWELL, 103: _BLACKWELL, 120: _BLACKWELL_RTX}
+# Codes of 8 bits, the same on every architecture: less than 80 KiB, and on sm_89 not a register spilt.
 _QUANTIZED: _Table = {
     "quantized-fp16": {
         32: (128, 64, 4, 2),

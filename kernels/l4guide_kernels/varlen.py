@@ -99,6 +99,11 @@ def flash_attn_varlen_func(
     )
     if block_table is not None:
         check_pages(block_table, batch, q.device)
+        if max_seqlen_k > block_table.shape[1] * k.shape[1]:
+            raise ShapeError(
+                f"max_seqlen_k {max_seqlen_k} is more than the {block_table.shape[1]} pages of {k.shape[1]} keys that "
+                "block_table has for a sequence: give it more columns"
+            )
         _refuse_with_pages(q, k, v, learnable_sink, dropout_p)
     return attend(q, k, v, problem, return_attn_probs=return_attn_probs)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from l4guide.advise.install import install_flash_attn
-from l4guide.advise.own import LIBRARY, oversized, own_resources, own_verdict
+from l4guide.advise.own import FLASH, LIBRARY, oversized, own_resources, own_snippet, own_verdict
 from l4guide.advise.question import ask_for, complete, workload_options
 from l4guide.advise.ranking import MEASURED, NOT_COUNTED, alternatives_to, recommend
 from l4guide.advise.records import FIRST, Advice, Part, Question
@@ -16,7 +16,6 @@ from l4guide.text import Joined, Sentence
 from l4guide.tiles import PublishedTile, published_tiles
 from l4guide.workload import Workload
 
-FLASH = "flash-attn"
 #: Cards whose limits a reader compares with.
 LARGER_CAPABILITIES = ("8.0", "9.0")
 
@@ -148,8 +147,7 @@ def _install(
 def _snippet(runner: Verdict, question: Question) -> str:
     """How to call it; our kernels are called as flash-attn's are."""
     if runner.library == LIBRARY:
-        call = snippet(FLASH, question.workload, question.gpu)
-        return call.replace("from flash_attn import", "from l4guide_kernels import")
+        return own_snippet(question.workload, question.gpu)
     return snippet(runner.library, question.workload, question.gpu, runner.version)
 
 

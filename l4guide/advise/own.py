@@ -4,26 +4,41 @@ from l4guide import __version__
 from l4guide.catalogue import Gpu
 from l4guide.errors import Problem
 from l4guide.resources import Resources, resources_for
-from l4guide.support import Reason, Verdict
+from l4guide.support import Reason, Verdict, snippet
 from l4guide.support.conditions import FEATURES
 from l4guide.text import Sentence
 from l4guide.workload import Workload
 
-KERNELS = {
-    "prefill": ("forward",),
-    "decode": ("decode",),
-    "training": ("forward", "backward-dkdv", "backward-dq"),
-}
-#: What the kernels do beyond plain attention.
-SUPPORTED = frozenset({"gqa", "causal-unequal", "deterministic"})
+#: What the kernels do beyond plain attention, in the very code that was recorded, or in another form of it.
+IN_ANY_FORM = frozenset({"gqa", "causal-unequal", "deterministic", "head-dim-v", "append-kv", "split-kv"})
+IN_A_FORM = frozenset({"dropout", "window", "softcap", "alibi", "varlen", "paged"})
 LIBRARY = "l4guide"
+FLASH = "flash-attn"
+#: Nobody compiled it, and no formula knows it: that is no refusal.
+UNKNOWN = "error.needs_compiler"
+
+
+def kernels_of(workload: Workload) -> tuple[str, ...]:
+    """The kernels that the workload runs: a cache is decoded, unless one batch holds different lengths or drops."""
+    if workload.task == "training":
+        return ("forward", "backward-dkdv", "backward-dq")
+    cached = workload.task == "decode" or workload.paged_block_size is not None
+    return ("decode",) if cached and not workload.varlen and not workload.dropout else ("forward",)
 
 
 def own_resources(workload: Workload, gpu: Gpu) -> tuple[tuple[Resources, ...], Problem | None]:
     """What each kernel of the task needs on the card, or the reason why these kernels do not serve it."""
     try:
         return tuple(
-            resources_for(gpu, kernel, workload.head_dim, workload.dtype) for kernel in KERNELS[workload.task]
+            resources_for(
+                gpu,
+                kernel,
+                workload.head_dim,
+                workload.dtype,
+                head_dim_v=workload.head_dim_v,
+                causal=workload.causal,
+            )
+            for kernel in kernels_of(workload)
         ), None
     except Problem as problem:
         return (), problem
@@ -36,7 +51,15 @@ def oversized(workload: Workload, gpu: Gpu) -> Resources | None:
     head_dim, dtype = workload.head_dim, workload.dtype
     try:
         found = resources_for(
-            gpu, "backward-dkdv", head_dim, dtype, block_m=128, block_n=128, warps=8, stages=2
+            gpu,
+            "backward-dkdv",
+            head_dim,
+            dtype,
+            causal=workload.causal,
+            block_m=128,
+            block_n=128,
+            warps=8,
+            stages=2,
         )
     except Problem:
         return None
@@ -46,37 +69,61 @@ def oversized(workload: Workload, gpu: Gpu) -> Resources | None:
 def own_verdict(workload: Workload, gpu: Gpu) -> Verdict:
     """Whether our kernels run the workload on the card; ok only where every tile fits."""
     resources, problem = own_resources(workload, gpu)
-    reasons = [
-        _reason("L4G-FEATURE", name, Sentence("own.no_feature", {"feature": name}))
-        for name in _unsupported(workload)
-    ]
-    if problem is not None:
+    reasons = _refusals(workload)
+    if problem is not None and problem.sentence.key != UNKNOWN:
         reasons.append(_reason("L4G-SERVES", "gpu", problem.sentence))
-    for item in resources:
-        if not item.fits:
-            reasons.append(_reason("L4G-SHARED", item.kernel, _over(item)))
-    refused = bool(reasons)
-    proven = all(item.kind == "compiled" for item in resources)
-    message = reasons[0].text if refused else _fits(resources, proven)
+    reasons += [_reason("L4G-SHARED", item.kernel, _over(item)) for item in resources if not item.fits]
+    forms = [name for name, used in FEATURES.items() if name in IN_A_FORM and used(workload)]
+    proven = not forms and all(item.kind == "compiled" for item in resources)
+    status, message = _status(resources, problem, reasons, forms)
+    evidence = "compiled" if proven else "inferred"
     return Verdict(
         library=LIBRARY,
         version=__version__,
         released=None,
-        status="refused" if refused else "ok",
+        status=status,
         message=message,
         reasons=tuple(reasons),
         raises=None,
-        first_version=None if refused else __version__,
+        first_version=__version__ if status == "ok" else None,
         first_released=None,
         last_refused=None,
-        evidence=None if refused else "compiled" if proven else "inferred",
+        evidence=evidence if status == "ok" else None,
         source=None,
         place="data/resources",
     )
 
 
-def _unsupported(workload: Workload) -> list[str]:
-    return [name for name, used in FEATURES.items() if name not in SUPPORTED and used(workload)]
+def _status(
+    resources: tuple[Resources, ...], problem: Problem | None, reasons: list[Reason], forms: list[str]
+) -> tuple[str, Sentence | str]:
+    if reasons:
+        return "refused", reasons[0].text
+    return ("ok", _fits(resources, forms)) if problem is None else ("unknown", problem.sentence)
+
+
+def own_snippet(workload: Workload, gpu: Gpu) -> str:
+    """How to call them: as flash-attn is called, which has no values of their own width."""
+    call = snippet(FLASH, workload, gpu).replace("from flash_attn import", "from l4guide_kernels import")
+    if workload.head_dim_v == workload.head_dim or "\nout = " not in call:
+        return call
+    values = f"v = torch.randn(*k.shape[:-1], {workload.head_dim_v}, device=k.device, dtype=k.dtype)"
+    return call.replace("\nout = ", f"\n{values}\nout = ")
+
+
+def _refusals(workload: Workload) -> list[Reason]:
+    """What the kernels do not do, whatever the card."""
+    reasons = [
+        _reason("L4G-FEATURE", name, Sentence("own.no_feature", {"feature": name}))
+        for name, used in FEATURES.items()
+        if name not in IN_ANY_FORM | IN_A_FORM and used(workload)
+    ]
+    if workload.paged_block_size is not None:
+        if "backward" in workload.passes:
+            reasons.append(_reason("L4G-PAGED", "paged", Sentence("own.paged_backward")))
+        if workload.dropout:
+            reasons.append(_reason("L4G-PAGED", "dropout", Sentence("own.paged_dropout")))
+    return reasons
 
 
 def _over(item: Resources) -> Sentence:
@@ -100,8 +147,11 @@ def _reason(code: str, field: str, text: Sentence) -> Reason:
     )
 
 
-def _fits(resources: tuple[Resources, ...], proven: bool) -> Sentence:
-    if not proven:
+def _fits(resources: tuple[Resources, ...], forms: list[str]) -> Sentence:
+    if any(item.kind != "compiled" for item in resources):
         return Sentence("own.ok_by_formula", {"kernels": len(resources)})
     versions = sorted({item.triton_version for item in resources if item.triton_version})
-    return Sentence("own.ok", {"kernels": len(resources), "triton": ", ".join(versions)})
+    values = {"kernels": len(resources), "triton": ", ".join(versions)}
+    if forms:
+        return Sentence("own.ok_in_a_form", {**values, "features": ", ".join(forms)})
+    return Sentence("own.ok", values)

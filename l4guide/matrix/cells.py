@@ -133,12 +133,18 @@ def support_matrix(
     found = [find_gpu(name) for name in _every(cards, tuple(gpu.name for gpu in gpus()))]
     asked = tuple(one_of("task", task, TASKS) for task in _every(tasks, TASKS))
     columns = _columns(head_dims, asked, said)
+    # A card changes the questions only by the type that is assumed for it.
+    questions = {
+        (gpu.bf16_tensor_cores, task): _questions(gpu, task, columns, said)
+        for gpu in {gpu.bf16_tensor_cores: gpu for gpu, _ in found}.values()
+        for task in asked
+    }
     rows = [
         row
         for gpu, _ in found
         for task in asked
         for name in names
-        for row in _rows(_questions(gpu, task, columns, said), columns, gpu, name, version)
+        for row in _rows(questions[gpu.bf16_tensor_cores, task], columns, gpu, name, version)
     ]
     notes = tuple(note for _, note in found if note is not None)
     return Matrix(columns=columns, rows=tuple(rows), said=said, notes=notes)

@@ -168,7 +168,7 @@ class _Launch(_Trial):
     def arch(self) -> int:
         """The one whose tiles the attached card runs."""
         import torch
-        from l4guide_kernels.launch import device_arch
+        from l4guide_kernels.problem import device_arch
 
         return device_arch(torch.device("cuda"))
 

@@ -49,7 +49,7 @@ def ours(workload: Workload, *, arch: int | None = None) -> Attention:
         workload: what they are bound to.
         arch: take the tiles of this architecture rather than the device's.
     """
-    from l4guide_kernels.interface import flash_attn_func, flash_attn_with_kvcache
+    from l4guide_kernels import flash_attn_func, flash_attn_with_kvcache
 
     call: Attention = flash_attn_with_kvcache if workload.task == "decode" else flash_attn_func
     return partial(call, causal=workload.causal, arch=arch)

@@ -52,10 +52,10 @@ def find_place(chosen: object = None, *, compiling: bool = False) -> Place:
 
 
 def check_supported(workload: Workload) -> None:
-    """Refuse a workload that our own kernels do not run.
+    """Refuse a workload that a live run is not of: plain attention, as every peer has it.
 
     Raises:
-        BadInput: names the option, its value and what they take.
+        BadInput: names the option, its value and what it must be.
     """
     from l4guide_kernels.tiles import DTYPES, MAX_HEAD_DIM
 

@@ -4,8 +4,8 @@
 
 Requests: `live` (the workload's attention: correctness, and time where there is a GPU), `limit` (a tile too
 large for the card, then one that fits), `quick` (a fixed list of workloads), `inquiry` (what PyTorch says of its
-own backends). `workload` takes the options of `l4guide.workload.ask`; `gpu` is the chosen card, by which tiles
-are cut where none is attached.
+own backends), `trace` (the online softmax of a small problem, step by step). `workload` takes the options of
+`l4guide.workload.ask`; `gpu` is the chosen card, by which tiles are cut where none is attached.
 
 Events, one JSON object a line, `kind` first; sentences travel as `key` and `values`, so that they can be said
 in either language:
@@ -14,6 +14,7 @@ in either language:
     progress  done, total, key, values
     row       row: a `Measurement` without what is not known
     reply     reply: backend, can_be_used, reasons
+    trace     row: row, steps, lse, exact_lse, max_error
     limit     limit: tile, required_bytes, limit_bytes, fits, basis (measured or compiled), text
     finished  key, values
     error     key, values, detail
@@ -35,7 +36,7 @@ from l4guide.text import Sentence
 
 Emit = Callable[..., None]
 
-KINDS = ("live", "limit", "quick", "inquiry")
+KINDS = ("live", "limit", "quick", "inquiry", "trace")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -81,6 +82,10 @@ def answer(request: Mapping[str, Any], emit: Emit) -> None:
         from l4guide.measure.live import run_quick
 
         run_quick(request, emit)
+    elif kind == "trace":
+        from l4guide.measure.trace import run_trace
+
+        run_trace(request, emit)
     else:
         from l4guide.measure.live import run_live
 

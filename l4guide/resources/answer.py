@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from l4guide.resources.fixes import PARTS, TRIED, Find, Fix, fits_without_spills
 from l4guide.resources.mix import Mix
 from l4guide.resources.mix_record import recorded_mix
 from l4guide.resources.occupancy import occupancy
-from l4guide.resources.record import recorded
+from l4guide.resources.record import by_twin, recorded
 from l4guide.resources.specialisation import Figures, Specialisation, by_formula, specialise
 from l4guide.text import say
 from l4guide.workload import DTYPES, MAX_HEAD_DIM, one_of, whole_number
@@ -42,7 +43,9 @@ class Resources:
     gpu: str
     arch: int
     head_dim: int
+    head_dim_v: int
     dtype: str
+    causal: bool
     tile: Tile
     shared_bytes: int
     limit_bytes: int
@@ -91,11 +94,15 @@ def resources_for(
     head_dim: int,
     dtype: str = "bf16",
     *,
+    head_dim_v: int | None = None,
+    causal: bool = True,
     block_m: int | None = None,
     block_n: int | None = None,
     warps: int | None = None,
     stages: int | None = None,
     compile: bool = False,
+    compiler: Compiler | None = None,
+    suggest: bool = True,
     before_each: Callable[[], object] | None = None,
 ) -> Resources:
     """Shared memory, registers, spills and occupancy of one of our kernels on `gpu`.
@@ -103,47 +110,51 @@ def resources_for(
     Args:
         gpu: the card; nothing is asked of an attached device.
         kernel: forward, backward-dkdv, backward-dq or decode.
-        head_dim: columns of a head, 1 to 256.
+        head_dim: columns of a head, 1 to 576.
         dtype: fp16, bf16 or fp32.
+        head_dim_v: columns of a value, 1 to 576; `head_dim` when None.
+        causal: with a causal mask or without any. Either takes the same shared memory, but other registers.
         block_m: queries in a tile; what is not given comes from the default tile of this kernel and card.
         block_n: keys in a tile.
         warps: warps per block.
         stages: depth of the software pipeline.
         compile: ask Triton's compiler now (seconds) rather than the record or the formula.
+        compiler: the process to ask then, for its owner to cancel; None makes one.
+        suggest: also look for changes that make a tile fit which does not.
         before_each: called before each tile is compiled, at most `MOST_COMPILED` times.
 
     Raises:
         BadInput: an argument is malformed or outside its limits.
         CannotDo: these kernels do not serve this card, type or head dim, or the compiler cannot be asked.
     """
-    from l4guide_kernels.tiles import tile_for
-
     kernel, head_dim, dtype = _checked(gpu, kernel, head_dim, dtype)
-    arch = gpu.arch
-    limit = gpu.shared_bytes_per_block
+    head_dim_v = head_dim if head_dim_v is None else _width("head-dim-v", head_dim_v)
+    arch, limit = gpu.arch, gpu.shared_bytes_per_block
     assert arch is not None
     assert limit is not None
-    default = tile_for(kernel, head_dim, dtype, arch)
-    tile = replace(default, **_tile_options(block_m=block_m, block_n=block_n, warps=warps, stages=stages))
-    wanted = specialise(kernel, head_dim=head_dim, dtype=dtype, arch=arch, tile=tile)
+    usual = specialise(
+        kernel, head_dim=head_dim, head_dim_v=head_dim_v, dtype=dtype, arch=arch, causal=causal
+    )
+    default, options = usual.tile, {"block_m": block_m, "block_n": block_n, "warps": warps, "stages": stages}
+    wanted = replace(usual, tile=replace(default, **_tile_options(**options)))
     if compile:
-        with Compiler() as compiler:
-            prove = _announced(compiler.compile, before_each)
-            figures = prove(wanted)
-            fixes = _fixes(gpu, wanted, default, figures, prove=prove)
+        with Compiler() if compiler is None else nullcontext(compiler) as asked:
+            figures, fixes = _answers(gpu, wanted, default, _announced(asked.compile, before_each), suggest)
     else:
         figures = _known(wanted)
-        fixes = _fixes(gpu, wanted, default, figures, prove=recorded)
+        fixes = _fixes(gpu, wanted, default, figures, prove=recorded) if suggest else ()
     resident = occupancy(
-        gpu, shared_bytes=figures.shared_bytes, registers=figures.registers, warps=tile.warps
+        gpu, shared_bytes=figures.shared_bytes, registers=figures.registers, warps=wanted.tile.warps
     )
     return Resources(
         kernel=kernel,
         gpu=gpu.name,
         arch=arch,
         head_dim=head_dim,
+        head_dim_v=head_dim_v,
         dtype=dtype,
-        tile=tile,
+        causal=causal,
+        tile=wanted.tile,
         shared_bytes=figures.shared_bytes,
         limit_bytes=limit,
         fits=figures.shared_bytes <= limit,
@@ -157,6 +168,13 @@ def resources_for(
         fixes=fixes,
         instructions=_instructions(wanted, figures),
     )
+
+
+def _answers(
+    gpu: Gpu, wanted: Specialisation, default: Tile, prove: Callable[[Specialisation], Figures], suggest: bool
+) -> tuple[Figures, tuple[Fix, ...]]:
+    figures = prove(wanted)
+    return figures, _fixes(gpu, wanted, default, figures, prove=prove) if suggest else ()
 
 
 def _announced(
@@ -177,12 +195,10 @@ def _checked(gpu: Gpu, kernel: str, head_dim: int, dtype: str) -> tuple[str, int
     from l4guide_kernels import tiles
 
     kernel = one_of("kernel", kernel, tiles.KERNELS)
-    head_dim = whole_number("head-dim", head_dim, at_most=MAX_HEAD_DIM)
+    head_dim = _width("head-dim", head_dim)
     dtype = one_of("dtype", dtype, DTYPES)
     if dtype not in tiles.DTYPES:
         raise CannotDo("error.kernel_dtype", dtype=dtype, choices=", ".join(tiles.DTYPES))
-    if head_dim > tiles.MAX_HEAD_DIM:
-        raise CannotDo("error.kernel_head_dim", head_dim=head_dim, limit=tiles.MAX_HEAD_DIM)
     if gpu.arch is None:
         raise CannotDo("error.kernel_vendor", gpu=gpu.name, vendor=gpu.vendor)
     if gpu.arch < min(tiles.ARCHS):
@@ -191,6 +207,16 @@ def _checked(gpu: Gpu, kernel: str, head_dim: int, dtype: str) -> tuple[str, int
         known = ", ".join(f"{arch // 10}.{arch % 10}" for arch in tiles.ARCHS)
         raise CannotDo("error.kernel_no_tiles", gpu=gpu.name, capability=gpu.capability, known=known)
     return kernel, head_dim, dtype
+
+
+def _width(name: str, value: object) -> int:
+    """The columns of a head or a value, if these kernels take as many."""
+    from l4guide_kernels import tiles
+
+    width, limit = whole_number(name, value, at_most=MAX_HEAD_DIM), tiles.MAX_HEAD_DIM
+    if width > limit:
+        raise CannotDo("error.kernel_head_dim", name=name.replace("-", "_"), head_dim=width, limit=limit)
+    return width
 
 
 def _tile_options(**given: int | None) -> dict[str, int]:
@@ -210,7 +236,7 @@ def _tile_options(**given: int | None) -> dict[str, int]:
 
 
 def _cheap(wanted: Specialisation) -> Figures | None:
-    return recorded(wanted) or by_formula(wanted)
+    return recorded(wanted) or by_formula(wanted) or by_twin(wanted)
 
 
 def _known(wanted: Specialisation) -> Figures:

@@ -42,9 +42,10 @@ def _installed(name: str) -> bool:
         return name in sys.modules
 
 
-def _environment(own_cache: str) -> dict[str, str]:
+def _environment(own_cache: str, triton: Path | None) -> dict[str, str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
-    clean["PYTHONPATH"] = os.pathsep.join(entry for entry in sys.path if entry)
+    first = [] if triton is None else [str(triton)]
+    clean["PYTHONPATH"] = os.pathsep.join([*first, *(entry for entry in sys.path if entry)])
     clean["TRITON_CACHE_DIR"] = os.environ.get("TRITON_CACHE_DIR", own_cache)
     clean["TRITON_ALWAYS_COMPILE"] = (
         "1"  # for a cached kernel ptxas does not run, so nothing tells its registers
@@ -56,12 +57,19 @@ def _environment(own_cache: str) -> dict[str, str]:
 class Compiler:
     """A compiler process for many questions; it is replaced when it dies or overstays its deadline.
 
-    Use as a context manager: leaving it ends the process and removes its cache.
+    Use as a context manager: leaving it ends the process and removes its cache. `triton` is a folder with another
+    version of Triton, which the process takes in place of the installed one. Without `mixes` no binary is
+    disassembled, which takes a third of a second each.
     """
 
-    def __init__(self, *, deadline_s: float = DEADLINE_S) -> None:
+    def __init__(
+        self, *, deadline_s: float = DEADLINE_S, triton: Path | None = None, mixes: bool = True
+    ) -> None:
         self._deadline_s = deadline_s
+        self._mixes = mixes
+        self._triton = triton
         self._process: subprocess.Popen[str] | None = None
+        self._cancelled = False
         self._folder = tempfile.TemporaryDirectory(prefix="l4guide-compiler-", ignore_cleanup_errors=True)
 
     def __enter__(self) -> Self:
@@ -78,14 +86,16 @@ class Compiler:
 
         Raises:
             CannotDo: Triton is not installed, the compiler refuses this tile, its process dies (mostly for
-                lack of memory), or the deadline passes.
+                lack of memory), the deadline passes, or somebody cancelled.
         """
         require_compiler()
+        if self._cancelled:
+            raise CannotDo("error.compiler_cancelled", **_named(wanted))
         process = self._running()
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            process.stdin.write(_question(wanted))
+            process.stdin.write(_question(wanted, self._mixes))
             process.stdin.flush()
             ready, _, _ = select.select([process.stdout], [], [], self._deadline_s)
             line = process.stdout.readline() if ready else None
@@ -96,12 +106,21 @@ class Compiler:
             raise CannotDo("error.compiler_too_slow", **_named(wanted), deadline_s=f"{self._deadline_s:g}")
         if not line:
             self._stop()
+            if self._cancelled:
+                raise CannotDo("error.compiler_cancelled", **_named(wanted))
             raise CannotDo("error.compiler_died", **_named(wanted), reason=self._last_complaint())
         answer = json.loads(line)
         if "error" in answer:
             raise CannotDo("error.compiler_refused", **_named(wanted), reason=answer["error"])
         counts = answer.pop("instructions", None)
         return Figures(basis="compiled", instructions=Mix(**counts) if counts else None, **answer)
+
+    def cancel(self) -> None:
+        """Give up what is being compiled and compile nothing more; from any thread."""
+        self._cancelled = True
+        process = self._process
+        if process is not None and process.poll() is None:
+            _end_group(process)
 
     @property
     def _complaints(self) -> Path:
@@ -116,7 +135,7 @@ class Compiler:
                     stdout=subprocess.PIPE,
                     stderr=complaints,
                     text=True,
-                    env=_environment(self._folder.name),
+                    env=_environment(self._folder.name, self._triton),
                     start_new_session=True,
                 )
         return self._process
@@ -126,8 +145,7 @@ class Compiler:
         process, self._process = self._process, None
         if process is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        _end_group(process)
         process.communicate()
 
     def _last_complaint(self) -> str:
@@ -135,14 +153,21 @@ class Compiler:
         return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "-")
 
 
-def _question(wanted: Specialisation) -> str:
+def _end_group(process: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _question(wanted: Specialisation, mixes: bool) -> str:
     tile = wanted.tile
     question = {
         "kernel": wanted.kernel,
         "head_dim": wanted.head_dim,
+        "head_dim_v": wanted.head_dim_v,
         "dtype": wanted.dtype,
         "arch": wanted.arch,
         "causal": wanted.causal,
+        "mix": mixes,
         "tile": {
             "block_m": tile.block_m,
             "block_n": tile.block_n,

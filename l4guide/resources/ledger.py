@@ -129,9 +129,11 @@ def _own_parts(item: Resources) -> tuple[Part, ...]:
     """The parts of the closed formula; what the compiler took beyond them is shown as its own."""
     from l4guide_kernels.tiles import shared_parts
 
-    known = shared_parts(
-        item.tile, kernel=item.kernel, head_dim=item.head_dim, dtype=item.dtype, arch=item.arch
-    )
+    known = None
+    if item.head_dim_v == item.head_dim:
+        known = shared_parts(
+            item.tile, kernel=item.kernel, head_dim=item.head_dim, dtype=item.dtype, arch=item.arch
+        )
     beyond = item.shared_bytes - sum((known or {}).values())
     if known is None or beyond < 0:
         return (Part(name="whole", shared_bytes=item.shared_bytes, formula=""),)

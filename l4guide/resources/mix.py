@@ -25,7 +25,8 @@ _CLASSES = {
     "memory": re.compile(
         r"(LDG|LDS|LDL|LDT|LD|LDGSTS|LDSM|STG|STS|STL|STT|ST|STSM|ATOM|RED|UTMA)\w*\b(?<!LDC)"
     ),
-    "arithmetic": re.compile(r"F(MUL|ADD|FMA|MNMX|SEL|SET|SETP|CHK)|F2|I2F|H(ADD|MUL|FMA|MNMX|SET)|MUFU"),
+    "mask": re.compile(r"[FH](SEL|SET|SETP|CMP)\d?\b"),
+    "arithmetic": re.compile(r"F(MUL|ADD|FMA|MNMX|CHK)|F2|I2F|H(ADD|MUL|FMA|MNMX)|MUFU"),
 }
 
 
@@ -36,6 +37,7 @@ class Mix:
     Attributes:
         tensor: matrix products on the tensor cores (HMMA, HGMMA, QMMA and the like).
         exp: powers of two of the softmax (MUFU.EX2).
+        mask: comparisons and selections of numbers, by which a mask hides scores: none where nothing is hidden.
         arithmetic: other work on numbers: scaling, maxima, sums, conversions.
         memory: loads and stores, of shared and of global memory.
         other: addresses, predicates, shuffles, waits and branches.
@@ -43,6 +45,7 @@ class Mix:
 
     tensor: int
     exp: int
+    mask: int
     arithmetic: int
     memory: int
     other: int

@@ -1,30 +1,18 @@
-"""Instruction mixes under `data/resources/`, and the command that records them.
+"""Instruction mixes under `data/resources/`: one CSV file a Triton version, made by `recorder` with the bytes."""
 
-`python -m l4guide.resources.mix_record` compiles the default tiles whose mix is missing or stale.
-"""
-
-import argparse
 import csv
-import sys
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 
 from l4guide.catalogue import data_folder
-from l4guide.errors import BadData, CannotDo
-from l4guide.resources.code import digest
-from l4guide.resources.compiler import Compiler, require_compiler
+from l4guide.errors import BadData
 from l4guide.resources.mix import Mix
 from l4guide.resources.record import WANTED, cells_of, specialisation_of, versions, write_table
-from l4guide.resources.recorder import ARCH_ORDER, DTYPE_ORDER, default_tiles
 from l4guide.resources.specialisation import Specialisation
 
 CLASSES = tuple(field.name for field in fields(Mix))
 COLUMNS = ("triton", *WANTED, *CLASSES, "code")
-#: fp32 is multiplied without tensor cores, so that its loops have no such mix.
-DTYPES = tuple(dtype for dtype in DTYPE_ORDER if dtype != "fp32")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,59 +74,3 @@ def recorded_mix(wanted: Specialisation) -> RecordedMix | None:
         if found is not None:
             return found
     return None
-
-
-def default_mixes(archs: Sequence[int], dtypes: Sequence[str] = DTYPES) -> tuple[Specialisation, ...]:
-    """The default tiles of these architectures and types."""
-    return tuple(default_tiles(archs, dtypes))
-
-
-def keep_mixes(wanted: Iterable[Specialisation], *, triton_version: str) -> int:
-    """Compile what is missing or stale, write each row as found; returns how many the compiler refused."""
-    path = path_for(triton_version)
-    refused = 0
-    with Compiler() as compiler:
-        for one in wanted:
-            known = read(path)
-            code = digest(one.kernel)
-            if one in known and known[one].code == code:
-                continue
-            try:
-                mix = compiler.compile(one).instructions
-            except CannotDo as problem:
-                refused += 1
-                sys.stderr.write(f"{problem}\n")
-                continue
-            if mix is not None:
-                found = RecordedMix(mix=mix, triton_version=triton_version, code=code)
-                write(path, {**known, one: found})
-                sys.stderr.write(f"sm_{one.arch} {one.kernel} {one.head_dim} {one.dtype}: {mix}\n")
-    _drop_stale(path)
-    return refused
-
-
-def _drop_stale(path: Path) -> None:
-    """Leave only the mixes of tiles that are still the default, made with the kernels as they are."""
-    rows = read(path)
-    valid = set(default_mixes(ARCH_ORDER))
-    write(
-        path,
-        {one: found for one, found in rows.items() if one in valid and found.code == digest(one.kernel)},
-    )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Keep the mixes of the installed Triton version; exit code 1 where a tile was refused."""
-    parser = argparse.ArgumentParser(
-        prog="python -m l4guide.resources.mix_record", description="record instruction mixes"
-    )
-    parser.add_argument("--arch", type=int, action="append", choices=ARCH_ORDER, help="default: 89")
-    parser.add_argument("--dtype", action="append", choices=DTYPES, help="only these types")
-    options = parser.parse_args(arguments)
-    require_compiler()
-    wanted = default_mixes(options.arch or (89,), options.dtype or DTYPES)
-    return 1 if keep_mixes(wanted, triton_version=metadata.version("triton")) else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -20,6 +20,8 @@ COLUMNS = (
     "kernel",
     "head_parts",
     "columns",
+    "head_parts_v",
+    "columns_v",
     "dtype",
     "causal",
     "block_m",
@@ -35,6 +37,8 @@ COLUMNS = (
 
 #: The columns that say what was compiled; the others say what came of it.
 WANTED = COLUMNS[1 : COLUMNS.index("shared_bytes")]
+
+_MASKED = {"masked": True, "full": False}
 
 Rows = dict[Specialisation, Figures]
 
@@ -52,12 +56,13 @@ def specialisation_of(row: Mapping[str, str]) -> Specialisation:
     """
     from l4guide_kernels.tiles import Tile
 
-    first, _, second = row["head_parts"].partition("+")
     return Specialisation(
         kernel=row["kernel"],
         arch=int(row["arch"]),
-        head_parts=(int(first), int(second or 0)),
-        masked={"masked": True, "full": False}[row["columns"]],
+        head_parts=_parts(row["head_parts"]),
+        masked=_MASKED[row["columns"]],
+        head_parts_v=_parts(row["head_parts_v"]),
+        masked_v=_MASKED[row["columns_v"]],
         dtype=row["dtype"],
         causal={"yes": True, "no": False}[row["causal"]],
         tile=Tile(
@@ -67,6 +72,11 @@ def specialisation_of(row: Mapping[str, str]) -> Specialisation:
             stages=int(row["stages"]),
         ),
     )
+
+
+def _parts(cell: str) -> tuple[int, int]:
+    first, _, second = cell.partition("+")
+    return int(first), int(second or 0)
 
 
 def _parse(row: Mapping[str, str]) -> tuple[Specialisation, Figures]:
@@ -83,12 +93,13 @@ def _parse(row: Mapping[str, str]) -> tuple[Specialisation, Figures]:
 
 def cells_of(wanted: Specialisation) -> dict[str, object]:
     """The cells of the columns `WANTED`."""
-    first, second = wanted.head_parts
     return {
         "arch": wanted.arch,
         "kernel": wanted.kernel,
-        "head_parts": f"{first}+{second}" if second else f"{first}",
+        "head_parts": _joined(wanted.head_parts),
         "columns": "masked" if wanted.masked else "full",
+        "head_parts_v": _joined(wanted.head_parts_v),
+        "columns_v": "masked" if wanted.masked_v else "full",
         "dtype": wanted.dtype,
         "causal": "yes" if wanted.causal else "no",
         "block_m": wanted.tile.block_m,
@@ -96,6 +107,10 @@ def cells_of(wanted: Specialisation) -> dict[str, object]:
         "warps": wanted.tile.warps,
         "stages": wanted.tile.stages,
     }
+
+
+def _joined(parts: tuple[int, int]) -> str:
+    return "+".join(str(part) for part in parts if part)
 
 
 def _format(wanted: Specialisation, figures: Figures) -> dict[str, object]:
@@ -147,17 +162,24 @@ def write_table(path: Path, columns: Sequence[str], table: Iterable[Mapping[str,
 
 
 def _order(row: Mapping[str, object]) -> tuple[object, ...]:
-    parts = [int(part) for part in str(row["head_parts"]).split("+")]
+    widths = [sum(_parts(str(row[name]))) for name in ("head_parts", "head_parts_v")]
+    columns = (row["columns"], row["columns_v"])
     tile = [row[name] for name in ("block_m", "block_n", "warps", "stages")]
-    return (row["arch"], row["kernel"], sum(parts), row["columns"], row["dtype"], row["causal"], *tile)
+    return (row["arch"], row["kernel"], *widths, *columns, row["dtype"], row["causal"], *tile)
+
+
+@cache
+def _installed() -> str:
+    """The installed Triton's version, or nothing."""
+    try:
+        return metadata.version("triton")
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def versions() -> tuple[str, ...]:
     """The Triton versions with a record: first the installed one, then the newest."""
-    try:
-        installed = metadata.version("triton")
-    except metadata.PackageNotFoundError:
-        installed = ""
+    installed = _installed()
     found = (path.stem.removeprefix("triton-") for path in (data_folder() / "resources").glob("triton-*.csv"))
     return tuple(sorted(found, key=lambda v: (v == installed, Version(v)), reverse=True))
 
@@ -165,6 +187,13 @@ def versions() -> tuple[str, ...]:
 @cache
 def _record(triton_version: str) -> Rows:
     return read(path_for(triton_version))
+
+
+def by_twin(wanted: Specialisation) -> Figures | None:
+    """Shared memory as recorded of a twin, or None; registers and spills are the twin's own."""
+    found = (recorded(twin) for twin in wanted.twins)
+    known = next((figures for figures in found if figures is not None), None)
+    return None if known is None else Figures(basis="formula", shared_bytes=known.shared_bytes)
 
 
 def recorded(wanted: Specialisation, among: Iterable[str] | None = None) -> Figures | None:

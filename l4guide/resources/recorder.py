@@ -1,7 +1,8 @@
 """Compile every default tile and write down what the compiler said: `python -m l4guide.resources.recorder`.
 
 It compiles what is missing or was recorded with other code than the kernel has now, and drops rows of tiles that
-are no longer the default. The file is written anew after each row, so that an interruption costs one compilation.
+are no longer the default. The files are written anew after each row, so that an interruption costs one compilation
+and the next run goes on from there; several runs, each with its own `--arch`, may share them.
 """
 
 import argparse
@@ -9,75 +10,74 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib import metadata
-from itertools import product
-from pathlib import Path
+from time import monotonic
 
 from l4guide.errors import CannotDo
-from l4guide.resources.code import digest
+from l4guide.resources import mix_record, record
 from l4guide.resources.compiler import Compiler, require_compiler
-from l4guide.resources.record import Rows, path_for, read, write
-from l4guide.resources.specialisation import HEAD_MULTIPLE, Specialisation, specialise
-
-#: The cards most asked about come first, so that an interrupted run has answered them.
-ARCH_ORDER = (89, 80, 90, 86, 100, 120, 103)
-DTYPE_ORDER = ("bf16", "fp16", "fp32")
-#: FlashAttention-1's backward tile at head_dim 128 fits an A100, not an L4: block_m, block_n, warps, stages.
-FLAGSHIP = (128, 128, 8, 2)
-FLAGSHIP_ARCHS = (80, 86, 89, 90)
-
-
-def default_tiles(
-    archs: Sequence[int] = ARCH_ORDER, dtypes: Sequence[str] = DTYPE_ORDER
-) -> Iterator[Specialisation]:
-    """Every default tile of these architectures and types, for heads that fill their columns or do not."""
-    from l4guide_kernels.tiles import KERNELS, SPECIALISATIONS
-
-    for arch, dtype, beyond in product(archs, dtypes, (0, HEAD_MULTIPLE)):
-        for kernel, width in product(KERNELS, SPECIALISATIONS):
-            yield specialise(kernel, head_dim=width - beyond, dtype=dtype, arch=arch)
-
-
-def flagship(archs: Sequence[int] = FLAGSHIP_ARCHS) -> Iterator[Specialisation]:
-    """FlashAttention-1's backward tile on the architectures that its story is about."""
-    from l4guide_kernels.tiles import Tile
-
-    block_m, block_n, warps, stages = FLAGSHIP
-    tile = Tile(block_m=block_m, block_n=block_n, warps=warps, stages=stages)
-    for arch in archs:
-        yield specialise("backward-dkdv", head_dim=128, dtype="bf16", arch=arch, tile=tile)
-
-
-def everything() -> tuple[Specialisation, ...]:
-    """All that the record should hold, in the order in which it is made."""
-    first, others = ARCH_ORDER[:1], ARCH_ORDER[1:]
-    return (*default_tiles(first), *flagship(), *default_tiles(others))
+from l4guide.resources.defaults import ARCH_ORDER, DTYPE_ORDER, everything, mixes
+from l4guide.resources.mix_record import RecordedMix
+from l4guide.resources.specialisation import Figures, Specialisation
 
 
 def keep_record(wanted: Sequence[Specialisation], *, triton_version: str) -> int:
     """Compile what is missing or stale, write each row as found; returns how many the compiler refused."""
-    path = path_for(triton_version)
-    rows = read(path)
-    todo = [one for one in wanted if one not in rows or rows[one].code != digest(one.kernel)]
-    refused = 0
+    todo = list(_stale(wanted, triton_version))
+    refused, began = 0, monotonic()
     with Compiler() as compiler:
-        for count, one in enumerate(todo, start=1):
+        for done, one in enumerate(todo):
             try:
-                _add(path, {one: replace(compiler.compile(one), code=digest(one.kernel))})
+                _add(one, compiler.compile(one), triton_version)
             except CannotDo as problem:
                 refused += 1
                 sys.stderr.write(f"{problem}\n")
-                continue
-            sys.stderr.write(
-                f"{count} of {len(todo)}: sm_{one.arch} {one.kernel} {one.head_dim} {one.dtype}\n"
-            )
-    _add(path, {})
+            _tell(done + 1, len(todo), one, monotonic() - began)
+    _drop_old(triton_version)
     return refused
 
 
-def _add(path: Path, found: Rows) -> None:
-    """Write `found` beside what the file holds by now, since another run may be adding to it."""
-    valid = set(everything())
-    write(path, {one: figures for one, figures in (read(path) | found).items() if one in valid})
+def _stale(wanted: Sequence[Specialisation], triton_version: str) -> Iterator[Specialisation]:
+    """What is not recorded with the code as it is, in the bytes or in the mix."""
+    from l4guide_kernels.code import digest
+
+    rows = record.read(record.path_for(triton_version))
+    known = mix_record.read(mix_record.path_for(triton_version))
+    mixed = set(mixes())
+    for one in wanted:
+        code = digest(one.kernel)
+        fresh = one in rows and rows[one].code == code
+        if not fresh or (one in mixed and (one not in known or known[one].code != code)):
+            yield one
+
+
+def _add(one: Specialisation, found: Figures, triton_version: str) -> None:
+    """Write what was found beside what the files hold by now, since another run may be adding to them."""
+    from l4guide_kernels.code import digest
+
+    code = digest(one.kernel)
+    path = record.path_for(triton_version)
+    row = replace(found, instructions=None, code=code)
+    record.write(path, record.read(path) | {one: row})
+    if found.instructions is not None and one in set(mixes()):
+        path = mix_record.path_for(triton_version)
+        mix = RecordedMix(mix=found.instructions, triton_version=triton_version, code=code)
+        mix_record.write(path, mix_record.read(path) | {one: mix})
+
+
+def _drop_old(triton_version: str) -> None:
+    """Leave only tiles that are still the default; what is stale stays until it is compiled again."""
+    for kept, valid in ((record, set(everything())), (mix_record, set(mixes()))):
+        path = kept.path_for(triton_version)
+        kept.write(path, {one: row for one, row in kept.read(path).items() if one in valid})
+
+
+def _tell(done: int, of: int, one: Specialisation, seconds: float) -> None:
+    head_dim = f"{one.head_dim}" if one.head_dim == one.head_dim_v else f"{one.head_dim}/{one.head_dim_v}"
+    mask = "causal" if one.causal else "full"
+    left = seconds / done * (of - done) / 60
+    sys.stderr.write(
+        f"{done} of {of}, {left:.0f} min left: sm_{one.arch} {one.kernel} {head_dim} {one.dtype} {mask}\n"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

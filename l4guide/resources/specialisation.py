@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 from l4guide.resources.mix import Mix
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 #: Heads reach the kernels padded to a multiple of this many columns, so that 16-byte loads stay aligned.
 HEAD_MULTIPLE = 8
+_HALF = ("bf16", "fp16")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,13 +21,16 @@ class Specialisation:
     """One compiled form of a kernel.
 
     `head_parts` are the column blocks that a head is cut into (72 and 80 are both 64+16); `masked` says that
-    some of their columns lie beyond the head (72) or none (80). Head dims that agree in both share it.
+    some of their columns lie beyond the head (72) or none (80). `head_parts_v` and `masked_v` are those of a value.
+    Head dims that agree in all share it.
     """
 
     kernel: str
     arch: int
     head_parts: tuple[int, int]
     masked: bool
+    head_parts_v: tuple[int, int]
+    masked_v: bool
     dtype: str
     causal: bool
     tile: Tile
@@ -35,12 +40,28 @@ class Specialisation:
         """The widest head dim that this specialisation serves, with which it is compiled."""
         return sum(self.head_parts) - (HEAD_MULTIPLE if self.masked else 0)
 
+    @property
+    def head_dim_v(self) -> int:
+        """The same of a value."""
+        return sum(self.head_parts_v) - (HEAD_MULTIPLE if self.masked_v else 0)
+
+    @property
+    def twins(self) -> tuple[Specialisation, ...]:
+        """Those that differ in the mask or the 16-bit type alone, which take the same shared memory."""
+        dtypes = _HALF if self.dtype in _HALF else (self.dtype,)
+        return tuple(
+            replace(self, causal=causal, dtype=dtype)
+            for causal, dtype in product((True, False), dtypes)
+            if (causal, dtype) != (self.causal, self.dtype)
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
     """Needs of one specialisation. The closed formula knows the shared memory alone.
 
-    `basis` is "compiled" (just now), "recorded" (by the same compiler, earlier) or "formula". `spill_bytes`
+    `basis` is "compiled" (just now), "recorded" (by the same compiler, earlier) or "formula" (calculated, or recorded
+    of a specialisation that must take the same shared memory: see `Specialisation.twins`). `spill_bytes`
     is ptxas's spill stores plus spill loads per thread; `stack_bytes` is the stack frame. `instructions` are those of
     the inner loop. `code` is the digest of the kernel that was recorded.
     """
@@ -56,27 +77,51 @@ class Figures:
 
 
 def specialise(
-    kernel: str, *, head_dim: int, dtype: str, arch: int, tile: Tile | None = None, causal: bool = True
+    kernel: str,
+    *,
+    head_dim: int,
+    dtype: str,
+    arch: int,
+    tile: Tile | None = None,
+    causal: bool = True,
+    head_dim_v: int | None = None,
 ) -> Specialisation:
-    """The specialisation that serves `head_dim`, with the default tile unless one is given."""
-    from l4guide_kernels.tiles import head_parts, tile_for
+    """The specialisation that serves these head dims (`head_dim_v` None: the same), with the default tile unless given.
 
-    parts = head_parts(head_dim)
+    The default tile is that of the wider of the two, as the kernels choose it.
+    """
+    from l4guide_kernels.tiles import tile_for
+
+    head_dim_v = head_dim if head_dim_v is None else head_dim_v
+    parts, masked = _columns(head_dim)
+    parts_v, masked_v = _columns(head_dim_v)
     return Specialisation(
         kernel=kernel,
         arch=arch,
         head_parts=parts,
-        masked=-(-head_dim // HEAD_MULTIPLE) * HEAD_MULTIPLE < sum(parts),
+        masked=masked,
+        head_parts_v=parts_v,
+        masked_v=masked_v,
         dtype=dtype,
         causal=causal,
-        tile=tile or tile_for(kernel, head_dim, dtype, arch),
+        tile=tile or tile_for(kernel, max(head_dim, head_dim_v), dtype, arch),
     )
 
 
+def _columns(head_dim: int) -> tuple[tuple[int, int], bool]:
+    """The column blocks of a head, and whether some of their columns lie beyond it."""
+    from l4guide_kernels.tiles import head_parts
+
+    parts = head_parts(head_dim)
+    return parts, -(-head_dim // HEAD_MULTIPLE) * HEAD_MULTIPLE < sum(parts)
+
+
 def by_formula(wanted: Specialisation) -> Figures | None:
-    """Shared memory by the closed formula; None where the formula does not cover the tile."""
+    """Shared memory by the closed formula; None where it does not cover the tile, or values of their own width."""
     from l4guide_kernels.tiles import shared_bytes
 
+    if wanted.head_parts_v != wanted.head_parts:
+        return None
     found = shared_bytes(
         wanted.tile,
         kernel=wanted.kernel,

@@ -24,13 +24,15 @@ def compile_one(question: dict[str, Any]) -> dict[str, object]:
     """Cross-compile one specialisation and say what it needs.
 
     Args:
-        question: `kernel`, `head_dim`, `dtype`, `arch`, `causal` and `tile` with its four numbers.
+        question: `kernel`, `head_dim`, `head_dim_v`, `dtype`, `arch`, `causal`, `tile` with its four numbers, and
+            `mix`: whether to count the instructions too.
     """
     from l4guide_kernels.cross import compile_ahead
     from l4guide_kernels.tiles import Tile
 
     ptxas = _overheard()
-    compiled = compile_ahead(**question | {"tile": Tile(**question["tile"])})
+    asked = {name: value for name, value in question.items() if name != "mix"}
+    compiled = compile_ahead(**asked | {"tile": Tile(**question["tile"])})
     usage = ptxas.take()
     return {
         "shared_bytes": compiled.shared_bytes,
@@ -38,7 +40,7 @@ def compile_one(question: dict[str, Any]) -> dict[str, object]:
         "spill_bytes": usage.spill_bytes,
         "stack_bytes": usage.stack_bytes,
         "triton_version": compiled.triton_version,
-        "instructions": _instructions(compiled.cubin),
+        "instructions": _instructions(compiled.cubin) if question.get("mix", True) else None,
     }
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 
 from packaging.version import InvalidVersion, Version
 
@@ -63,6 +63,7 @@ def libraries() -> tuple[str, ...]:
     return tuple(books())
 
 
+@lru_cache(maxsize=1024)
 def _plain(name: str) -> str:
     """A name as it is compared: letters and digits only, lower case."""
     return "".join(c for c in name.casefold() if c.isalnum())

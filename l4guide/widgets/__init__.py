@@ -1,7 +1,8 @@
 """The guide as widgets: one state object, and panels that watch it.
 
 `guide()` in a notebook shows it, `matrix()` what runs where, `ledger()` what holds the shared memory, `chapter()` the
-article claim by claim; `Guide`, `MatrixPage`, `LedgerPanel` and `Claims` give the parts by name.
+article claim by claim, `kernel()` the kernels by hand; `Guide`, `MatrixPage`, `LedgerPanel`, `Claims` and `KernelPage`
+give the parts by name.
 """
 
 from importlib import import_module
@@ -11,16 +12,30 @@ from l4guide.errors import CannotDo
 
 if TYPE_CHECKING:
     from l4guide.widgets.claims import Claims, chapter
+    from l4guide.widgets.kernel_page import KernelPage, kernel
     from l4guide.widgets.ledger_page import LedgerPanel, ledger
     from l4guide.widgets.matrix_page import MatrixPage, matrix
     from l4guide.widgets.page import Guide, guide
 
-__all__ = ["Claims", "Guide", "LedgerPanel", "MatrixPage", "chapter", "guide", "ledger", "matrix"]
+__all__ = [
+    "Claims",
+    "Guide",
+    "KernelPage",
+    "LedgerPanel",
+    "MatrixPage",
+    "chapter",
+    "guide",
+    "kernel",
+    "ledger",
+    "matrix",
+]
 MODULES = {
     "Guide": "page",
     "guide": "page",
     "Claims": "claims",
     "chapter": "claims",
+    "KernelPage": "kernel_page",
+    "kernel": "kernel_page",
     "LedgerPanel": "ledger_page",
     "ledger": "ledger_page",
     "MatrixPage": "matrix_page",

@@ -9,6 +9,7 @@ import traitlets
 from l4guide.claims import TOPICS, Claim, Finding, Series, claims, paths, run
 from l4guide.support.verdict import address, said
 from l4guide.text import Sentence, say
+from l4guide.widgets.action import action_button
 from l4guide.widgets.controls import LanguageSwitch
 from l4guide.widgets.markup import render
 from l4guide.widgets.page_state import PageState
@@ -44,7 +45,7 @@ class ClaimCard:
     def __init__(self, state: ClaimsState, claim: Claim) -> None:
         self.state, self.claim = state, claim
         self.head, self.found = ipywidgets.HTML(), ipywidgets.HTML()
-        self.button = _button(state.guarded(lambda _: state.run(claim)), "claims-run")
+        self.button = action_button(state.guarded(lambda _: state.run(claim)), "claims-run")
         self.view = ipywidgets.VBox([self.head, self.button, self.found])
         for name in ("l4g-card", "claims-card", f"claims-{claim.key.replace('_', '-')}"):
             self.view.add_class(name)
@@ -73,7 +74,7 @@ class Claims:
     def __init__(self, language: str = "en") -> None:
         self.state = state = ClaimsState(language=language)
         self.cards = {claim.key: ClaimCard(state, claim) for claim in claims()}
-        self.run_all = _button(state.guarded(lambda _: self._run_all()), "claims-run-all", "primary")
+        self.run_all = action_button(state.guarded(lambda _: self._run_all()), "claims-run-all", "primary")
         state.observe(state.guarded(lambda _: self._speak()), "language")
         self._speak()
         parts = [self._top(), _panel(state, _draw_error, "l4g-error")]
@@ -103,14 +104,6 @@ class Claims:
 def chapter(language: str = "en") -> ipywidgets.Widget:
     """The claims with their evidence, ready to be displayed."""
     return Claims(language).view
-
-
-def _button(clicked: Callable[..., None], css_class: str, style: str = "") -> ipywidgets.Button:
-    button = ipywidgets.Button(button_style=style)
-    button.add_class("l4g-button")
-    button.add_class(css_class)
-    button.on_click(clicked)
-    return button
 
 
 def _panel(state: ClaimsState, draw: Callable[[ClaimsState], str], css_class: str) -> ipywidgets.HTML:

@@ -1,18 +1,16 @@
 """The ledger as a page: controls, the stacked bars, what would fit, and what the issue slots go to."""
 
-from collections.abc import Callable, Sequence
-
 import ipywidgets
 
-from l4guide import catalogue, plots
-from l4guide.resources import PASSES, TILE_LIMITS
-from l4guide.text import LANGUAGES, say
-from l4guide.widgets.field import Choices, Field
+from l4guide import plots
+from l4guide.text import say
+from l4guide.widgets.action import action_button
+from l4guide.widgets.controls import LanguageSwitch
 from l4guide.widgets.ledger_state import FIRST_TILE, LedgerState
 from l4guide.widgets.markup import render
 from l4guide.widgets.panel import HtmlPanel
 from l4guide.widgets.plot_panel import PageAssets, PlotlyPanel
-from l4guide.workload import DTYPES
+from l4guide.widgets.tile_fields import tile_fields
 
 ANSWER = ("resources", "ledgers", "language")
 
@@ -29,17 +27,15 @@ class LedgerPanel:
     """
 
     def __init__(self, **inputs: object) -> None:
-        if "gpu" in inputs:
-            inputs["gpu"] = catalogue.gpu(str(inputs["gpu"])).name
         self.state = state = LedgerState(**inputs)  # type: ignore[arg-type]
-        self.fields = _fields(state)
+        self.fields = tile_fields(state)
         self.figure = PlotlyPanel()
         self.figure.add_class("guide-plot-ledger")
         self.buttons = {
-            "default_tile": _button(state.guarded(lambda _: state.choose_default()), "ledger-default"),
-            "first_tile": _button(state.guarded(lambda _: state.choose(FIRST_TILE)), "ledger-first"),
-            "compile": _button(state.guarded(lambda _: state.compile()), "ledger-compile", "primary"),
-            "stop": _button(state.guarded(lambda _: state.cancel()), "ledger-stop"),
+            "default_tile": action_button(state.guarded(lambda _: state.choose_default()), "ledger-default"),
+            "first_tile": action_button(state.guarded(lambda _: state.choose(FIRST_TILE)), "ledger-first"),
+            "compile": action_button(state.guarded(lambda _: state.compile()), "ledger-compile", "primary"),
+            "stop": action_button(state.guarded(lambda _: state.cancel()), "ledger-stop"),
         }
         self.view = self._lay_out()
         state.observe(state.guarded(lambda _: self._draw()), ["ledgers", "language"])
@@ -50,10 +46,8 @@ class LedgerPanel:
     def _lay_out(self) -> ipywidgets.Widget:
         state = self.state
         heading = HtmlPanel(state, _draw_heading, ["language", "gpu", "causal"], "l4g-title").view
-        top = _box([heading, self.fields["language"].view], "l4g-top")
-        inputs = _box(
-            [self.fields[name].view for name in self.fields if name != "language"], "l4g-ledger-fields"
-        )
+        top = _box([heading, LanguageSwitch(state).view], "l4g-top")
+        inputs = _box([field.view for field in self.fields.values()], "l4g-ledger-fields")
         progress = HtmlPanel(state, _draw_progress, ["progress", "running", "language"], "l4g-live-progress")
         controls = ipywidgets.VBox([inputs, _box([*self.buttons.values()], "l4g-buttons"), progress.view])
         controls.add_class("l4g-card")
@@ -84,50 +78,10 @@ def ledger(**inputs: object) -> ipywidgets.Widget:
     return LedgerPanel(**inputs).view
 
 
-def _fields(state: LedgerState) -> dict[str, Field]:
-    def field(name: str, choices: Choices) -> Field:
-        return Field(state, name, ipywidgets.Dropdown(), choices=choices, section="ledger.")
-
-    head_dim = Field(state, "head_dim", ipywidgets.Text(continuous_update=False), section="ledger.")
-    return {
-        "kernel": field("kernel", _same(PASSES)),
-        "head_dim": head_dim,
-        "dtype": field("dtype", _same(DTYPES)),
-        "gpu": field("gpu", _same([card.name for card in catalogue.gpus()])),
-        **{name: field(name, _same(_powers(*TILE_LIMITS[name]))) for name in ("block_m", "block_n", "warps")},
-        "stages": field("stages", _same([str(n) for n in range(1, TILE_LIMITS["stages"][1] + 1)])),
-        "causal": Field(state, "causal", ipywidgets.Checkbox(indent=False), section="ledger."),
-        "language": _language(state),
-    }
-
-
-def _language(state: LedgerState) -> Field:
-    choices = [(label, code) for code, label in LANGUAGES.items()]
-    field = Field(state, "language", ipywidgets.ToggleButtons(), choices=lambda _: choices)
-    field.view.add_class("l4g-language")
-    return field
-
-
-def _powers(low: int, high: int) -> list[str]:
-    return [str(1 << bit) for bit in range(high.bit_length()) if low <= 1 << bit <= high]
-
-
-def _same(values: Sequence[str] | dict[str, str]) -> Choices:
-    return lambda _: [(value, value) for value in values]
-
-
 def _box(children: list[ipywidgets.Widget], css_class: str) -> ipywidgets.Box:
     box = ipywidgets.Box(children)
     box.add_class(css_class)
     return box
-
-
-def _button(clicked: Callable[..., None], css_class: str, style: str = "") -> ipywidgets.Button:
-    button = ipywidgets.Button(button_style=style)
-    button.add_class("l4g-button")
-    button.add_class(css_class)
-    button.on_click(clicked)
-    return button
 
 
 def _draw_heading(state: LedgerState) -> str:

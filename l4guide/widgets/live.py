@@ -1,6 +1,6 @@
 """The live run: our kernels at work on this machine, in a process of their own that the user can stop."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -9,6 +9,7 @@ import ipywidgets
 from l4guide.measure.run import LAST, Event, Run, kernel_post
 from l4guide.measure.survey import record_of
 from l4guide.text import Sentence, say
+from l4guide.widgets.action import action_button
 from l4guide.widgets.markup import render
 from l4guide.widgets.panel import HtmlPanel
 from l4guide.widgets.state import GuideState
@@ -30,9 +31,9 @@ class LivePanel:
         handle = state.guarded(self._received)
         self.run = run or Run(handle, post=kernel_post(), deadline_s=DEADLINE_S)
         self.run.on_event = handle
-        self.start = _button(state.guarded(lambda _: self._start("live")), "guide-run", "primary")
-        self.limit = _button(state.guarded(lambda _: self._start("limit")), "guide-limit")
-        self.stop = _button(state.guarded(lambda _: self.run.cancel()), "guide-stop")
+        self.start = action_button(state.guarded(lambda _: self._start("live")), "guide-run", "primary")
+        self.limit = action_button(state.guarded(lambda _: self._start("limit")), "guide-limit")
+        self.stop = action_button(state.guarded(lambda _: self.run.cancel()), "guide-stop")
         buttons = ipywidgets.HBox([self.start, self.limit, self.stop])
         buttons.add_class("l4g-buttons")
         parts = (
@@ -84,14 +85,6 @@ class LivePanel:
             button.description = say(key, state.language)
         self.start.disabled = self.limit.disabled = state.running or state.advice is None
         self.stop.disabled = not state.running
-
-
-def _button(clicked: Callable[..., None], css_class: str, style: str = "") -> ipywidgets.Button:
-    button = ipywidgets.Button(button_style=style)
-    button.add_class("l4g-button")
-    button.add_class(css_class)
-    button.on_click(clicked)
-    return button
 
 
 def _draw_progress(state: GuideState) -> str:

@@ -2,7 +2,7 @@
 
 import traitlets
 
-from l4guide.advise.answer import FLASH
+from l4guide.advise.own import FLASH
 from l4guide.errors import Problem
 from l4guide.matrix import ALL, support_matrix, timeline
 from l4guide.support import libraries, releases

@@ -19,13 +19,20 @@ class HtmlPanel:
         draw: gives the HTML; empty text hides the panel.
         watches: names of the traits that it depends on.
         css_class: names the panel for the style sheet.
+        maths: whether the HTML holds LaTeX between dollars, for the notebook to typeset.
     """
 
     def __init__(
-        self, state: State, draw: Callable[[State], str], watches: Sequence[str], css_class: str
+        self,
+        state: State,
+        draw: Callable[[State], str],
+        watches: Sequence[str],
+        css_class: str,
+        *,
+        maths: bool = False,
     ) -> None:
         self._draw = partial(draw, state)
-        self.view = ipywidgets.HTML()
+        self.view = ipywidgets.HTMLMath() if maths else ipywidgets.HTML()
         self.view.add_class(css_class)
         redraw = state.guarded(self._redraw)
         state.observe(lambda _: redraw(), list(watches))

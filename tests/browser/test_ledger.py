@@ -57,7 +57,7 @@ def test_the_reader_sees_why_and_has_the_compiler_find_a_way_out(page: Page) -> 
     box = page.locator(f"{PLOT} .js-plotly-plot").bounding_box(timeout=PATIENCE_MS)
     assert box is not None
     assert box["height"] > 300
-    assert 5 == page.locator(".guide-mix tbody tr").count()
+    assert 6 == page.locator(".guide-mix tbody tr").count()
     page.locator(".l4g-input-causal input").uncheck()
     page.locator(".l4g-note", has_text="Ours takes the same tile for both").wait_for(timeout=PATIENCE_MS)
     page.locator(".l4g-input-causal input").check()

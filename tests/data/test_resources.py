@@ -1,11 +1,19 @@
 """The recorded compiler evidence: complete where the guide relies on it, plausible, true to the formula."""
 
-from l4guide.catalogue import gpus
-from l4guide.resources.code import digest
-from l4guide.resources.record import path_for, read, versions
-from l4guide.resources.recorder import default_tiles, flagship
-from l4guide.resources.specialisation import Figures, Specialisation, by_formula
+from dataclasses import replace
 
+import pytest
+from l4guide_kernels.code import digest
+
+from l4guide.catalogue import gpu, gpus
+from l4guide.resources.defaults import HALF, default_tiles, flagship
+from l4guide.resources.ledger import PASSES
+from l4guide.resources.occupancy import ctas_by_shared_memory
+from l4guide.resources.record import path_for, read, versions
+from l4guide.resources.specialisation import Figures, Specialisation, by_formula, specialise
+from l4guide.tiles import published_tiles
+
+L4 = gpu("L4")
 ROWS = [row for version in versions() for row in read(path_for(version)).items()]
 NEWEST = read(path_for(versions()[0]))
 
@@ -15,9 +23,11 @@ def test_every_default_tile_of_l4_is_recorded() -> None:
     assert set() == {*default_tiles([89])} - NEWEST.keys()
 
 
-def test_the_usual_types_are_recorded_for_a100_and_h100() -> None:
-    """The data-centre cards that an L4 is compared with are recorded in 16 bits."""
-    assert set() == {*default_tiles([80, 90], ["bf16", "fp16"])} - NEWEST.keys()
+def test_a100_and_h100_are_recorded() -> None:
+    """The data-centre cards that an L4 is compared with, with a mask and without, in bf16."""
+    compared = {*default_tiles([80, 90])}
+    assert {True, False} == {wanted.causal for wanted in compared}
+    assert set() == compared - NEWEST.keys()
 
 
 def test_the_record_was_made_with_the_kernels_as_they_are() -> None:
@@ -35,20 +45,44 @@ def test_l4_and_a10g_share_their_code() -> None:
     """sm_86 and sm_89 take the same shared memory wherever both are recorded."""
     for wanted, figures in NEWEST.items():
         if wanted.arch == 89:
-            twin = NEWEST.get(_moved(wanted, 86))
+            twin = NEWEST.get(replace(wanted, arch=86))
             assert twin is None or figures.shared_bytes == twin.shared_bytes
 
 
-def _moved(wanted: Specialisation, arch: int) -> Specialisation:
-    return Specialisation(
-        kernel=wanted.kernel,
-        arch=arch,
-        head_parts=wanted.head_parts,
-        masked=wanted.masked,
-        dtype=wanted.dtype,
-        causal=wanted.causal,
-        tile=wanted.tile,
-    )
+def test_neither_the_mask_nor_the_16_bit_type_takes_shared_memory() -> None:
+    """On this rest the answers for what was not recorded itself."""
+    assert [] == [
+        (wanted, twin)
+        for wanted, figures in NEWEST.items()
+        for twin in wanted.twins
+        if twin in NEWEST and NEWEST[twin].shared_bytes != figures.shared_bytes
+    ]
+
+
+def test_nothing_spills_on_an_l4() -> None:
+    """No default tile of sm_89 up to 256 columns spills in fp16 or bf16, in any kernel, with a mask or without."""
+    wanted = {one for one in default_tiles([89], HALF) if max(one.head_dim, one.head_dim_v) <= 256}
+    spilling = {one: NEWEST[one].spill_bytes for one in wanted if NEWEST[one].spill_bytes}
+    assert {} == spilling
+
+
+@pytest.mark.parametrize("kernel", PASSES)
+@pytest.mark.parametrize("head_dim", [64, 72, 80, 96, 128, 192, 256])
+@pytest.mark.parametrize("causal", [True, False])
+def test_an_l4_holds_as_many_blocks_as_of_flash_attention_2(kernel: str, head_dim: int, causal: bool) -> None:
+    """By shared memory, on one multiprocessor, against the tile of flash-attn 2.8.3 without dropout."""
+    theirs = [
+        tile.shared_bytes
+        for tile in published_tiles()
+        if tile.library == "flash-attn"
+        and L4.capability in tile.capabilities
+        and tile.covers("2.8.3")
+        and tile.serves(pass_name=PASSES[kernel], head_dim=head_dim, causal=causal, dropout=False)
+    ]
+    ours = NEWEST[specialise(kernel, head_dim=head_dim, dtype="bf16", arch=89, causal=causal)]
+    assert 1 == len(theirs)
+    blocks = [ctas_by_shared_memory(L4, needed) or 0 for needed in (ours.shared_bytes, *theirs)]
+    assert blocks[0] >= blocks[1] >= 1, (ours.shared_bytes, theirs)
 
 
 def test_rows_are_plausible() -> None:

@@ -63,6 +63,17 @@ def test_every_pin_is_within_the_range_of_the_project() -> None:
         assert version in ranges[canonicalize_name(pin.name)], pin
 
 
+def test_one_triton_of_each_minor_version_is_tested() -> None:
+    """The kernels are compiled with a release of every minor version in the range, the pinned one among them."""
+    tool: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    listed = tool["l4guide"]["tritons"]
+    allowed = next(requirement.specifier for requirement in requirements() if requirement.name == "triton")
+    minors = [f"3.{minor}" for minor in range(20) if f"3.{minor}.0" in allowed]
+    assert minors == [version.rpartition(".")[0] for version in listed]
+    pinned = {str(pin) for pin in pins()}
+    assert 1 == len(pinned & {f"triton=={version}" for version in listed})
+
+
 def test_the_deprecated_pynvml_is_not_a_dependency() -> None:
     """nvidia-ml-py brings the module `pynvml`; the distribution of that name only warns."""
     names = {canonicalize_name(requirement.name) for requirement in requirements()}

@@ -21,6 +21,7 @@ def setup(tmp_path: Path) -> ModuleType:
     spec.loader.exec_module(module)
     module.ENVIRONMENT = tmp_path / ".venv"  # type: ignore[attr-defined]
     module.PYTHON = tmp_path / ".venv" / "bin" / "python"  # type: ignore[attr-defined]
+    module.TRITONS = tmp_path / ".venv" / "tritons"  # type: ignore[attr-defined]
     module.STAMP = tmp_path / "stamp.json"  # type: ignore[attr-defined]
     return module
 
@@ -140,3 +141,58 @@ def test_a_named_browser_comes_first(
     browser.chmod(0o755)
     monkeypatch.setenv("L4GUIDE_CHROMIUM", str(browser))
     assert str(browser) == setup.find_chromium()
+
+
+@pytest.fixture
+def fetched(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What pip was asked to put into a folder; it puts one file there and takes no network."""
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(setup, "make_environment", lambda level: None)
+    asked: list[str] = []
+
+    def install(*arguments: str) -> None:
+        asked.append(arguments[-1])
+        Path(arguments[arguments.index("--target") + 1], "triton").mkdir(parents=True)
+
+    monkeypatch.setattr(setup, "install", install)
+    return asked
+
+
+def test_every_other_triton_is_installed_once(setup: ModuleType, fetched: list[str]) -> None:
+    """Each listed version but the environment's own gets a folder; a second call installs nothing."""
+    setup.main(["tritons"])
+    setup.main(["tritons"])
+    others = setup.other_tritons()
+    assert [f"triton=={version}" for version in others] == fetched
+    assert "triton==3.7.1" not in fetched
+    assert sorted(others) == sorted(path.name for path in setup.TRITONS.iterdir())
+
+
+def test_half_a_triton_is_none(
+    setup: ModuleType, fetched: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where pip stops half way, no folder has the version's name, so the next call installs it."""
+    whole = setup.install
+
+    def broken(*arguments: str) -> None:
+        whole(*arguments)
+        raise SystemExit(1)
+
+    monkeypatch.setattr(setup, "install", broken)
+    with pytest.raises(SystemExit):
+        setup.provide_tritons()
+    assert [] == list(setup.TRITONS.iterdir())
+
+
+def test_a_full_disk_is_said_before_the_download(
+    setup: ModuleType,
+    fetched: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The line names what is needed, what is free, and where."""
+    monkeypatch.setattr(setup.shutil, "disk_usage", lambda path: SimpleNamespace(free=1024**3))
+    with pytest.raises(SystemExit):
+        setup.provide_tritons()
+    assert [] == fetched
+    assert "needs 2 GiB" in capsys.readouterr().err

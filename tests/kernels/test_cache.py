@@ -16,7 +16,7 @@ Maker = Callable[..., torch.Tensor]
 Check = Callable[..., None]
 HALVES = (torch.float16, torch.bfloat16)
 few = settings(
-    max_examples=12,
+    max_examples=10,
     deadline=None,
     derandomize=True,
     database=None,
@@ -31,7 +31,7 @@ class Case:
     seqlens: tuple[int, ...] = (70, 1, 0, 37)
     seqlen_q: int = 1
     new: int = 0
-    heads: tuple[int, int] = (4, 2)
+    heads: tuple[int, int] = (2, 1)
     head_dim: int = 32
     v_dim: int | None = None
     dtype: torch.dtype = torch.float16
@@ -62,7 +62,7 @@ def build_cache(case: Case, tensor: Maker, generator: torch.Generator) -> Cache:
         table = torch.randperm(batch * blocks + 2, generator=generator)[: batch * blocks].view(batch, blocks)
         arguments["block_table"] = table.to(torch.int32)
         outer, page = batch * blocks + 2, case.page
-        rows = [[(int(table[b, j // page]), j % page) for j in range(room)] for b in range(batch)]
+        rows = [[(int(place), j) for place in table[b] for j in range(page)] for b in range(batch)]
     else:
         outer, page, order = batch, room, list(range(batch))
         if case.shared:
@@ -120,10 +120,7 @@ def check(tensor: Maker, within: Check, generator: torch.Generator) -> Check:
             arguments["k"] = tensor((batch, case.new, case.heads[1], case.head_dim), dtype)
             arguments["v"] = tensor((batch, case.new, *cache.v.shape[2:]), dtype)
         if case.rotary_dim:
-            angles = torch.rand(
-                (max(case.seqlens) + max(case.new, case.seqlen_q) + 3, case.rotary_dim // 2),
-                generator=generator,
-            )
+            angles = torch.rand((len(cache.rows[0]) + 3, case.rotary_dim // 2), generator=generator)
             arguments |= {
                 "rotary_cos": torch.cos(6 * angles).to(dtype),
                 "rotary_sin": torch.sin(6 * angles).to(dtype),
@@ -291,11 +288,11 @@ def test_left_padding(leftpad: tuple[int, ...], options: dict[str, Any], check: 
 
 def test_left_padding_does_not_move_places(slopes: Maker, check: Check) -> None:
     """New keys land behind the length, turned by their place in the cache; distances stay."""
-    options = {"causal": True, "alibi_slopes": slopes(4)}
+    options = {"causal": True, "alibi_slopes": slopes(2)}
     check(Case(leftpad=(3, 1, 0, 30), shared=True, new=2, seqlen_q=2, rotary_dim=32, options=options))
 
 
-@pytest.mark.parametrize("splits", [0, 1, 3, 20])
+@pytest.mark.parametrize("splits", [0, 1, 3])
 @pytest.mark.parametrize("window_size", [(0, 0), (5, 2), (33, -1), (-1, 0)], ids=str)
 def test_windows(window_size: tuple[int, int], splits: int, check: Check) -> None:
     """Windows are aligned to each sequence's last key, however the keys are split."""
@@ -311,8 +308,8 @@ def test_every_feature_at_once(
     """Softcap, ALiBi by sequence, sinks, a window and v's own width hold across splits and pages."""
     options = {
         "softcap": 4.0,
-        "alibi_slopes": slopes(4, 4),
-        "learnable_sink": torch.tensor([0.0, -1.0, 1.0, 3.0]),
+        "alibi_slopes": slopes(4, 2),
+        "learnable_sink": torch.tensor([0.0, 3.0]),
         "window_size": (40, 1),
         "softmax_scale": 0.25,
     }
@@ -323,7 +320,7 @@ def test_every_feature_at_once(
 @pytest.mark.parametrize("splits", [1, 3])
 def test_sinks_of_sequences_without_keys(splits: int, check: Check) -> None:
     """A sink counts once, not once per split, and alone where there is no key."""
-    options = {"learnable_sink": torch.tensor([5.0, -5.0, 0.0, 1.0])}
+    options = {"learnable_sink": torch.tensor([5.0, -5.0])}
     check(Case(options=options), num_splits=splits)
 
 
@@ -348,10 +345,9 @@ def test_every_architectures_tiles(head_dim: int, arch: int, slopes: Maker, chec
     """Each architecture's tiles give the same, whatever machine runs the test."""
     options = {"causal": True, "alibi_slopes": slopes(2), "learnable_sink": torch.zeros(2)}
     case = Case(
-        seqlens=(130, 33),
+        seqlens=(130, 5),
         new=1,
         seqlen_q=2,
-        heads=(2, 1),
         head_dim=head_dim,
         page=48,
         rotary_dim=32,
@@ -362,10 +358,10 @@ def test_every_architectures_tiles(head_dim: int, arch: int, slopes: Maker, chec
 
 cases = st.builds(
     Case,
-    seqlens=st.lists(st.sampled_from([0, 1, 2, 31, 53, 64, 90]), min_size=1, max_size=3).map(tuple),
+    seqlens=st.lists(st.sampled_from([0, 1, 2, 31, 53, 64]), min_size=1, max_size=3).map(tuple),
     seqlen_q=st.integers(1, 6),
     new=st.integers(0, 6),
-    heads=st.sampled_from([(1, 1), (3, 3), (3, 1), (4, 2)]),
+    heads=st.sampled_from([(1, 1), (2, 2), (3, 1)]),
     head_dim=st.integers(1, 72),
     v_dim=st.one_of(st.none(), st.integers(1, 72)),
     dtype=st.sampled_from([*HALVES, torch.float32]),
@@ -377,7 +373,7 @@ cases = st.builds(
 
 
 @few
-@given(case=cases, splits=st.integers(0, 8))
+@given(case=cases, splits=st.integers(0, 4))
 def test_any_call_agrees_with_fp64(check: Check, case: Case, splits: int) -> None:
     """Whatever lies in a cache, and whatever comes in, results stay within twice PyTorch's own error."""
     check(case, num_splits=splits)

@@ -26,8 +26,8 @@ def qkv(tensor: Maker) -> Inputs:
         *lengths: int,
         dtype: torch.dtype = torch.float16,
         batch: int = 1,
-        heads: tuple[int, int] = (2, 1),
-        head_dim: int = 32,
+        heads: tuple[int, int] = (1, 1),
+        head_dim: int = 16,
         v_dim: int | None = None,
     ) -> dict[str, torch.Tensor]:
         seqlen_q, seqlen_k = lengths
@@ -40,7 +40,7 @@ def qkv(tensor: Maker) -> Inputs:
     return make
 
 
-WINDOWS = [(0, 0), (7, 0), (-1, 0), (0, 5), (3, -1), (31, 32), (64, 64), (200, 0), (1, 130)]
+WINDOWS = [(0, 0), (7, 0), (-1, 0), (0, 5), (3, -1), (31, 32), (64, 64), (1, 130)]
 
 
 @pytest.mark.parametrize("lengths", [(70, 70), (97, 41), (41, 97)], ids=str)
@@ -56,7 +56,7 @@ def test_causal_is_a_right_bound_of_zero(
     window_size: tuple[int, int], dtype: torch.dtype, qkv: Inputs, attends: Check
 ) -> None:
     """Under a causal mask the right bound is 0 whatever was asked, and the left bound stays."""
-    attends(qkv(70, 83, dtype=dtype), window_size=window_size, causal=True)
+    attends(qkv(37, 50, dtype=dtype, heads=(2, 1)), window_size=window_size, causal=True)
 
 
 def test_a_window_beyond_every_key_hides_nothing(qkv: Inputs) -> None:
@@ -85,7 +85,7 @@ def test_a_query_beside_all_keys_sees_none(causal: bool, qkv: Inputs) -> None:
 @pytest.mark.parametrize("softcap", [0.5, 15.0])
 def test_softcap(softcap: float, dtype: torch.dtype, qkv: Inputs, attends: Check) -> None:
     """Scores are squeezed into ± softcap, also where the cap bites hard; the scale comes before it."""
-    attends(qkv(65, 70, dtype=dtype), softcap=softcap, causal=True)
+    attends(qkv(33, 40, dtype=dtype, heads=(2, 1)), softcap=softcap, causal=True)
     attends(qkv(20, 33, dtype=dtype), softcap=softcap, softmax_scale=1.5)
 
 
@@ -107,21 +107,21 @@ def test_alibi(
     causal: bool, per_sequence: bool, dtype: torch.dtype, qkv: Inputs, slopes: Maker, attends: Check
 ) -> None:
     """Far keys count less, by the distance to the query's place; slopes by head, or by sequence and head."""
-    tensors = qkv(41, 70, dtype=dtype, batch=2, heads=(4, 2))
-    attends(tensors, alibi_slopes=slopes(2, 4) if per_sequence else slopes(4), causal=causal)
+    tensors = qkv(17, 37, dtype=dtype, batch=2, heads=(2, 1))
+    attends(tensors, alibi_slopes=slopes(2, 2) if per_sequence else slopes(2), causal=causal)
 
 
 def test_alibi_with_more_queries_than_keys(qkv: Inputs, slopes: Maker, attends: Check) -> None:
     """Places before the first key are negative."""
-    attends(qkv(70, 33), alibi_slopes=slopes(2))
+    attends(qkv(70, 33), alibi_slopes=slopes(1))
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("lengths", [(33, 70), (70, 33), (5, 0)], ids=str)
+@pytest.mark.parametrize("lengths", [(17, 37), (37, 17), (5, 0)], ids=str)
 def test_sinks(lengths: tuple[int, int], dtype: torch.dtype, qkv: Inputs, attends: Check) -> None:
     """A sink takes its share of every softmax, blind queries' included, and has a gradient."""
-    tensors = qkv(*lengths, dtype=dtype, batch=2, heads=(4, 2), head_dim=16)
-    tensors["learnable_sink"] = torch.tensor([-1.0, 0.0, 2.0, 9.0])
+    tensors = qkv(*lengths, dtype=dtype, batch=2, heads=(2, 1))
+    tensors["learnable_sink"] = torch.tensor([-1.0, 9.0])
     attends(tensors, causal=True)
 
 
@@ -129,7 +129,7 @@ def test_a_sink_of_minus_infinity_is_none(qkv: Inputs) -> None:
     """A sink without weight changes nothing, and where there is no key nothing becomes NaN."""
     tensors = qkv(20, 9)
     without = attention(**tensors, causal=True, return_attn_probs=True)
-    nothing = torch.full((2,), -torch.inf)
+    nothing = torch.full((1,), -torch.inf)
     found = attention(**tensors, causal=True, return_attn_probs=True, learnable_sink=nothing)
     for expected, result in zip(without[:2], found[:2], strict=True):
         torch.testing.assert_close(expected, result, atol=1e-3, rtol=1e-3)
@@ -137,7 +137,9 @@ def test_a_sink_of_minus_infinity_is_none(qkv: Inputs) -> None:
 
 def test_a_large_sink_takes_all(qkv: Inputs) -> None:
     """A sink far above every score leaves outputs of zero and its own score as log-sum-exp."""
-    out, lse, _ = attention(**qkv(9, 9), learnable_sink=torch.tensor([1e4, 2e4]), return_attn_probs=True)
+    out, lse, _ = attention(
+        **qkv(9, 9, heads=(2, 1)), learnable_sink=torch.tensor([1e4, 2e4]), return_attn_probs=True
+    )
     assert not bool(out.any())
     torch.testing.assert_close(torch.tensor([1e4, 2e4])[None, :, None].expand(1, 2, 9), lse)
 
@@ -148,47 +150,47 @@ def test_v_has_a_head_dim_of_its_own(
     dims: tuple[int, int], dtype: torch.dtype, qkv: Inputs, attends: Check
 ) -> None:
     """The output and dV are as wide as v, whatever q's and k's width."""
-    attends(qkv(33, 47, dtype=dtype, head_dim=dims[0], v_dim=dims[1]), causal=True)
+    attends(qkv(20, 37, dtype=dtype, head_dim=dims[0], v_dim=dims[1]), causal=True)
 
 
 @pytest.mark.parametrize("dims", [(192, 128), (576, 512), (257, 257), (320, 320), (512, 512)], ids=str)
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
 def test_wide_heads(dims: tuple[int, int], dtype: torch.dtype, qkv: Inputs, attends: Check) -> None:
     """Heads wider than 256, and those of multi-head latent attention, expanded and absorbed."""
-    attends(qkv(17, 35, dtype=dtype, head_dim=dims[0], v_dim=dims[1]), causal=True)
+    attends(qkv(9, 20, dtype=dtype, head_dim=dims[0], v_dim=dims[1]), causal=True)
 
 
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
 @pytest.mark.parametrize("head_dim", [24, 64, 111, 128])
 def test_all_at_once(head_dim: int, dtype: torch.dtype, qkv: Inputs, slopes: Maker, attends: Check) -> None:
     """Window, softcap, ALiBi, sinks, groups and a v of its own width do not get into each other's way."""
-    tensors = qkv(45, 70, dtype=dtype, batch=2, heads=(3, 1), head_dim=head_dim, v_dim=64)
-    tensors["learnable_sink"] = torch.tensor([-1.0, 0.5, 1.0])
-    attends(tensors, window_size=(30, 4), softcap=4.0, alibi_slopes=slopes(2, 3), softmax_scale=0.3)
+    tensors = qkv(20, 37, dtype=dtype, batch=2, heads=(2, 1), head_dim=head_dim, v_dim=64)
+    tensors["learnable_sink"] = torch.tensor([-1.0, 0.5])
+    attends(tensors, window_size=(30, 4), softcap=4.0, alibi_slopes=slopes(2, 2), softmax_scale=0.3)
 
 
 @pytest.mark.parametrize("arch", ARCHS)
-@pytest.mark.parametrize("dims", [(32, 32), (96, 64), (192, 128), (256, 256), (320, 320)], ids=str)
+@pytest.mark.parametrize("dims", [(64, 64), (96, 24), (192, 128), (320, 320)], ids=str)
 def test_every_architectures_tiles(
     dims: tuple[int, int], arch: int, qkv: Inputs, slopes: Maker, attends: Check
 ) -> None:
     """Each architecture's tiles give the same with every feature on, whatever machine runs the test."""
-    lengths = (70, 130) if dims[0] < 256 else (20, 37)
+    lengths = (70, 130) if dims[0] == 64 else (20, 37)
     tensors = qkv(*lengths, head_dim=dims[0], v_dim=dims[1])
-    tensors["learnable_sink"] = torch.tensor([0.0, 1.0])
-    attends(tensors, {"arch": arch}, window_size=(50, 0), softcap=8.0, alibi_slopes=slopes(2))
+    tensors["learnable_sink"] = torch.tensor([1.0])
+    attends(tensors, {"arch": arch}, window_size=(50, 0), softcap=8.0, alibi_slopes=slopes(1))
 
 
 @pytest.mark.parametrize("arch", ARCHS)
 def test_every_architectures_tiles_in_fp32(arch: int, qkv: Inputs, attends: Check) -> None:
     """The same for fp32, which has tiles of its own."""
-    attends(qkv(40, 70, dtype=torch.float32, head_dim=80, v_dim=48), {"arch": arch}, window_size=(20, 3))
+    attends(qkv(20, 37, dtype=torch.float32, head_dim=80, v_dim=48), {"arch": arch}, window_size=(20, 3))
 
 
 def test_deterministic_gives_the_same_bits(qkv: Inputs, slopes: Maker) -> None:
     """No sum depends on timing, with or without `deterministic`: runs give the same bits, gradients included."""
-    tensors = qkv(45, 70, heads=(4, 2)) | {"learnable_sink": torch.zeros(4)}
-    options = {"window_size": (30, 4), "softcap": 4.0, "alibi_slopes": slopes(4)}
+    tensors = qkv(33, 40, heads=(2, 1)) | {"learnable_sink": torch.zeros(2)}
+    options = {"window_size": (30, 4), "softcap": 4.0, "alibi_slopes": slopes(2)}
     runs = []
     for deterministic in (True, False, True):
         leaves = {name: x.detach().requires_grad_() for name, x in tensors.items()}
@@ -234,7 +236,7 @@ def test_only_some_gradients_are_asked_for(qkv: Inputs) -> None:
 
 def test_returned_values(qkv: Inputs) -> None:
     """The output alone, or with the log-sum-exp in fp32 and a third value that is empty without dropout."""
-    tensors = qkv(7, 9, batch=2, v_dim=16)
+    tensors = qkv(7, 9, batch=2, heads=(2, 1), head_dim=24, v_dim=16)
     out = attention(**tensors)
     assert (2, 7, 2, 16) == out.shape
     again, lse, probabilities = attention(**tensors, return_attn_probs=True)

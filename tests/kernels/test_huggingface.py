@@ -1,6 +1,8 @@
 """Tiny models of transformers with random weights: ours gives eager's logits, tokens and gradients."""
 
 import copy
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -136,6 +138,30 @@ def test_packed_sequences_do_not_see_each_other(sliding: tuple[Any, Any]) -> Non
     compare_training(sliding, position_ids=torch.tensor([[0, 1, 2, 0, 1, 2, 3], [0, 1, 2, 3, 4, 0, 1]]))
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("queries", [3, 7])
+def test_cross_attention_leaves_out_the_padding_of_the_other_sequence(queries: int) -> None:
+    """Whose keys are all there, and whose padding is not the queries'."""
+    ours.register()
+    config = transformers.BartConfig(
+        vocab_size=32,
+        d_model=32,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=32,
+        decoder_ffn_dim=32,
+        max_position_embeddings=64,
+    )
+    torch.manual_seed(0)
+    eager = transformers.BartModel._from_config(config, attn_implementation="eager").eval()
+    live = transformers.BartModel._from_config(copy.deepcopy(config), attn_implementation="l4guide").eval()
+    live.load_state_dict(eager.state_dict())
+    inputs = {"input_ids": TOKENS, "attention_mask": RIGHT, "decoder_input_ids": TOKENS[:, :queries]}
+    close(*(model(**inputs, use_cache=False).last_hidden_state for model in (eager, live)))
+
+
 def masked(mask: torch.Tensor) -> dict[str, torch.Tensor]:
     """A mask, and labels of the tokens that a real one predicts: what padding predicts is no part of the loss."""
     follows = mask.bool() & torch.nn.functional.pad(mask, (1, 0))[:, :-1].bool()
@@ -205,6 +231,12 @@ def test_a_mask_of_another_pattern_is_refused_by_name() -> None:
     options = {"config": config, "inputs_embeds": torch.zeros(2, 7, 32), "attention_mask": None}
     with pytest.raises(NotImplementedError, match="every_second"):
         create_causal_mask(past_key_values=None, and_mask_function=every_second, **options)
+
+
+def test_transformers_is_imported_by_register_alone() -> None:
+    """The adapter can be imported where transformers is not installed."""
+    script = "import sys, l4guide_kernels.huggingface; assert 'transformers' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def every_second(_batch: int, _head: int, _query: int, key: torch.Tensor) -> torch.Tensor:

@@ -157,7 +157,7 @@ def test_compiled_with_dynamic_shapes_it_gives_the_same_bits() -> None:
     for function in (run, compiled):
         q, k, v = (x[..., :13].detach().requires_grad_() for x in inputs())
         out = function(q, k, v)
-        out.backward(torch.ones_like(out))
+        out.backward(torch.ones_like(out))  # type: ignore[no-untyped-call]
         found.append((out.detach(), q.grad, k.grad, v.grad))
     for eager, traced in zip(*found, strict=True):
         assert torch.equal(eager, traced)

@@ -5,16 +5,17 @@ from typing import Any
 
 import pytest
 import torch
-from l4guide_kernels.sdpa import scaled_dot_product_attention
+from l4guide_kernels import sdpa
 from l4guide_kernels.tiles import UnsupportedError
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.attention.bias import causal_lower_right, causal_upper_left
 
+scaled_dot_product_attention: Callable[..., torch.Tensor] = sdpa.scaled_dot_product_attention
 Shapes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 
 def theirs(*args: Any, **options: Any) -> torch.Tensor:
-    """torch's function, on its plainest path."""
+    """Torch's function, on its plainest path."""
     with sdpa_kernel(SDPBackend.MATH):
         return torch.nn.functional.scaled_dot_product_attention(*args, **options)
 
@@ -45,7 +46,7 @@ def agree(inputs: Callable[..., list[torch.Tensor]], within: Callable[..., None]
             # The same rounded numbers for all three.
             leaves = [x.to(dtype).to(kind).requires_grad_() for x in exact]
             out = function(*leaves, **options)
-            out.backward(weights.to(dtype).to(kind))
+            out.backward(weights.to(dtype).to(kind))  # type: ignore[no-untyped-call]
             found.append([out.detach(), *(x.grad for x in leaves)])
         for true, other, ours, what in zip(*found, ("out", "dq", "dk", "dv"), strict=True):
             assert other.shape == ours.shape
@@ -135,7 +136,7 @@ def test_a_hidden_key_may_hold_anything(inputs: Callable[..., list[torch.Tensor]
     k[:, :, ~seen[0]] = v[:, :, ~seen[0]] = float("nan")
     leaves = [x.requires_grad_() for x in (q, k, v)]
     out = scaled_dot_product_attention(*leaves, attn_mask=seen)
-    out.sum().backward()
+    out.sum().backward()  # type: ignore[no-untyped-call]
     torch.testing.assert_close(expected, out.detach())
     assert all(bool(x.grad.isfinite().all()) for x in leaves if x.grad is not None)
 
@@ -163,7 +164,7 @@ def test_dropout_is_torchs_generators_and_differentiable(inputs: Callable[..., l
     torch.manual_seed(1)
     assert torch.equal(out, scaled_dot_product_attention(q, k, v, dropout_p=0.5))
     assert not torch.equal(out, scaled_dot_product_attention(q, k, v, dropout_p=0.5))
-    out.backward(out.detach())
+    out.backward(out.detach())  # type: ignore[no-untyped-call]
     # The output is linear in v.
     assert v.grad is not None
     torch.testing.assert_close(out.detach().square().sum(), (v.grad * v.detach()).sum())
@@ -175,7 +176,7 @@ def test_everything_dropped_is_0(inputs: Callable[..., list[torch.Tensor]]) -> N
     """dropout_p = 1, which torch allows, gives zeros and zero gradients."""
     q, k, v = (x.float().requires_grad_() for x in inputs(((1, 2, 3, 8), (1, 2, 4, 8), (1, 2, 4, 8))))
     out = scaled_dot_product_attention(q, k, v, dropout_p=1.0)
-    out.sum().backward()
+    out.sum().backward()  # type: ignore[no-untyped-call]
     assert all(not bool(x.any()) for x in (out, q.grad, k.grad, v.grad) if x is not None)
 
 

@@ -163,6 +163,6 @@ def test_every_sentence_can_be_said_in_both_languages(gpu: str, options: dict[st
 def test_support_of_knows_our_own_kernels() -> None:
     """`l4guide` is a library like the others, and refuses by name what it cannot do."""
     assert "ok" == support_of("L4", {"head_dim": 128}, "l4guide").status
-    refused = support_of("L4", {"head_dim": 128, "dropout": 0.1, "window": 64}, "l4guide")
+    refused = support_of("L4", {"head_dim": 128, "block_sparse": True, "kv_dtype": "fp8"}, "l4guide")
     assert "refused" == refused.status
-    assert ["dropout", "window"] == [reason.field for reason in refused.reasons]
+    assert ["kv-dtype", "block-sparse"] == [reason.field for reason in refused.reasons]

@@ -50,7 +50,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> Events:
     monkeypatch.setattr(limit, "draw", on_cpu)
     monkeypatch.setattr(limit, "ours", refusing)
     monkeypatch.setattr(limit, "SEQLEN", 32)
-    monkeypatch.setattr("l4guide_kernels.launch.device_arch", lambda device: 80)
+    monkeypatch.setattr("l4guide_kernels.problem.device_arch", lambda device: 80)
     monkeypatch.setattr("l4guide_kernels.cross.compile_ahead", lambda kernel, **_: Compiled())
     return []
 

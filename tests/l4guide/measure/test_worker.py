@@ -87,17 +87,17 @@ def test_limit_is_shown_by_the_compiler() -> None:
 @pytest.mark.parametrize(
     ("request_", "says"),
     [
-        ({"kind": "live", "workload": {"head_dim": 320}}, "head-dim 320"),
+        ({"kind": "live", "workload": {"head_dim": 577}}, "head-dim 1-576, not 577"),
         ({"kind": "live", "workload": {"head_dim": "abc"}}, "head-dim"),
         ({"kind": "live", "workload": {"dropout": 0.1}}, "dropout (here 0.1)"),
-        ({"kind": "live", "workload": {"kv_dtype": "fp8"}}, "kv-dtype fp8"),
-        ({"kind": "live", "workload": {"dtype": "fp8"}}, "dtype fp8"),
+        ({"kind": "live", "workload": {"kv_dtype": "fp8"}}, "kv-dtype bf16, not fp8"),
+        ({"kind": "live", "workload": {"dtype": "fp8"}}, "dtype fp16, bf16, fp32, not fp8"),
         ({"kind": "limit", "workload": {"head_dim": -8}}, "head-dim"),
         ({"kind": "dance"}, "quick"),
     ],
 )
 def test_bad_request_is_one_sentence(request_: dict[str, Any], says: str) -> None:
-    """What our kernels do not run, or nobody could, is refused by name and value, without a traceback."""
+    """What a live run is not of, or nobody could run, is refused by name and value, without a traceback."""
     (event,) = answer(request_)
     assert "error" == event["kind"]
     assert "" == event["detail"]

@@ -17,12 +17,16 @@ FLAGSHIP: dict[str, Any] = {"block_m": 128, "block_n": 128, "warps": 8, "stages"
 KERNELS = ("forward", "backward-dkdv", "backward-dq", "decode")
 
 
+@pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize("dtype", ["fp16", "bf16"])
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("head_dim", [16, 32, 64, 72, 80, 96, 128, 192, 256])
-def test_every_default_tile_fits_l4_without_spilling(kernel: str, head_dim: int, dtype: str) -> None:
+def test_every_default_tile_fits_l4_without_spilling(
+    kernel: str, head_dim: int, dtype: str, causal: bool
+) -> None:
     """What we run with on an L4 was compiled, is within 101,376 bytes, and keeps its values in registers."""
-    found = resources_for(L4, kernel, head_dim, dtype)
+    found = resources_for(L4, kernel, head_dim, dtype, causal=causal)
+    assert causal is found.causal
     assert ("recorded", "compiled") == (found.basis, found.kind)
     assert found.fits
     assert 101_376 == found.limit_bytes
@@ -30,6 +34,34 @@ def test_every_default_tile_fits_l4_without_spilling(kernel: str, head_dim: int,
     assert found.ctas_per_sm is not None
     assert found.ctas_per_sm >= 1
     assert () == found.fixes
+
+
+@pytest.mark.parametrize(("head_dim", "head_dim_v"), [(192, 128), (576, 512)])
+def test_values_of_their_own_width_are_answered_from_the_record(head_dim: int, head_dim_v: int) -> None:
+    """Latent attention, as it is trained and as it is served, was compiled; another pair asks for the compiler."""
+    found = resources_for(L4, "forward", head_dim, head_dim_v=head_dim_v)
+    assert ("recorded", head_dim_v, True) == (found.basis, found.head_dim_v, found.fits)
+    with pytest.raises(CannotDo, match="--compile"):
+        resources_for(L4, "forward", 96, head_dim_v=40)
+
+
+@pytest.mark.parametrize("head_dim", [257, 320, 384, 500, 512, 576])
+def test_wide_heads_are_recorded_in_16_bits(head_dim: int) -> None:
+    """Each kernel has a tile that fits an L4; in fp32 nobody compiled it, and the answer says how to."""
+    for kernel in KERNELS:
+        found = resources_for(L4, kernel, head_dim)
+        assert ("recorded", True) == (found.basis, found.fits)
+        with pytest.raises(CannotDo, match="--compile"):
+            resources_for(L4, kernel, head_dim, "fp32")
+
+
+def test_a_mask_that_nobody_recorded_still_tells_the_bytes() -> None:
+    """On a card whose formula is not known the bytes are those of the causal form, and no more is said."""
+    card = gpu("B200 SXM")
+    causal, full = (resources_for(card, "forward", 128, causal=causal) for causal in (True, False))
+    assert ("recorded", "formula", "estimated") == (causal.basis, full.basis, full.kind)
+    assert causal.shared_bytes == full.shared_bytes
+    assert full.registers is None
 
 
 @pytest.mark.parametrize("head_dim", [1, 8, 17, 40, 65, 112, 129, 250])
@@ -103,7 +135,7 @@ def test_an_unknown_capability_gets_a_reason() -> None:
         ("forward", 0, "bf16", BadInput, "head-dim is 0"),
         ("forward", 1.5, "bf16", BadInput, "head-dim"),
         ("forward", "abc", "bf16", BadInput, "'abc'"),
-        ("forward", 257, "bf16", CannotDo, "up to 256, not 257"),
+        ("forward", 577, "bf16", CannotDo, "head_dim up to 576, not 577"),
         ("forward", 128, "fp8", CannotDo, "fp8, only in fp16, bf16, fp32"),
         ("forward", 128, "int3", BadInput, "'int3'"),
     ],

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 from l4guide_kernels.tiles import Tile
@@ -50,6 +51,20 @@ def test_a_process_that_never_starts_is_an_answer(monkeypatch: pytest.MonkeyPatc
     stand_in(monkeypatch, "sys.exit('no such module')")
     with Compiler() as compiling, pytest.raises(CannotDo, match="no such module"):
         compiling.compile(WANTED)
+
+
+def test_another_triton_comes_before_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The process looks for modules in the given folder first, and is told whether to count instructions."""
+    answer = "dict(shared_bytes=1, registers=int(asked['mix']), spill_bytes=0, stack_bytes=0, triton_version=first)"
+    script = (
+        "import json, os\nasked = json.loads(sys.stdin.readline())\n"
+        f"first = os.environ['PYTHONPATH'].split(os.pathsep)[0]\nprint(json.dumps({answer}))"
+    )
+    stand_in(monkeypatch, script)
+    for mixes in (True, False):
+        with Compiler(triton=tmp_path, mixes=mixes) as compiling:
+            figures = compiling.compile(WANTED)
+        assert (str(tmp_path), int(mixes)) == (figures.triton_version, figures.registers)
 
 
 def test_without_triton_the_install_line_is_given(monkeypatch: pytest.MonkeyPatch) -> None:

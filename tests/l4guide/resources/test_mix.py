@@ -1,12 +1,19 @@
 """The instruction mix is read off the unmasked inner loop, and the record says what the compiler makes."""
 
+import json
+import os
+import subprocess
+import sys
+
 import pytest
+from l4guide_kernels.tiles import tile_for
 
 from l4guide.resources.compiler import Compiler
 from l4guide.resources.mix import Mix, class_of, innermost_loops, mix_of
 from l4guide.resources.mix_record import recorded_mix
 from l4guide.resources.specialisation import specialise
 
+KERNELS = ("forward", "backward-dkdv", "backward-dq", "decode")
 LISTING = """
 kernel:
         /*0000*/                   HMMA.16816.F32 R4, R8, R12, R4 ;
@@ -37,7 +44,7 @@ def test_only_innermost_loops_count() -> None:
 
 def test_the_unmasked_loop_is_the_shorter_of_those_with_most_products() -> None:
     """Two loops do the same products; the one that masks takes more instructions."""
-    assert Mix(tensor=1, exp=1, arithmetic=0, memory=0, other=1) == mix_of(LISTING)
+    assert Mix(tensor=1, exp=1, mask=0, arithmetic=0, memory=0, other=1) == mix_of(LISTING)
 
 
 def test_code_without_tensor_cores_has_no_mix() -> None:
@@ -58,6 +65,9 @@ def test_code_without_tensor_cores_has_no_mix() -> None:
         ("MUFU.RCP", "arithmetic"),
         ("FMUL", "arithmetic"),
         ("FMNMX", "arithmetic"),
+        ("FSEL", "mask"),
+        ("FSETP.NEU.AND", "mask"),
+        ("HSETP2.GT.AND", "mask"),
         ("F2FP.BF16.F32.PACK_AB", "arithmetic"),
         ("HFMA2.MMA", "arithmetic"),
         ("LDGSTS.E.BYPASS.LTC128B.128", "memory"),
@@ -66,6 +76,7 @@ def test_code_without_tensor_cores_has_no_mix() -> None:
         ("LDC.64", "other"),
         ("FLO.U32", "other"),
         ("IMAD.MOV.U32", "other"),
+        ("ISETP.GE.AND", "other"),
         ("BRA", "other"),
     ],
 )
@@ -76,7 +87,7 @@ def test_classes(opcode: str, expected: str) -> None:
 
 def test_shares_add_up() -> None:
     """The shares are of all instructions of the pass."""
-    mix = Mix(tensor=3, exp=1, arithmetic=2, memory=1, other=1)
+    mix = Mix(tensor=3, exp=1, mask=0, arithmetic=2, memory=1, other=1)
     assert 8 == mix.total
     assert 0.375 == mix.shares()["tensor"]
     assert pytest.approx(1.0) == sum(mix.shares().values())
@@ -92,3 +103,34 @@ def test_the_compiler_makes_the_recorded_mix() -> None:
     assert known is not None
     assert figures.triton_version == known.triton_version
     assert figures.instructions == known.mix
+
+
+#: Prints the opcodes of each innermost loop of a kernel: those that multiply, and the longest last.
+LOOPS = """
+import json, sys
+from l4guide_kernels.cross import compile_ahead
+from l4guide.resources.mix import disassemble, innermost_loops
+for kernel in sys.argv[2:]:
+    compiled = compile_ahead(kernel, head_dim=int(sys.argv[1]), dtype="bf16", arch=89)
+    print(json.dumps(sorted(innermost_loops(disassemble(compiled.cubin)), key=len)))
+"""
+
+
+@pytest.mark.compile
+@pytest.mark.slow
+@pytest.mark.parametrize("head_dim", [72, 128])
+def test_only_the_loop_with_masks_does_mask_work(head_dim: int) -> None:
+    """Without masks no number is compared or selected, and what integers are is fewer than a thread's scores.
+
+    Those steer the loop and the copies of its pipeline. With masks every score is selected.
+    """
+    clean = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    command = [sys.executable, "-c", LOOPS, str(head_dim), *KERNELS]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=clean)
+    for kernel, line in zip(KERNELS, done.stdout.splitlines(), strict=True):
+        plain, masked = json.loads(line)
+        tile = tile_for(kernel, head_dim, "bf16", 89)
+        scores = tile.block_m * tile.block_n // (32 * tile.warps)
+        assert [] == [opcode for opcode in plain if class_of(opcode) == "mask"], kernel
+        assert len([opcode for opcode in plain if opcode.startswith(("ISETP", "SEL"))]) < scores, kernel
+        assert scores <= len([opcode for opcode in masked if opcode.startswith("FSEL")]), kernel

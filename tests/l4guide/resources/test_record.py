@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from l4guide.errors import BadData
-from l4guide.resources.record import COLUMNS, read, write
+from l4guide.resources.record import COLUMNS, by_twin, read, recorded, write
 from l4guide.resources.specialisation import Figures, specialise
 
 KERNEL = specialise("forward", head_dim=72, dtype="bf16", arch=89)
 OTHER = specialise("backward-dq", head_dim=128, dtype="fp16", arch=80)
+LATENT = specialise("forward", head_dim=192, head_dim_v=128, dtype="bf16", arch=89, causal=False)
 
 
 def figures(shared_bytes: int) -> Figures:
@@ -28,7 +29,7 @@ def figures(shared_bytes: int) -> Figures:
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     """Rows survive the file, in an order that does not depend on how they were made."""
-    rows = {KERNEL: figures(1024), OTHER: figures(2048)}
+    rows = {KERNEL: figures(1024), OTHER: figures(2048), LATENT: figures(4096)}
     first, second = tmp_path / "first.csv", tmp_path / "second.csv"
     write(first, rows)
     write(second, dict(reversed(rows.items())))
@@ -48,6 +49,25 @@ def test_head_dims_of_one_specialisation_share_a_row(one: int, other: int, same:
     assert same == (first == second)
 
 
+def test_a_value_of_its_own_width_has_a_row_of_its_own() -> None:
+    """192 with values of 128 columns is neither of the two, and runs with the tile of the wider."""
+    wide = specialise("forward", head_dim=192, dtype="bf16", arch=89, causal=False)
+    assert (wide.head_parts, (128, 0), wide.tile) == (LATENT.head_parts, LATENT.head_parts_v, LATENT.tile)
+    assert (192, 128) == (LATENT.head_dim, LATENT.head_dim_v)
+    assert wide != LATENT
+
+
+def test_a_twin_tells_the_bytes_and_no_more() -> None:
+    """What differs in the mask or the 16-bit type takes the same memory; its registers are its own."""
+    known = specialise("forward", head_dim=128, dtype="bf16", arch=80)
+    (other,) = (twin for twin in known.twins if (twin.causal, twin.dtype) == (False, "fp16"))
+    expected = recorded(known)
+    assert expected is not None
+    assert Figures(basis="formula", shared_bytes=expected.shared_bytes) == by_twin(other)
+    assert len(known.twins) == 3
+    assert 1 == len(specialise("forward", head_dim=64, dtype="fp32", arch=89).twins)
+
+
 def test_no_file_has_no_rows(tmp_path: Path) -> None:
     """A Triton version that nobody recorded is not an error."""
     assert {} == read(tmp_path / "triton-9.9.csv")
@@ -59,6 +79,7 @@ def test_no_file_has_no_rows(tmp_path: Path) -> None:
         ("registers", "", "invalid literal"),
         ("causal", "maybe", "maybe"),
         ("head_parts", "64+x", "invalid literal"),
+        ("columns_v", "half", "half"),
     ],
 )
 def test_a_broken_row_is_named_by_file_and_line(tmp_path: Path, column: str, value: str, fault: str) -> None:

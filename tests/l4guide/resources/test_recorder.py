@@ -4,16 +4,33 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from l4guide_kernels import code
 from l4guide_kernels.tiles import KERNELS, SPECIALISATIONS
 
 from l4guide.errors import CannotDo
-from l4guide.resources import recorder
-from l4guide.resources.record import read, write
-from l4guide.resources.recorder import default_tiles, everything, flagship, keep_record
+from l4guide.resources import mix_record, record, recorder
+from l4guide.resources.defaults import (
+    SERVING,
+    VALUE_WIDTHS,
+    WIDEST_COMMON,
+    default_tiles,
+    everything,
+    flagship,
+    mixes,
+)
+from l4guide.resources.mix import Mix
+from l4guide.resources.recorder import keep_record
 from l4guide.resources.specialisation import Figures, Specialisation
 
+MIX = Mix(tensor=4, exp=3, mask=0, arithmetic=2, memory=1, other=0)
 FIGURES = Figures(
-    basis="recorded", shared_bytes=1, registers=2, spill_bytes=0, stack_bytes=0, triton_version="0.1"
+    basis="recorded",
+    shared_bytes=1,
+    registers=2,
+    spill_bytes=0,
+    stack_bytes=0,
+    triton_version="0.1",
+    instructions=MIX,
 )
 
 
@@ -42,15 +59,35 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asked:
     """The stand-in, with the record in a folder of its own."""
     compiler = Asked()
     monkeypatch.setattr(recorder, "Compiler", lambda: compiler)
-    monkeypatch.setattr(recorder, "path_for", lambda version: tmp_path / f"{version}.csv")
+    monkeypatch.setattr(record, "path_for", lambda version: tmp_path / f"{version}.csv")
+    monkeypatch.setattr(mix_record, "path_for", lambda version: tmp_path / f"mix-{version}.csv")
     return compiler
 
 
 def test_everything_is_every_default_tile_once() -> None:
-    """Full and masked heads for all kernels, types and architectures, and the flagship, without repetition."""
+    """Full and masked heads for all kernels and architectures, and the flagship, without repetition."""
     wanted = everything()
     assert len(wanted) == len(set(wanted))
-    assert 2 * len(SPECIALISATIONS) * len(KERNELS) * 3 * 7 + len(tuple(flagship())) == len(wanted)
+    common = 2 * len([width for width in SPECIALISATIONS if width <= WIDEST_COMMON]) * len(KERNELS)
+    every = 2 * len(SPECIALISATIONS) * len(KERNELS) + len(KERNELS) + len(SERVING)
+    # An L4: both types with and without a mask, and fp32; A100 and H100: bf16 with and without; four more: causal.
+    assert (4 + 2 * 2) * every + (1 + 4) * common + len(tuple(flagship())) == len(wanted)
+
+
+def test_an_l4_is_first_and_holds_both_masks() -> None:
+    """An interrupted run has answered for an L4: each 16-bit tile with and without a mask, fp32 with."""
+    wanted = everything()
+    on_l4 = [one for one in wanted if one.arch == 89]
+    assert on_l4[: len(tuple(default_tiles([89])))] == list(wanted[: len(tuple(default_tiles([89])))])
+    half = {one for one in on_l4 if one.dtype != "fp32"}
+    assert half == {replace(one, causal=not one.causal) for one in half}
+    assert {True} == {one.causal for one in on_l4 if one.dtype == "fp32"}
+
+
+def test_latent_attention_is_recorded() -> None:
+    """As it is trained, and with the projections absorbed."""
+    found = {(one.head_dim, one.head_dim_v) for one in default_tiles([89]) if one.head_dim != one.head_dim_v}
+    assert set(VALUE_WIDTHS) == found
 
 
 def test_a_second_run_compiles_only_what_is_missing(
@@ -61,8 +98,8 @@ def test_a_second_run_compiles_only_what_is_missing(
     assert 0 == keep_record(wanted[:2], triton_version="0.1")
     assert 0 == keep_record(wanted, triton_version="0.1")
     assert wanted == asked.questions
-    assert set(wanted) == set(read(tmp_path / "0.1.csv"))
-    monkeypatch.setattr(recorder, "digest", lambda kernel: "changed")
+    assert set(wanted) == set(record.read(tmp_path / "0.1.csv"))
+    monkeypatch.setattr(code, "digest", lambda kernel: "changed")
     keep_record(wanted, triton_version="0.1")
     assert 2 * wanted == asked.questions
 
@@ -71,9 +108,36 @@ def test_tiles_that_are_no_longer_the_default_are_dropped(asked: Asked, tmp_path
     """A changed table leaves no stale evidence behind."""
     (one, *_) = default_tiles([89])
     stale = replace(one, tile=replace(one.tile, block_n=one.tile.block_n * 2))
-    write(tmp_path / "0.1.csv", {stale: FIGURES})
+    record.write(tmp_path / "0.1.csv", {stale: FIGURES})
     keep_record([one], triton_version="0.1")
-    assert {one} == set(read(tmp_path / "0.1.csv"))
+    assert {one} == set(record.read(tmp_path / "0.1.csv"))
+
+
+@pytest.mark.usefixtures("asked")
+def test_what_an_l4s_loop_issues_is_kept_from_the_same_compilation(tmp_path: Path) -> None:
+    """The mix stands in its own file, for the cards whose loops are recorded."""
+    (here, *_), (elsewhere, *_) = default_tiles([89]), default_tiles([90])
+    keep_record([here, elsewhere], triton_version="0.1")
+    assert {here: MIX} == {one: row.mix for one, row in mix_record.read(tmp_path / "mix-0.1.csv").items()}
+    assert here in mixes()
+
+
+def test_a_missing_mix_is_made_though_the_bytes_are_known(asked: Asked, tmp_path: Path) -> None:
+    """A row in one file alone is half an answer."""
+    (one, *_) = default_tiles([89])
+    keep_record([one], triton_version="0.1")
+    (tmp_path / "mix-0.1.csv").unlink()
+    keep_record([one], triton_version="0.1")
+    assert [one, one] == asked.questions
+
+
+@pytest.mark.usefixtures("asked")
+def test_progress_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each compilation says how many there are, and about how long the rest takes."""
+    keep_record([*default_tiles([89])][:2], triton_version="0.1")
+    said = capsys.readouterr().err.splitlines()
+    assert ["1 of 2", "2 of 2"] == [line.partition(",")[0] for line in said]
+    assert "min left: sm_89 forward" in said[0]
 
 
 @pytest.mark.usefixtures("asked")
@@ -83,5 +147,5 @@ def test_a_refused_tile_is_counted_and_the_rest_is_recorded(
     """One tile that does not compile costs no other its row, and the reason is on stderr."""
     wanted = [next(default_tiles([89], [dtype])) for dtype in ("fp32", "fp16")]
     assert 1 == keep_record(wanted, triton_version="0.1")
-    assert wanted[1:] == [*read(tmp_path / "0.1.csv")]
+    assert wanted[1:] == [*record.read(tmp_path / "0.1.csv")]
     assert "fp32" in capsys.readouterr().err

@@ -131,6 +131,18 @@ def test_without_the_mask_the_published_tiles_are_others() -> None:
     assert (128, 32) in tiles("flash-attn") - masked
     assert (64, 64) in masked - tiles("flash-attn")
     assert ours == tiles("l4guide")
+    assert not state.resources.causal, "the figures are of the form that was asked about"
+
+
+def test_what_was_compiled_with_a_mask_is_not_shown_without_one() -> None:
+    """A compiled answer belongs to its mask, like its registers."""
+    state = LedgerState(ask=pretend)
+    state.compile(direct_post).join()
+    assert 99 == state.resources.registers
+    state.causal = False
+    assert 99 != state.resources.registers
+    state.causal = True
+    assert 99 == state.resources.registers
 
 
 def test_a_compile_can_be_stopped() -> None:

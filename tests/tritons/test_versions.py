@@ -1,0 +1,179 @@
+"""The kernels by every other version of Triton that the project allows: compiled for each architecture, none launched.
+
+Two versions cannot be loaded by one process, and one that interprets Triton cannot compile: each version has
+processes of its own, two at a time. `make test` installs them, which is `python3 setup_environment.py tritons`. The
+version of this environment is held to more by `tests/kernels`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from l4guide.errors import CannotDo
+from l4guide.resources.compiler import Compiler
+from l4guide.resources.specialisation import Figures, Specialisation, by_formula, specialise
+
+pytestmark = [pytest.mark.compile, pytest.mark.slow]
+
+ROOT = Path(__file__).resolve().parents[2]
+LISTED: list[str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["l4guide"]["tritons"]
+VERSIONS = [version for version in LISTED if version != metadata.version("triton")]
+FOLDER = Path(sys.prefix, "tritons")
+INSTALL = "python3 setup_environment.py tritons"
+TRIAL = ROOT / "tests" / "kernels" / "foreign_trial.py"
+
+LIMITS = {80: 166912, 89: 101376, 90: 232448, 100: 232448, 120: 101376}
+L4 = 89
+#: Bytes a thread may spill there. Triton 3.6 spills 8 to 60 in dK/dV whatever the tile; later versions none at all.
+MOST_SPILLED = {"3.6.0": 64}
+#: What every architecture is asked: all four kernels, with a head in one block, in two, and with columns masked.
+EVERYWHERE: tuple[dict[str, Any], ...] = (
+    {"kernel": "forward", "head_dim": 64, "dtype": "bf16"},
+    {"kernel": "backward-dkdv", "head_dim": 32, "dtype": "fp16"},
+    {"kernel": "backward-dq", "head_dim": 48, "dtype": "bf16", "causal": False},
+    {"kernel": "decode", "head_dim": 72, "dtype": "fp16"},
+)
+#: And an L4 besides: tiles that use nearly all registers, where another version may spill.
+ON_L4: tuple[dict[str, Any], ...] = (
+    {"kernel": "forward", "head_dim": 128, "dtype": "bf16"},
+    {"kernel": "backward-dkdv", "head_dim": 64, "dtype": "fp16"},
+    {"kernel": "backward-dkdv", "head_dim": 128, "dtype": "bf16"},
+    {"kernel": "backward-dq", "head_dim": 128, "dtype": "bf16"},
+)
+ASKED = [(arch, asked) for arch in LIMITS for asked in EVERYWHERE] + [(L4, asked) for asked in ON_L4]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What one version answered: to each specialisation, and as launches of the public functions.
+
+    Text stands for what is not there: why not.
+    """
+
+    figures: list[Figures | str]
+    launches: dict[str, Any] | str
+
+
+def place_of(version: str) -> Path:
+    """The folder of a version.
+
+    Raises:
+        LookupError: It is not there; says what installs it.
+    """
+    if not (FOLDER / version).is_dir():
+        raise LookupError(f"Triton {version} is not in {FOLDER}. Run: {INSTALL}")
+    return FOLDER / version
+
+
+def figures_of(version: str) -> list[Figures | str]:
+    """What a version makes of each specialisation; why not, where it makes nothing."""
+    answers: list[Figures | str] = []
+    with Compiler(triton=place_of(version), mixes=False) as compiling:
+        for arch, asked in ASKED:
+            try:
+                answers.append(compiling.compile(specialise(**asked, arch=arch)))
+            except CannotDo as refusal:
+                answers.append(str(refusal))
+    return answers
+
+
+def launches_of(version: str) -> dict[str, Any] | str:
+    """Every kernel as the public functions launch it, with all their features, for an L4."""
+    variables = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    path = [str(place_of(version)), *(entry for entry in sys.path if entry)]
+    done = subprocess.run(
+        [sys.executable, str(TRIAL), "functions"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**variables, "PYTHONPATH": os.pathsep.join(path), "TRITON_DEFAULT_FP_FUSION": "1"},
+    )
+    if done.returncode:
+        return done.stderr[-2000:]
+    summary: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return summary
+
+
+@pytest.fixture(scope="module")
+def found() -> Mapping[str, Found]:
+    """The answers of every version that is installed."""
+    installed = [version for version in VERSIONS if (FOLDER / version).is_dir()]
+    with ThreadPoolExecutor(2) as pool:
+        pairs = [
+            (pool.submit(figures_of, version), pool.submit(launches_of, version)) for version in installed
+        ]
+        return {
+            version: Found(figures=figures.result(), launches=launches.result())
+            for version, (figures, launches) in zip(installed, pairs, strict=True)
+        }
+
+
+def made(found: Mapping[str, Found], version: str) -> list[tuple[Specialisation, Figures]]:
+    """What a version compiled, with what was asked; fails with the first reason where something is missing."""
+    place_of(version)
+    compiled = []
+    for (arch, asked), answer in zip(ASKED, found[version].figures, strict=True):
+        assert not isinstance(answer, str), f"{asked} on sm_{arch}: {answer}"
+        compiled.append((specialise(**asked, arch=arch), answer))
+    return compiled
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_kernel_compiles_and_fits(version: str, found: Mapping[str, Found]) -> None:
+    """Each version compiles each kernel for each architecture, into a block's shared memory there."""
+    for wanted, figures in made(found, version):
+        assert version == figures.triton_version
+        assert figures.shared_bytes <= LIMITS[wanted.arch], wanted
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_formula_is_every_compilers(version: str, found: Mapping[str, Found]) -> None:
+    """Where the closed formula speaks it gives this version's bytes; on sm_80, 89 and 120 it always does."""
+    for wanted, figures in made(found, version):
+        formula = by_formula(wanted)
+        if formula is None:
+            assert wanted.arch in (90, 100), wanted
+        else:
+            assert formula.shared_bytes == figures.shared_bytes, wanted
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_nothing_spills_on_an_l4(version: str, found: Mapping[str, Found]) -> None:
+    """The default tiles of sm_89 keep to their registers; dK/dV by Triton 3.6 nearly does."""
+    spilling = {
+        f"{wanted.kernel} {wanted.head_dim}": figures.spill_bytes or 0
+        for wanted, figures in made(found, version)
+        if wanted.arch == L4
+    }
+    allowed = {
+        name: MOST_SPILLED.get(version, 0) if name.startswith("backward-dkdv") else 0 for name in spilling
+    }
+    assert {} == {name: spilled for name, spilled in spilling.items() if spilled > allowed[name]}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_launch_compiles(version: str, found: Mapping[str, Found]) -> None:
+    """Windows, softcap, ALiBi, dropout, sinks, batches, pages, rotary, appending and merging compile as launched."""
+    place_of(version)
+    launches = found[version].launches
+    assert not isinstance(launches, str), launches
+    assert version == launches["triton_version"]
+    kernels = {launch["kernel"] for launch in launches["launched"]}
+    assert {"probabilities_kernel", "delta_kernel", "append_kernel", "merge_kernel"} <= kernels
+
+
+def test_a_missing_version_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An installation that is not there fails with the line that makes it."""
+    monkeypatch.setattr(sys.modules[__name__], "FOLDER", tmp_path)
+    with pytest.raises(LookupError, match=r"Triton 3\.6\.0 is not in .*Run: python3 setup_environment.py"):
+        made({}, "3.6.0")
