@@ -12,6 +12,7 @@ from l4guide_kernels.tiles import (
     DTYPES,
     KERNELS,
     MAX_HEAD_DIM,
+    QUANTIZED,
     SPECIALISATIONS,
     Tile,
     UnsupportedError,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         flash_attn_qkvpacked_func,
     )
     from l4guide_kernels.kvcache import flash_attn_with_kvcache
+    from l4guide_kernels.quantized import quantized_attention
     from l4guide_kernels.reference import reference_attention
     from l4guide_kernels.sdpa import scaled_dot_product_attention
     from l4guide_kernels.tune import tuned_tiles
@@ -47,6 +49,7 @@ _LAZY = {
     "flash_attn_varlen_kvpacked_func": "l4guide_kernels.varlen",
     "flash_attn_varlen_qkvpacked_func": "l4guide_kernels.varlen",
     "flash_attn_with_kvcache": "l4guide_kernels.kvcache",
+    "quantized_attention": "l4guide_kernels.quantized",
     "ShapeError": "l4guide_kernels.checks",
     "reference_attention": "l4guide_kernels.reference",
     "scaled_dot_product_attention": "l4guide_kernels.sdpa",
@@ -61,6 +64,7 @@ __all__ = [
     "DTYPES",
     "KERNELS",
     "MAX_HEAD_DIM",
+    "QUANTIZED",
     "SPECIALISATIONS",
     "Compiled",
     "ShapeError",
@@ -76,6 +80,7 @@ __all__ = [
     "flash_attn_with_kvcache",
     "head_parts",
     "interpreted",
+    "quantized_attention",
     "reference_attention",
     "scaled_dot_product_attention",
     "shared_bytes",

@@ -46,6 +46,8 @@ class Extras(NamedTuple):
         sink: (heads,) fp32: a score that every query of a head gives to no key.
         seed: (1,) int64: key of the random numbers of dropout.
         dropout: Which share of the weights is dropped.
+        k_descale: (batch, kv_heads) fp32: what the codes of an 8-bit cache's keys stand for, one to a head.
+        v_descale: The same of its values.
     """
 
     left: Argument = None
@@ -56,3 +58,5 @@ class Extras(NamedTuple):
     sink: Argument = None
     seed: Argument = None
     dropout: Argument = None
+    k_descale: Argument = None
+    v_descale: Argument = None

@@ -1,13 +1,14 @@
 """What the public functions refuse before a launch; one line each: the value, the limit, the way out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 
 from l4guide_kernels.dialect import interpreted
-from l4guide_kernels.problem import DTYPE_NAMES
-from l4guide_kernels.tiles import KERNELS, Tile, UnsupportedError, head_parts
+from l4guide_kernels.problem import DECODERS, DTYPE_NAMES
+from l4guide_kernels.tiles import KERNELS, QUANTIZED, Tile, UnsupportedError, head_parts, tile_for
 
+_CODED_MULTIPLE = 16
 _INT32_LIMIT = 2**31
 _GRID_LIMIT = 65535
 _LAYOUTS = {3: "(total, heads, head_dim)", 4: "(batch, seqlen, heads, head_dim)"}
@@ -25,8 +26,11 @@ def check_tensors(
     names: tuple[str, str, str] = ("q", "k", "v"),
     axes: tuple[int, int] = (4, 4),
     same_batch: bool = True,
+    coded: bool = False,
 ) -> None:
     """Checks that three tensors have `axes` axes (queries, keys) and go together.
+
+    With `coded`, keys and values may be of 8 bits.
 
     Raises:
         UnsupportedError: dtype or head_dim is not served.
@@ -36,7 +40,7 @@ def check_tensors(
         if x.dim() != wanted:
             raise ShapeError(f"{name} has shape {tuple(x.shape)}: it must be {_LAYOUTS[wanted]}")
     q_name, k_name, v_name = names
-    _check_kind(q, k, v, names)
+    _check_kind(q, k, v, names, DECODERS if coded and k.dtype == v.dtype else ())
     if k.shape[:-1] != v.shape[:-1]:
         raise ShapeError(
             f"{k_name} {tuple(k.shape)} and {v_name} {tuple(v.shape)} differ in more than head_dim: "
@@ -63,12 +67,18 @@ def check_tensors(
         )
 
 
-def _check_kind(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, names: tuple[str, str, str]) -> None:
+def _check_kind(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    names: tuple[str, str, str],
+    codes: Collection[torch.dtype],
+) -> None:
     q_name = names[0]
     if q.dtype not in DTYPE_NAMES or (q.dtype == torch.float64 and not interpreted()):
         raise UnsupportedError(f"{q_name} is {q.dtype}: cast it to one of float16, bfloat16, float32")
     for name, x in zip(names[1:], (k, v), strict=True):
-        if x.dtype != q.dtype:
+        if x.dtype != q.dtype and x.dtype not in codes:
             raise ShapeError(f"{name} is {x.dtype} but {q_name} is {q.dtype}: cast them to one dtype")
         if x.device != q.device:
             raise ShapeError(
@@ -105,11 +115,48 @@ def check_tiles(tiles: Mapping[str, Tile]) -> None:
         ValueError: A kernel name is unknown, or a size is no power of two of at least 16.
     """
     for kernel, tile in tiles.items():
-        if kernel not in KERNELS:
-            raise ValueError(f"kernel {kernel!r} is unknown: use one of {', '.join(KERNELS)}")
+        if kernel not in KERNELS + QUANTIZED:
+            raise ValueError(f"kernel {kernel!r} is unknown: use one of {', '.join(KERNELS + QUANTIZED)}")
         for size in (tile.block_m, tile.block_n):
             if size < 16 or size & (size - 1):
                 raise ValueError(f"block size {size} of {kernel} is no power of two from 16 on")
+
+
+def check_codes(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, arch: int) -> None:
+    """Checks a cache of 8 bits; any other goes through.
+
+    Raises:
+        UnsupportedError: `arch` has no such type, or head_dim does not fill 16 bytes.
+    """
+    if k.dtype not in DECODERS:
+        return
+    tile_for(DECODERS[k.dtype], k.shape[-1], DTYPE_NAMES[q.dtype], arch)
+    for head_dim in (k.shape[-1], v.shape[-1]):
+        if head_dim % _CODED_MULTIPLE:
+            raise UnsupportedError(
+                f"head_dim {head_dim} of a cache of {k.dtype} is no multiple of {_CODED_MULTIPLE}, whose rows start "
+                "at 16 bytes: keep such a cache in q's dtype"
+            )
+
+
+def descale(x: torch.Tensor | None, name: str, q: torch.Tensor, cache: torch.Tensor) -> torch.Tensor | None:
+    """Factors of a cache of 8 bits as (batch, kv_heads), contiguous.
+
+    Raises:
+        ShapeError: They are not fp32 (kv_heads,) or (batch, kv_heads) on q's device, or the cache is not of 8 bits.
+    """
+    if x is None:
+        return None
+    batch, kv_heads = q.shape[0], cache.shape[-2]
+    if cache.dtype not in DECODERS:
+        raise ShapeError(f"{name} with a cache of {cache.dtype}: only int8 and float8_e4m3fn have factors")
+    if x.dtype != torch.float32 or x.device != q.device:
+        raise ShapeError(f"{name} is {x.dtype} on {x.device}: it must be float32 on {q.device}")
+    if tuple(x.shape) not in {(kv_heads,), (batch, kv_heads)}:
+        raise ShapeError(
+            f"{name} has shape {tuple(x.shape)}: it must be ({kv_heads},) or ({batch}, {kv_heads})"
+        )
+    return x.expand(batch, kv_heads).contiguous()
 
 
 def check_dropout(dropout_p: float) -> None:

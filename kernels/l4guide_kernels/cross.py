@@ -10,7 +10,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from l4guide_kernels.tiles import HEAD_MULTIPLE, Tile, UnsupportedError, tile_for
+from l4guide_kernels.tiles import (
+    HEAD_MULTIPLE,
+    Tile,
+    UnsupportedError,
+    quantized_width,
+    tile_for,
+)
 
 #: What a kernel can be compiled with, as `arguments.Span` and `arguments.Extras` have it: field -> type.
 FEATURES = {
@@ -22,9 +28,21 @@ FEATURES = {
     "alibi": {"slopes": "*fp32", "slopes_stride": "i32"},
     "sink": {"sink": "*fp32"},
     "dropout": {"seed": "*i64", "dropout": "fp32"},
+    "descale": {"k_descale": "*fp32", "v_descale": "*fp32"},
 }
-#: Decoding always counts the cache's keys.
-_ALWAYS = {"decode": ("lengths",)}
+#: What kernels on codes of 8 bits are given pointers to; the rest is of the dtype asked for.
+_CODES = {
+    "quantized-fp16": {"q_ptr": "*i8", "k_ptr": "*i8", "v_ptr": "*fp16"},
+    "quantized-fp8": {"q_ptr": "*i8", "k_ptr": "*i8", "v_ptr": "*fp8e4nv"},
+    "decode-int8": {"k_ptr": "*i8", "v_ptr": "*i8"},
+    "decode-fp8": {"k_ptr": "*fp8e4nv", "v_ptr": "*fp8e4nv"},
+}
+#: Decoding always counts the cache's keys, and a cache of codes has factors.
+_ALWAYS = {
+    "decode": ("lengths",),
+    "decode-int8": ("lengths", "descale"),
+    "decode-fp8": ("lengths", "descale"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +50,9 @@ class Compiled:
     """One kernel, compiled.
 
     Attributes:
-        kernel: Its name in `tiles.KERNELS`.
+        kernel: Its name in `tiles.KERNELS` or `tiles.QUANTIZED`.
         head_dim: Columns of a head.
-        dtype: Of q, k and v: "fp16", "bf16" or "fp32".
+        dtype: Of q, k and v, for `QUANTIZED` of the result: "fp16", "bf16" or "fp32".
         arch: Compute capability as one number (89 is an L4).
         tile: The tile it was compiled with.
         causal: Whether for a causal mask.
@@ -80,7 +98,7 @@ def compile_ahead(
     """Cross-compiles `kernel` for `arch`; needs Triton but no GPU.
 
     Args:
-        kernel: One of `tiles.KERNELS`.
+        kernel: One of `tiles.KERNELS` or `tiles.QUANTIZED`.
         head_dim: Columns of a head, 1 to 576.
         dtype: One of `tiles.DTYPES`.
         arch: One of `tiles.ARCHS`.
@@ -106,8 +124,8 @@ def compile_ahead(
 
     constants = {
         "CAUSAL": causal,
-        "HEAD_DIM": -(-head_dim // HEAD_MULTIPLE) * HEAD_MULTIPLE,
-        "HEAD_DIM_V": -(-head_dim_v // HEAD_MULTIPLE) * HEAD_MULTIPLE,
+        "HEAD_DIM": _width(kernel, head_dim),
+        "HEAD_DIM_V": _width(kernel, head_dim_v),
         "BLOCK_M": tile.block_m,
         "BLOCK_N": tile.block_n,
     }
@@ -139,6 +157,15 @@ def compile_ahead(
     )
 
 
+def _width(kernel: str, head_dim: int) -> int:
+    """The columns that a launch fills a head up to."""
+    return (
+        quantized_width(head_dim)
+        if kernel.startswith("quantized")
+        else -(-head_dim // HEAD_MULTIPLE) * HEAD_MULTIPLE
+    )
+
+
 def _function(kernel: str) -> Any:  # noqa: ANN401 - Triton exports no type for it
     """The jit function behind a kernel's name."""
     try:
@@ -147,6 +174,7 @@ def _function(kernel: str) -> Any:  # noqa: ANN401 - Triton exports no type for 
         from l4guide_kernels.dkdv import dkdv_kernel
         from l4guide_kernels.dq import dq_kernel
         from l4guide_kernels.forward import forward_kernel
+        from l4guide_kernels.quantized_kernel import quantized_kernel
     except ImportError as error:
         raise CompileError(
             f"compiling needs Triton and PyTorch ({error}): pip install 'l4guide[kernels]'"
@@ -158,6 +186,10 @@ def _function(kernel: str) -> Any:  # noqa: ANN401 - Triton exports no type for 
         "backward-dkdv": dkdv_kernel,
         "backward-dq": dq_kernel,
         "decode": decode_kernel,
+        "decode-int8": decode_kernel,
+        "decode-fp8": decode_kernel,
+        "quantized-fp16": quantized_kernel,
+        "quantized-fp8": quantized_kernel,
     }[kernel]
 
 
@@ -176,6 +208,7 @@ def _signature(
         if feature not in FEATURES:
             raise UnsupportedError(f"feature {feature!r} is unknown: use one of {', '.join(FEATURES)}")
         given |= FEATURES[feature]
+    pointers = _CODES.get(kernel, {})
 
     def type_of(name: str) -> Any:  # noqa: ANN401 - a type's name, or a tuple of them
         if name == "span":
@@ -184,10 +217,12 @@ def _signature(
             return Extras(*(given.get(field, "constexpr") for field in Extras._fields))
         if name in constants:
             return "constexpr"
-        if name in {"lse_ptr", "delta_ptr"} or (kernel, name) == ("decode", "o_ptr"):
+        if name in {"lse_ptr", "delta_ptr"} or (kernel.startswith("decode") and name == "o_ptr"):
+            return "*fp32"
+        if name.endswith("_scale_ptr"):
             return "*fp32"
         if name.endswith("_ptr"):
-            return f"*{dtype}"
+            return pointers.get(name, f"*{dtype}")
         return "fp32" if name.startswith("scale") else "i32"
 
     return {name: type_of(name) for name in names}

@@ -120,6 +120,9 @@ def decode_kernel(
     places = position + offset
     # Rows of other heads than the block's first have other slopes and sinks; those of no head take the first's.
     row_head = head + tl.where(valid, member, 0)
+    at_descale = batch * tl.num_programs(1) + kv_head
+    if extras.k_descale is not None:
+        scale_log2 *= tl.load(extras.k_descale + at_descale)
     slope = 0.0
     if extras.slopes is not None:
         slope = slope_of(batch, row_head, extras)[:, None]
@@ -150,6 +153,8 @@ def decode_kernel(
         # One split stands for the sink; merging weighs it like any other.
         sink = tl.where(split == 0, sink, float("-inf"))
     inverse, lse = softmax_end(m_i, l_i, sink, extras.sink is not None)
+    if extras.v_descale is not None:
+        inverse *= tl.load(extras.v_descale + at_descale)
     acc = scale_rows(acc, inverse)
     batches = tl.num_programs(2)
     row = (tl.cast(split, tl.int64) * batches + batch) * seqlen_q

@@ -7,7 +7,7 @@ multiplies into each block.
 Triton's interpreter holds bf16 as raw 16-bit integers, so its arithmetic on them is wrong and its cast
 to bf16 truncates. There (`INTERPRET`) rows are widened to fp32 as they are loaded, which is exact, and
 `narrow` rounds to the nearest bf16 by integer arithmetic while staying fp32, so that what follows sees
-the values a GPU would.
+the values a GPU would. It does the same for e4m3, to which the interpreter's cast is wrong too.
 """
 
 import os
@@ -21,7 +21,7 @@ from l4guide_kernels.tiles import HEAD_MULTIPLE, SPECIALISATIONS
 INTERPRET = tl.constexpr(os.environ.get("TRITON_INTERPRET", "0").lower() in {"1", "true", "on", "yes", "y"})
 
 # Base addresses and strides are multiples of this many elements (the launchers see to it), which is what lets
-# Triton load 16 bytes at a time for any number of heads and any head_dim.
+# Triton load 16 bytes at a time for any number of heads and any head_dim. Of 8-bit ones: `unit`.
 ALIGN = tl.constexpr(HEAD_MULTIPLE)
 
 # `tiles.head_parts` as data: Triton lets a compile-time function call no ordinary one.
@@ -46,8 +46,22 @@ def second_block(head_dim: int) -> int:
 
 
 @triton.constexpr_function
+def unit(dtype: tl.dtype) -> int:
+    """Elements that strides are counted in: ALIGN, or of 8 bits the twice as many that 16 bytes hold."""
+    return HEAD_MULTIPLE * (2 if dtype.primitive_bitwidth == 8 else 1)
+
+
+@triton.constexpr_function
+def operand_type(dtype: tl.dtype, wide: tl.dtype) -> tl.dtype:
+    """What weights are multiplied in with rows of DTYPE: codes of 8 bits are widened to `wide`."""
+    return wide if dtype.primitive_bitwidth == 8 else dtype
+
+
+@triton.constexpr_function
 def sum_type(dtype: tl.dtype) -> tl.dtype:
-    """What sums over DTYPE are kept in: fp32, but fp64 for fp64, which only the interpreter is given."""
+    """What sums over DTYPE are kept in: fp32, but int32 for int8, and fp64 for fp64 in the interpreter."""
+    if dtype == tl.int8:
+        return tl.int32
     return tl.float64 if dtype == tl.float64 else tl.float32
 
 
@@ -58,6 +72,12 @@ def narrow(x, DTYPE: tl.constexpr):
         bits = x.to(tl.int32, bitcast=True)
         rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) & -0x10000
         return tl.where(x != x, bits, rounded).to(tl.float32, bitcast=True)
+    elif INTERPRET and tl.float8e4nv == DTYPE:
+        # 3 bits of fraction; below 2**-6 steps of 2**-9, which are those of fp32 from 2**14 on.
+        bits = x.to(tl.int32, bitcast=True)
+        rounded = (bits + 0x7FFFF + ((bits >> 20) & 1)) & -0x100000
+        small = (x + 24576.0) - 24576.0
+        return tl.where(tl.abs(x) < 0.015625, small, rounded.to(tl.float32, bitcast=True))
     else:
         return x.to(DTYPE)
 
@@ -79,7 +99,7 @@ def _load_block(
     MASKED: tl.constexpr,
 ):
     columns = FIRST + tl.arange(0, WIDTH)
-    address = ptr + offsets[:, None] * ALIGN + columns[None, :]
+    address = ptr + offsets[:, None] * unit(ptr.dtype.element_ty) + columns[None, :]
     if MASKED and FIRST + WIDTH > HEAD_DIM:
         x = tl.load(address, mask=valid[:, None] & (columns[None, :] < HEAD_DIM), other=0.0)
     elif MASKED:
@@ -99,7 +119,7 @@ def load_rows(ptr, offsets, valid, HEAD_DIM: tl.constexpr, MASKED: tl.constexpr)
 
     Args:
         ptr: Address of the head's first column in row 0.
-        offsets: (ROWS,) distance of each row from `ptr`, in units of ALIGN elements.
+        offsets: (ROWS,) distance of each row from `ptr`, in `unit`s.
         valid: (ROWS,) which rows exist; the others read as zeros when MASKED, and are not checked otherwise.
     """
     D1: tl.constexpr = first_block(HEAD_DIM)
@@ -109,6 +129,16 @@ def load_rows(ptr, offsets, valid, HEAD_DIM: tl.constexpr, MASKED: tl.constexpr)
         return (first,)
     else:
         return (first, _load_block(ptr, offsets, valid, D1, D2, HEAD_DIM, MASKED))
+
+
+@triton.jit
+def widen(x, DTYPE: tl.constexpr):
+    """Rows of 8-bit codes in DTYPE, which holds each of them exactly; other rows as they are."""
+    first = x[0].to(operand_type(x[0].dtype, DTYPE))
+    if len(x) > 1:
+        return (first, x[1].to(operand_type(x[1].dtype, DTYPE)))
+    else:
+        return (first,)
 
 
 @triton.jit
@@ -135,7 +165,7 @@ def store_rows(ptr, parts, offsets, valid, HEAD_DIM: tl.constexpr):
 def head_ptr(ptr, batch, head, row, stride_b, stride_h, stride_s):
     """Address of a row of a head, in 64-bit arithmetic: a tensor may hold more than 2**31 elements."""
     distance = tl.cast(batch, tl.int64) * stride_b + tl.cast(head, tl.int64) * stride_h
-    return ptr + (distance + tl.cast(row, tl.int64) * stride_s) * ALIGN
+    return ptr + (distance + tl.cast(row, tl.int64) * stride_s) * unit(ptr.dtype.element_ty)
 
 
 @triton.jit

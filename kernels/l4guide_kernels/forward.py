@@ -15,9 +15,11 @@ from l4guide_kernels.dialect import (
     head_ptr,
     load_rows,
     narrow,
+    operand_type,
     scale_rows,
     store_rows,
     sum_type,
+    widen,
     zero_rows,
 )
 from l4guide_kernels.scores import (
@@ -72,7 +74,7 @@ def attend(
         keys = start_n + columns
         valid = keys < seqlen_k
         block, offsets = key_block(k_ptr, batch, start_n, columns, valid, stride_kb, stride_ks, span)
-        k = load_rows(block, offsets, valid, HEAD_DIM, MASKED)
+        k = widen(load_rows(block, offsets, valid, HEAD_DIM, MASKED), q[0].dtype)
         scores, _ = score(q, k, places[:, None], keys[None, :], slope, scale_log2, extras)  # (M, N)
         if MASKED:
             scores = hide(scores, keys[None, :], since[:, None], until[:, None], extras)
@@ -80,8 +82,9 @@ def attend(
         if extras.seed is not None:
             p = tl.where(kept_by_dropout(places[:, None], keys[None, :], stream, extras), p, 0.0)
         block, offsets = key_block(v_ptr, batch, start_n, columns, valid, stride_vb, stride_vs, span)
-        v = load_rows(block, offsets, valid, HEAD_DIM_V, MASKED)
-        acc = dot_rows(narrow(p, v_ptr.dtype.element_ty), v, scale_rows(acc, alpha))
+        v = widen(load_rows(block, offsets, valid, HEAD_DIM_V, MASKED), q[0].dtype)
+        weights = narrow(p, operand_type(v_ptr.dtype.element_ty, q[0].dtype))
+        acc = dot_rows(weights, v, scale_rows(acc, alpha))
     return acc, m_i, l_i
 
 

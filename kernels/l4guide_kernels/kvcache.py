@@ -7,8 +7,17 @@ import torch
 
 from l4guide_kernels import launch, operators
 from l4guide_kernels.attention import describe
-from l4guide_kernels.checks import ShapeError, check_pages, check_tensors, integers, lengths_of, readable
-from l4guide_kernels.problem import Problem
+from l4guide_kernels.checks import (
+    ShapeError,
+    check_codes,
+    check_pages,
+    check_tensors,
+    descale,
+    integers,
+    lengths_of,
+    readable,
+)
+from l4guide_kernels.problem import DECODERS, Problem
 from l4guide_kernels.tiles import Tile
 
 # More rows of a KV head than this fill the tiles of the forward pass, which needs no packing.
@@ -38,6 +47,8 @@ def flash_attn_with_kvcache(
     return_softmax_lse: bool = False,
     *,
     learnable_sink: torch.Tensor | None = None,
+    k_descale: torch.Tensor | None = None,
+    v_descale: torch.Tensor | None = None,
     arch: int | None = None,
     tiles: Mapping[str, Tile] | None = None,
 ) -> Result:
@@ -46,7 +57,8 @@ def flash_attn_with_kvcache(
     Args:
         q: (batch, seqlen_q, heads, head_dim), fp16, bf16 or fp32, head_dim 1 to 576.
         k_cache: (batch_cache, seqlen_cache, kv_heads, head_dim); with `block_table` (pages, page_size, kv_heads,
-            head_dim), any page size. `heads` is a multiple of `kv_heads`.
+            head_dim), any page size. `heads` is a multiple of `kv_heads`. Of q's dtype, or int8, or (from sm_89 on)
+            float8_e4m3fn: then head_dim is a multiple of 16, and k and v are not appended.
         v_cache: Like `k_cache`, head_dim may be its own.
         k: (batch, seqlen_new, kv_heads, head_dim): written into the cache behind its `cache_seqlens` keys, in
             place, and attended to.
@@ -67,6 +79,8 @@ def flash_attn_with_kvcache(
         num_splits: Parts of the keys worked on side by side, 1 to 128; 0 chooses as FlashAttention-2 does.
         return_softmax_lse: Also return the log-sum-exp.
         learnable_sink: See `flash_attn_func`.
+        k_descale: (kv_heads,) or (batch, kv_heads) fp32: an 8-bit k_cache holds keys divided by this; 1 when None.
+        v_descale: The same of v_cache.
         arch: Take the tiles of this architecture (89 for an L4) rather than the device's.
         tiles: Tiles to use instead of the table's, by kernel name.
 
@@ -75,7 +89,8 @@ def flash_attn_with_kvcache(
         (batch, heads, seqlen_q), fp32.
 
     Raises:
-        NotImplementedError: `cache_leftpad` or `cache_batch_idx` with `block_table`, as in flash-attn.
+        NotImplementedError: `cache_leftpad` or `cache_batch_idx` with `block_table`, as in flash-attn; new keys
+            for a cache of 8 bits.
         UnsupportedError: head_dim, dtype or architecture is not served.
         ShapeError: Shapes, dtypes, devices or values do not go together.
     """
@@ -84,7 +99,13 @@ def flash_attn_with_kvcache(
         *(q, k_cache, v_cache),
         names=("q", "k_cache", "v_cache"),
         same_batch=not paged and cache_batch_idx is None,
+        coded=True,
     )
+    if k is not None and k_cache.dtype in DECODERS:
+        raise NotImplementedError(
+            f"k and v for a cache of {k_cache.dtype}: divide them by k_descale and v_descale, round them and write "
+            "them into the cache before the call"
+        )
     if not 0 <= num_splits <= launch.MOST_SPLITS:
         raise ShapeError(f"num_splits {num_splits} is outside 0 to {launch.MOST_SPLITS}: 0 chooses for you")
     batch, device = q.shape[0], q.device
@@ -107,9 +128,12 @@ def flash_attn_with_kvcache(
         arch=arch,
         tiles=tiles,
     )
+    check_codes(q, k_cache, v_cache, problem.plan.arch)
     problem = replace(
         problem,
         used_k=lengths,
+        k_descale=descale(k_descale, "k_descale", q, k_cache),
+        v_descale=descale(v_descale, "v_descale", q, v_cache),
         pages=block_table,
         leftpad=None if cache_leftpad is None else integers(cache_leftpad, "cache_leftpad", batch, device),
         slots=None
@@ -134,7 +158,7 @@ def _run(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, problem: Problem, splits: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     rows = q.shape[1] * (q.shape[2] // k.shape[2])
-    if splits <= 1 and rows > _PACKED_ROWS:
+    if k.dtype == q.dtype and splits <= 1 and rows > _PACKED_ROWS:
         return operators.attention(q, k, v, problem)
     return operators.decode(q, k, v, problem, splits=splits)
 

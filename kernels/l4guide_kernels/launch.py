@@ -14,7 +14,7 @@ from l4guide_kernels.dkdv import delta_kernel, dkdv_kernel
 from l4guide_kernels.dq import dq_kernel
 from l4guide_kernels.forward import forward_kernel
 from l4guide_kernels.probabilities import probabilities_kernel
-from l4guide_kernels.problem import Problem
+from l4guide_kernels.problem import DECODERS, Problem
 from l4guide_kernels.softmax import LN_2, LOG2_E
 from l4guide_kernels.tiles import HEAD_MULTIPLE, Tile
 
@@ -28,19 +28,23 @@ OPTIONS = {"enable_fp_fusion": True}
 def aligned(x: torch.Tensor) -> torch.Tensor:
     """`x`, copied if a row is not contiguous or not aligned to 16 bytes, which the loads rely on."""
     outer = [stride for size, stride in zip(x.shape[:-1], x.stride()[:-1], strict=True) if size > 1]
-    fits = (
-        x.stride(-1) == 1 and x.data_ptr() % _ALIGN_BYTES == 0 and not any(s % HEAD_MULTIPLE for s in outer)
-    )
+    fits = x.stride(-1) == 1 and x.data_ptr() % _ALIGN_BYTES == 0 and not any(s % _unit(x) for s in outer)
     return x if fits else x.clone(memory_format=torch.contiguous_format)
 
 
+def _unit(x: torch.Tensor) -> int:
+    """Elements that the kernels count strides of `x` in: `dialect.unit`."""
+    return HEAD_MULTIPLE * (2 if x.element_size() == 1 else 1)
+
+
 def _strides(x: torch.Tensor) -> tuple[int, int, int]:
-    """Strides of batch, row and head in units of ALIGN elements; an axis of one element needs none."""
+    """Strides of batch, row and head in the kernels' units; an axis of one element needs none."""
+    unit = _unit(x)
     row, head = (
-        0 if size == 1 else stride // HEAD_MULTIPLE
+        0 if size == 1 else stride // unit
         for size, stride in zip(x.shape[-3:-1], x.stride()[-3:-1], strict=True)
     )
-    outer = 0 if x.dim() == 3 or x.shape[0] == 1 else x.stride(0) // HEAD_MULTIPLE
+    outer = 0 if x.dim() == 3 or x.shape[0] == 1 else x.stride(0) // unit
     return outer, row, head
 
 
@@ -189,7 +193,7 @@ def decode(
     lse = torch.empty((heads, batch * seqlen_q), dtype=_sums(q), device=q.device)
     if out.numel() == 0:
         return out, lse
-    tile = problem.plan.tile("decode", q, v)
+    tile = problem.plan.tile(DECODERS.get(k.dtype, "decode"), q, v)
     row_blocks = triton.cdiv(heads // kv_heads * seqlen_q, tile.block_m)
     if splits == 0:
         blocks = triton.cdiv(problem.seqlen_k(k), tile.block_n)

@@ -20,10 +20,11 @@ import torch
 
 from l4guide_kernels import launch
 from l4guide_kernels.problem import Plan, Problem, device_arch
-from l4guide_kernels.tiles import HEAD_MULTIPLE, KERNELS, Tile
+from l4guide_kernels.tiles import HEAD_MULTIPLE, KERNELS, QUANTIZED, Tile
 
 _SUMS = {torch.float64: torch.float64}
 _VARLEN_AXES = 3
+_TILED = (*KERNELS, *QUANTIZED)
 
 _KINDS: dict[object, str] = {
     torch.Tensor | None: "Tensor?",
@@ -47,9 +48,9 @@ _SETTINGS = ", ".join(
 
 
 def encode_tiles(tiles: Mapping[str, Tile]) -> list[int]:
-    """Tiles by kernel name as numbers, which a graph can hold: the kernel's place in `KERNELS`, then its tile."""
+    """Tiles by kernel name as numbers, which a graph can hold: the kernel's place in the list, then its tile."""
     encoded: list[int] = []
-    for place, kernel in enumerate(KERNELS):
+    for place, kernel in enumerate(_TILED):
         if kernel in tiles:
             tile = tiles[kernel]
             encoded += [place, tile.block_m, tile.block_n, tile.warps, tile.stages]
@@ -59,7 +60,7 @@ def encode_tiles(tiles: Mapping[str, Tile]) -> list[int]:
 def decode_tiles(encoded: Sequence[int]) -> dict[str, Tile]:
     """What `encode_tiles` was given."""
     return {
-        KERNELS[place]: Tile(block_m=block_m, block_n=block_n, warps=warps, stages=stages)
+        _TILED[place]: Tile(block_m=block_m, block_n=block_n, warps=warps, stages=stages)
         for place, block_m, block_n, warps, stages in zip(*[iter(encoded)] * 5, strict=True)
     }
 

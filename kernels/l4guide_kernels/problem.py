@@ -12,6 +12,8 @@ from l4guide_kernels.tiles import ARCHS, Tile, UnsupportedError, tile_for
 
 #: fp64 is for checking gradients in the interpreter; GPUs are refused it (`checks`).
 DTYPE_NAMES = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "fp32", torch.float64: "fp32"}
+#: Who decodes from a cache of 8 bits.
+DECODERS = {torch.int8: "decode-int8", torch.float8_e4m3fn: "decode-fp8"}
 _INTERPRETED_ARCH = 89
 
 
@@ -51,6 +53,8 @@ class Problem:
         leftpad: (batch,) int32: keys left out at the front.
         slots: (batch,) int32: whose keys are a sequence's.
         pages: (batch, pages) int32: k and v are (pages, page_size, kv_heads, head_dim) then.
+        k_descale: (batch, kv_heads) fp32: factors on the keys of a cache of 8 bits. `launch.decode` only.
+        v_descale: Factors on its values.
     """
 
     plan: Plan
@@ -71,6 +75,8 @@ class Problem:
     leftpad: torch.Tensor | None = None
     slots: torch.Tensor | None = None
     pages: torch.Tensor | None = None
+    k_descale: torch.Tensor | None = None
+    v_descale: torch.Tensor | None = None
 
     def batch(self, q: torch.Tensor) -> int:
         """How many sequences."""
@@ -114,6 +120,8 @@ class Problem:
             sink=self.sink,
             seed=self.seed if self.dropout else None,
             dropout=self.dropout or None,
+            k_descale=self.k_descale,
+            v_descale=self.v_descale,
         )
 
 

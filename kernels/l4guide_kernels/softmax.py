@@ -14,7 +14,7 @@ def softmax_start(ROWS: tl.constexpr, DTYPE: tl.constexpr):
 
 
 @triton.jit
-def softmax_step(scores, m_i, l_i, MASKED: tl.constexpr):
+def softmax_step(scores, m_i, l_i, MASKED: tl.constexpr, SHIFT: tl.constexpr = 0.0):
     """One block of keys into the running maximum and sum.
 
     Args:
@@ -22,12 +22,17 @@ def softmax_step(scores, m_i, l_i, MASKED: tl.constexpr):
         m_i: (M,) maximum so far, -inf at first.
         l_i: (M,) sum of exp2(score - m_i) so far.
         MASKED: Whether any score may be -inf.
+        SHIFT: Powers of two to spread the weights by: the maximum is kept that much smaller, and `softmax_end` is
+            none the wiser.
 
     Returns:
         (m_i, l_i, p, alpha): the new maximum and sum, p = exp2(scores - m_i) of shape (M, N), and what the
         accumulator must be multiplied by.
     """
-    m_new = tl.maximum(m_i, tl.max(scores, 1))
+    highest = tl.max(scores, 1)
+    if SHIFT != 0.0:
+        highest -= SHIFT
+    m_new = tl.maximum(m_i, highest)
     if MASKED:
         # A row that has seen no key yet has maximum -inf, and -inf - -inf is NaN: measure it from 0 instead.
         pivot = tl.where(m_new == float("-inf"), 0.0, m_new)

@@ -12,6 +12,11 @@ beyond the head are masked.
 from dataclasses import dataclass
 
 KERNELS = ("forward", "backward-dkdv", "backward-dq", "decode")
+#: What works on codes of 8 bits: attention, by the type of V, and decoding from a cache of them. No formula for the
+#: bytes.
+QUANTIZED = ("quantized-fp16", "quantized-fp8", "decode-int8", "decode-fp8")
+#: Keys that share a scale; their blocks of keys are no larger.
+SCALED_KEYS = 64
 DTYPES = ("fp16", "bf16", "fp32")
 ARCHS = (80, 86, 89, 90, 100, 103, 120)
 MAX_HEAD_DIM = 576
@@ -20,6 +25,9 @@ HEAD_MULTIPLE = 8
 
 # Architectures whose tensor cores are fed by mma.sync from registers; the others read shared memory themselves.
 _MMA_SYNC = (80, 86, 89, 120)
+
+_FIRST_FP8 = 89
+_INSTEAD = {"quantized-fp8": "pv='fp16'", "decode-fp8": "a cache of int8"}
 
 # What a program keeps for its whole life, and what it reads step by step through the pipeline.
 _OPERANDS = {
@@ -95,19 +103,38 @@ def tile_for(kernel: str, head_dim: int, dtype: str, arch: int) -> Tile:
     """The tile that `kernel` runs with by default.
 
     Args:
-        kernel: One of `KERNELS`.
-        head_dim: Columns of a head, 1 to 256.
-        dtype: One of `DTYPES`.
+        kernel: One of `KERNELS` or `QUANTIZED`.
+        head_dim: Columns of a head, 1 to 576; to 256 for `QUANTIZED`.
+        dtype: One of `DTYPES`; for `QUANTIZED` that of the result, which changes nothing.
         arch: Compute capability as one number, one of `ARCHS` (89 is an L4).
 
     Raises:
         UnsupportedError: An argument is none of these.
     """
     _check(kernel, dtype, arch)
-    width = padded_head_dim(head_dim)
-    table = _FP32 if dtype == "fp32" else _HALF[arch]
-    block_m, block_n, warps, stages = table[kernel][width]
+    if kernel.startswith("quantized"):
+        block_m, block_n, warps, stages = _QUANTIZED[kernel][quantized_width(head_dim)]
+    else:
+        table = _FP32 if dtype == "fp32" else _HALF[arch]
+        width = padded_head_dim(head_dim)
+        block_m, block_n, warps, stages = table["decode" if kernel in QUANTIZED else kernel][width]
+        # A block of codes is half as many bytes: one more in flight, but where that would spill.
+        stages += kernel in QUANTIZED and stages > 1 and width != 80
     return Tile(block_m=block_m, block_n=block_n, warps=warps, stages=stages)
+
+
+def quantized_width(head_dim: int) -> int:
+    """The width that a head of 8-bit codes is filled up to: tensor cores take 32 of them at a time.
+
+    Raises:
+        UnsupportedError: `head_dim` is not an integer from 1 to 256.
+    """
+    if head_dim > max(_QUANTIZED_WIDTHS):
+        raise UnsupportedError(
+            f"head_dim {head_dim} is above {max(_QUANTIZED_WIDTHS)}, where attention in 8 bits ends: "
+            "use flash_attn_func"
+        )
+    return next(width for width in _QUANTIZED_WIDTHS if width >= padded_head_dim(head_dim))
 
 
 def shared_bytes(tile: Tile, *, kernel: str, head_dim: int, dtype: str, arch: int) -> int | None:
@@ -130,7 +157,7 @@ def shared_parts(tile: Tile, *, kernel: str, head_dim: int, dtype: str, arch: in
         UnsupportedError: `kernel`, `head_dim`, `dtype` or `arch` is not served.
     """
     _check(kernel, dtype, arch)
-    if dtype == "fp32" or tile.stages < 2:
+    if dtype == "fp32" or tile.stages < 2 or kernel in QUANTIZED:
         return None
     reads_shared = (
         arch not in _MMA_SYNC and (tile.block_n if kernel == "backward-dkdv" else tile.block_m) >= 64
@@ -159,8 +186,12 @@ def shared_parts(tile: Tile, *, kernel: str, head_dim: int, dtype: str, arch: in
 
 
 def _check(kernel: str, dtype: str, arch: int) -> None:
-    if kernel not in KERNELS:
-        raise UnsupportedError(f"kernel {kernel!r} is unknown: use one of {', '.join(KERNELS)}")
+    if kernel not in KERNELS + QUANTIZED:
+        raise UnsupportedError(f"kernel {kernel!r} is unknown: use one of {', '.join(KERNELS + QUANTIZED)}")
+    if kernel in QUANTIZED and kernel.endswith("fp8") and arch in ARCHS and arch < _FIRST_FP8:
+        raise UnsupportedError(
+            f"sm_{arch} has no fp8, which starts at sm_{_FIRST_FP8}: use {_INSTEAD[kernel]}"
+        )
     if dtype not in DTYPES:
         raise UnsupportedError(f"dtype {dtype!r} is not supported: use one of {', '.join(DTYPES)}")
     if arch not in ARCHS:
@@ -288,6 +319,26 @@ _BLACKWELL_RTX: _Table = _ADA | {
     "forward": _ADA["forward"] | {64: (128, 64, 8, 3), 128: (128, 64, 8, 2), 192: (32, 32, 4, 2)},
 }
 _HALF = {80: _AMPERE, 86: _ADA, 89: _ADA, 90: _HOPPER, 100: _BLACKWELL, 103: _BLACKWELL, 120: _BLACKWELL_RTX}
+# Codes of 8 bits, the same on every architecture: less than 80 KiB, and on sm_89 not a register spilt.
+_QUANTIZED: _Table = {
+    "quantized-fp16": {
+        32: (128, 64, 4, 2),
+        64: (128, 64, 8, 2),
+        96: (128, 64, 8, 2),
+        128: (128, 64, 8, 2),
+        192: (64, 32, 4, 2),
+        256: (64, 64, 8, 2),
+    },
+    "quantized-fp8": {
+        32: (128, 64, 4, 2),
+        64: (128, 64, 4, 2),
+        96: (128, 64, 8, 2),
+        128: (128, 64, 8, 2),
+        192: (128, 64, 8, 2),
+        256: (64, 64, 8, 2),
+    },
+}
+_QUANTIZED_WIDTHS = tuple(_QUANTIZED["quantized-fp8"])
 # fp32 is multiplied without tensor cores, exactly, on every architecture. A product then holds whole rows of both
 # operands in registers, so that wide heads need small blocks.
 _FP32_BACKWARD = dict.fromkeys(SPECIALISATIONS, (16, 16, 8, 1)) | {16: (32, 32, 4, 1), 32: (32, 32, 4, 1)}

@@ -7,15 +7,23 @@ import sys
 from typing import Any
 
 import pytest
-from l4guide_kernels.tiles import KERNELS, SPECIALISATIONS, Tile, shared_bytes, tile_for
+from l4guide_kernels.tiles import KERNELS, QUANTIZED, SPECIALISATIONS, Tile, shared_bytes, tile_for
 
 pytestmark = [pytest.mark.compile, pytest.mark.slow]
 
 LIMITS = {80: 166912, 86: 101376, 89: 101376, 90: 232448, 100: 232448, 103: 232448, 120: 101376}
 # Compiles each request read from stdin and prints what came out; nothing else may reach stdout.
 SCRIPT = """
-import json, re, sys
+import json, re, subprocess, sys, tempfile
 from l4guide_kernels import Tile, compile_ahead
+from triton import knobs
+def stack(cubin):
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(cubin)
+        file.flush()
+        command = [knobs.nvidia.cuobjdump.path, "--dump-resource-usage", file.name]
+        used = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return int(re.search(r"STACK:(\\d+)", used)[1])
 answers = []
 for request in json.load(sys.stdin):
     if request.get("tile"):
@@ -30,6 +38,8 @@ for request in json.load(sys.stdin):
         "warps": made.warps,
         "target": re.search(r"\\.target (\\w+)", made.ptx)[1],
         "mma": len(re.findall(r"mma|wgmma|tcgen05", made.ptx)),
+        "products": sorted(set(re.findall(r"mma.sync.\\w+.(m16n8k\\d+).\\S*[.](s8|e4m3|f16|bf16)[.]", made.ptx))),
+        "stack": stack(made.cubin),
         "binary": len(made.cubin),
         "triton_version": made.triton_version,
     })
@@ -112,6 +122,50 @@ def test_masked_heads_take_their_specialisations_bytes() -> None:
     ]
     for request, answer in zip(requests, compiled(requests), strict=True):
         assert shared_bytes(tile_for(**request), **request) == answer["shared_bytes"], request
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("pv", ["fp16", "fp8"])
+def test_attention_in_8_bits_is_native_on_l4(pv: str, causal: bool) -> None:
+    """On sm_89 no tile of the tables spills, and int8 and e4m3 are multiplied as they are, 32 to an instruction."""
+    requests: list[dict[str, Any]] = [
+        {"kernel": f"quantized-{pv}", "head_dim": width, "dtype": "bf16", "arch": 89, "causal": causal}
+        for width in (32, 64, 96, 128, 192, 256)
+    ]
+    products = {
+        "fp16": [["m16n8k16", "f16"], ["m16n8k32", "s8"]],
+        "fp8": [["m16n8k32", "e4m3"], ["m16n8k32", "s8"]],
+    }
+    for request, answer in zip(requests, compiled(requests), strict=True):
+        assert products[pv] == answer["products"], request
+        assert 0 == answer["stack"], request
+        assert answer["shared_bytes"] <= LIMITS[89], request
+
+
+def test_decoding_from_8_bits_spills_nothing_on_l4() -> None:
+    """On sm_89 a cache of codes is decoded without spilling, paged or not, by products in the type of q."""
+    requests: list[dict[str, Any]] = [
+        {"kernel": kernel, "head_dim": width, "dtype": "bf16", "arch": 89, "features": features}
+        for kernel in ("decode-int8", "decode-fp8")
+        for width, features in ((64, []), (80, []), (128, ["paged"]), (256, ["paged"]))
+    ]
+    for request, answer in zip(requests, compiled(requests), strict=True):
+        assert [["m16n8k16", "bf16"]] == answer["products"], request
+        assert 0 == answer["stack"], request
+
+
+@pytest.mark.parametrize("arch", [80, 90, 100, 120])
+def test_8_bits_compile_and_fit_elsewhere(arch: int) -> None:
+    """Other architectures compile what they have of it, and refuse fp8 by name where they have none."""
+    requests: list[dict[str, Any]] = [
+        {"kernel": kernel, "head_dim": 128, "dtype": "fp16", "arch": arch} for kernel in QUANTIZED
+    ]
+    for request, answer in zip(requests, compiled(requests), strict=True):
+        if arch == 80 and request["kernel"].endswith("fp8"):
+            assert "sm_80 has no fp8" in answer["error"]
+        else:
+            assert answer["shared_bytes"] <= LIMITS[arch], request
+            assert answer["binary"] > 0
 
 
 def test_failures_are_one_line() -> None:

@@ -9,10 +9,13 @@ from l4guide_kernels.tiles import (
     DTYPES,
     KERNELS,
     MAX_HEAD_DIM,
+    QUANTIZED,
+    SCALED_KEYS,
     SPECIALISATIONS,
     Tile,
     UnsupportedError,
     head_parts,
+    quantized_width,
     shared_bytes,
     tile_for,
 )
@@ -49,6 +52,24 @@ def test_sizes_are_what_triton_takes() -> None:
             assert size >= 16
             assert size.bit_count() == 1
         assert tile.warps.bit_count() == 1
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("kernel", QUANTIZED)
+def test_codes_of_8_bits_have_tiles_where_they_exist(kernel: str, arch: int) -> None:
+    """Every head_dim to 256 has a tile whose keys share a scale; e4m3 is refused before sm_89; there is no formula."""
+    for head_dim in range(1, 257):
+        if kernel.endswith("fp8") and arch < 89:
+            with pytest.raises(UnsupportedError, match=rf"sm_{arch} has no fp8, which starts at sm_89: use "):
+                tile_for(kernel, head_dim, "bf16", arch)
+            continue
+        tile = tile_for(kernel, head_dim, "bf16", arch)
+        assert 0 == SCALED_KEYS % tile.block_n
+        assert shared_bytes(tile, kernel=kernel, head_dim=head_dim, dtype="bf16", arch=arch) is None
+        width = quantized_width(head_dim)
+        assert head_dim <= width
+        # Tensor cores contract 32 codes at a time, in each of a head's blocks.
+        assert all(part % 32 == 0 for part in head_parts(width))
 
 
 @pytest.mark.parametrize("head_dim", range(1, MAX_HEAD_DIM + 1))
