@@ -67,7 +67,7 @@ def error(found: torch.Tensor, exact: torch.Tensor) -> float:
     finite = torch.isfinite(exact)
     assert torch.equal(torch.isneginf(exact), torch.isneginf(found))
     assert bool(torch.isfinite(found[finite]).all())
-    return float((found.double() - exact)[finite].abs().max()) if bool(finite.any()) else 0.0
+    return float((found.detach().double() - exact)[finite].abs().max()) if bool(finite.any()) else 0.0
 
 
 @pytest.fixture
