@@ -84,11 +84,16 @@ class Step(Shared):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """What runs on the user's own card say: factors on compute time, memory time and launches."""
+    """What runs on the user's own card say of a kernel: factors on compute time, memory time and launches.
+
+    `widen` is the factor on the half-width of the interval, and `seen` whether there were such runs at all.
+    """
 
     compute: float = 1.0
     memory: float = 1.0
     launch: float = 1.0
+    widen: float = 1.0
+    seen: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
