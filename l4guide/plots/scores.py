@@ -20,7 +20,7 @@ TOGETHER = ("all", "flash")
 
 def phase_name(phase: str, language: str = "en") -> str:
     """The phase as a reader knows it."""
-    return say(f"score.{phase.replace('-', '_')}", language)
+    return say("score.decode_fp8" if phase == "decode-fp8" else f"score.{phase}", language)
 
 
 def kernel_name(score: Score, language: str = "en") -> str:

@@ -42,7 +42,7 @@ def measured_us(card: str) -> list[float]:
     ]
     noise = np.exp(np.random.default_rng(len(card)).normal(0, 0.03, len(SHAPES)))
     times = time_of("prefill", "fa2", fit.coefficients, chip_of(gpu(card)), problems_of(workloads))
-    return (times.total * noise).tolist()
+    return [float(us) for us in times.total * noise]
 
 
 @pytest.fixture(scope="module")
