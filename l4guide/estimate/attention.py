@@ -11,7 +11,7 @@ from l4guide.estimate.calibration import calibration
 from l4guide.estimate.chip import Chip, Span, chip_of
 from l4guide.estimate.interval import half_width
 from l4guide.estimate.model import Fit, time_of
-from l4guide.estimate.physics import AS_FITTED, Live, Parts, floor_us
+from l4guide.estimate.physics import AS_FITTED, Live, Parts, best_us, floor_us
 from l4guide.estimate.power import Power, power_of
 from l4guide.estimate.problems import Array, Problems, problems_of
 from l4guide.estimate.routes import Choice, choose
@@ -140,11 +140,11 @@ def _coefficients(choice: Choice) -> dict[str, float]:
 
 
 def _forward(chip: Chip, choice: Choice, problems: Problems, *, cold: bool, live: Live) -> Parts:
-    """Forward times, never below what the card could do at best."""
+    """Forward times, never below what a kernel could do at best."""
     fit = choice.fit
     parts = time_of(fit.phase, fit.family, _coefficients(choice), chip, problems, cold=cold, live=live)
     stretch = (choice.stretch or UNSTRETCHED).value
-    total = np.maximum(parts.total * stretch, floor_us(chip, problems, cold=cold))
+    total = np.maximum(parts.total * stretch, best_us(chip, problems, cold=cold))
     return replace(parts, total=total)
 
 

@@ -20,6 +20,8 @@ EXP_PER_CLOCK = 16.0
 L2_BYTES_PER_CLOCK = 64.0
 #: Scores of the tile whose mask costs `mask_kclk`.
 MASK_SCORES = 8192.0
+#: The best part of a GEMM's rate that an attention kernel is known to reach.
+BEST_OF_GEMM = 0.95
 #: How many pieces a kernel may split the keys into; it takes what is fastest.
 WAYS: Array = np.array([[1.0], [2.0], [4.0], [8.0], [16.0], [32.0], [64.0], [128.0]])
 #: Query rows of the tile that a generation step multiplies.
@@ -212,6 +214,13 @@ def step_time(
     if family.grouped_only:
         total = np.where((WAYS > 1) & (problems.group <= 1), np.inf, total)
     return _fastest(total, chain * np.ceil(waves), memory, launch)
+
+
+def best_us(chip: Chip, problems: Problems, *, cold: bool) -> Array:
+    """What no kernel is known to beat: nearly a GEMM's rate at the clock that lasts, and the floor of the bytes."""
+    arithmetic = problems.flops / (chip.peak_tflops * 1e6)
+    lasting = throttled(chip, arithmetic, np.ones_like(arithmetic)) / BEST_OF_GEMM
+    return np.asarray(np.maximum(lasting, floor_us(chip, problems, cold=cold)))
 
 
 def floor_us(chip: Chip, problems: Problems, *, cold: bool) -> Array:
