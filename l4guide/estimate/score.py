@@ -1,8 +1,9 @@
 """Score the estimator against measured tables: `python -m l4guide.estimate.score FOLDER` writes the scoreboard.
 
 No row is scored by a fit that saw its card (or, where that is what is asked, its head dimension). The interval of a
-card comes from the errors on the other cards. The structure of the model was chosen while looking at these same cards,
-and so were the widths of the priors: a truly new card may do a few points worse.
+card comes from the errors on the other cards; where two cards alone share a kernel (H100 and H200), the other's error
+is of a fit to this one. The structure of the model was chosen while looking at these same cards, and so were the widths
+of the priors: a truly new card may do a few points worse.
 """
 
 import csv
