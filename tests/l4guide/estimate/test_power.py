@@ -1,0 +1,29 @@
+"""Clock and power of cards whose power limit holds their clock."""
+
+import numpy as np
+import pytest
+
+from l4guide.catalogue import gpu
+from l4guide.estimate.chip import chip_of
+from l4guide.estimate.power import intensity_clock_ghz
+
+
+def test_the_clock_falls_with_arithmetic_intensity() -> None:
+    """L4 boosts to 2040 MHz where bytes fill the time, and sustains about half where arithmetic does."""
+    clocks = intensity_clock_ghz(chip_of(gpu("L4")), np.array([0.0, 1.0, 50.0, 150.0, 400.0, 4000.0]))
+    assert np.all(np.diff(clocks) <= 0)
+    assert (2.04, pytest.approx(2.04 * 57.15 / 121)) == (clocks[0], clocks[-1])
+
+
+def test_a_card_that_holds_its_clock_keeps_it() -> None:
+    """An RTX 4090 runs a GEMM at its full rate, so that intensity changes nothing."""
+    chip = chip_of(gpu("RTX 4090"))
+    clocks = intensity_clock_ghz(chip, np.array([0.0, 4000.0]))
+    assert clocks[0] == clocks[1] == chip.clock_ghz
+
+
+def test_what_is_assumed_of_a_card_is_named() -> None:
+    """The clock of an H20 is not published: it is that of its architecture, and the card says so."""
+    assert ("boost_mhz",) == chip_of(gpu("H20")).assumed
+    assert () == chip_of(gpu("L4")).assumed
+    assert 96.0 == chip_of(gpu("L40S")).l2_mb
