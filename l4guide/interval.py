@@ -21,9 +21,8 @@ class Interval:
 
     @classmethod
     def of(cls, low: object, value: object, high: object) -> Interval:
-        """An interval of plain numbers or arrays."""
-        ends = (np.asarray(end, dtype=np.float64) for end in (low, value, high))
-        a, b, c = np.broadcast_arrays(*ends)
+        """An interval of plain numbers or arrays of one shape."""
+        a, b, c = (np.asarray(end, dtype=np.float64) for end in (low, value, high))
         return cls(low=a, value=b, high=c)
 
     @classmethod

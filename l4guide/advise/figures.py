@@ -5,8 +5,9 @@ from dataclasses import fields
 
 from l4guide.advise.question import ask_for, complete, workload_options
 from l4guide.catalogue import find_gpu
+from l4guide.cost import Cost, cost_of, terms_of
 from l4guide.errors import CannotDo, Problem
-from l4guide.estimate import Cost, Estimate, attention_time, best_implementation, cost_of, terms_of
+from l4guide.estimate import Estimate, attention_time, best_implementation
 from l4guide.workload import Workload
 
 OPTIONS = frozenset({f.name for f in fields(Workload)} | {"seqlen", "gpu", "implementation"})

@@ -97,4 +97,3 @@ def gpus_needed(model: Architecture, plan: Plan, gpu: Gpu, batch: int, context: 
             return cards
         cards *= 2
     return None
-

@@ -152,10 +152,14 @@ def _trained(model: Architecture, plan: Plan, like: Numbers) -> dict[str, Interv
     if plan.method != "full":
         found["adapter"] = Interval.exactly(2.0 * weights * like)
     if plan.method == "qlora":
-        widest = max(g.mixer.weights(model.hidden) + g.feed_forward.weights(model.hidden) for g in model.layers)
+        widest = max(
+            g.mixer.weights(model.hidden) + g.feed_forward.weights(model.hidden) for g in model.layers
+        )
         found["widened_layer"] = Interval.of(0.3 * widest * like, 0.7 * widest * like, 2.0 * widest * like)
     elif plan.gpus > 1:
-        widest = max(g.mixer.weights(model.hidden) + g.feed_forward.weights(model.hidden) for g in model.layers)
+        widest = max(
+            g.mixer.weights(model.hidden) + g.feed_forward.weights(model.hidden) for g in model.layers
+        )
         found["gathered_layer"] = Interval.exactly(2.0 * 2.0 * widest * like)
     return found
 

@@ -11,15 +11,52 @@ from l4guide.model.mixers import hidden_size, layer_count, mixers
 
 INTERMEDIATE = ("intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim", "d_ff", "decoder_ffn_dim")
 EXPERTS = ("n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts")
-ACTIVE = ("num_experts_per_tok", "num_experts_per_token", "experts_per_token", "moe_topk", "moe_top_k", "top_k_experts")
-EXPERT_WIDTH = ("moe_intermediate_size", "expert_intermediate_size", "moe_ffn_hidden_size", "expert_ffn_hidden_size")
-SHARED_WIDTH = ("moe_shared_expert_intermediate_size", "shared_expert_intermediate_size", "shared_intermediate_size")
+ACTIVE = (
+    "num_experts_per_tok",
+    "num_experts_per_token",
+    "experts_per_token",
+    "moe_topk",
+    "moe_top_k",
+    "top_k_experts",
+)
+EXPERT_WIDTH = (
+    "moe_intermediate_size",
+    "expert_intermediate_size",
+    "moe_ffn_hidden_size",
+    "expert_ffn_hidden_size",
+)
+SHARED_WIDTH = (
+    "moe_shared_expert_intermediate_size",
+    "shared_expert_intermediate_size",
+    "shared_intermediate_size",
+)
 SHARED_WIDTHS = (*SHARED_WIDTH, "share_expert_dim")
-CONTEXT = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length", "n_ctx")
+CONTEXT = (
+    "max_position_embeddings",
+    "n_positions",
+    "max_sequence_length",
+    "max_seq_len",
+    "seq_length",
+    "n_ctx",
+)
 MOST_CONTEXT = 2**31
 #: Bits of a weight by what a quantised checkpoint calls its method; the embeddings stay in 16 bits.
-QUANTISED = {"fp8": "fp8", "mxfp4": "int4", "awq": "int4", "gptq": "int4", "bitsandbytes": "int4", "nvfp4": "int4"}
-FLOATS = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32", "bf16": "bf16", "fp16": "fp16", "fp32": "fp32"}
+QUANTISED = {
+    "fp8": "fp8",
+    "mxfp4": "int4",
+    "awq": "int4",
+    "gptq": "int4",
+    "bitsandbytes": "int4",
+    "nvfp4": "int4",
+}
+FLOATS = {
+    "bfloat16": "bf16",
+    "float16": "fp16",
+    "float32": "fp32",
+    "bf16": "bf16",
+    "fp16": "fp16",
+    "fp32": "fp32",
+}
 #: Activations whose product has no gate.
 UNGATED = ("relu2", "squared_relu", "relu", "gelu_new", "gelu_fast")
 
@@ -101,7 +138,9 @@ def _sparse(fields: Fields) -> FeedForward | None:
     width = fields.whole(*EXPERT_WIDTH) or fields.needed(*INTERMEDIATE)
     shared = fields.whole(*SHARED_WIDTHS)
     if shared is None:
-        shared = width * (fields.whole("n_shared_experts", "num_shared_experts", "moe_num_shared_experts") or 0)
+        shared = width * (
+            fields.whole("n_shared_experts", "num_shared_experts", "moe_num_shared_experts") or 0
+        )
     if str(fields.get("model_type")).startswith(("llama4", "gemma4")):
         # Their dense product stands beside the experts under the ordinary name.
         shared = fields.whole("intermediate_size") or 0

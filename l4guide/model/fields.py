@@ -16,7 +16,14 @@ MOST_LAYERS = 2048
 MOST_COLUMNS = 2**22
 MOST_BYTES = 8 * 2**20
 #: Where a model of several parts keeps its language model.
-INNER = ("text_config", "llm_config", "language_config", "language_model_config", "text_model_config", "thinker_config")
+INNER = (
+    "text_config",
+    "llm_config",
+    "language_config",
+    "language_model_config",
+    "text_model_config",
+    "thinker_config",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +105,9 @@ class Fields:
     @property
     def has_towers(self) -> bool:
         """Whether it describes a vision or audio part too."""
-        return any("vision" in key or "audio" in key for key, value in self.outer.items() if isinstance(value, dict))
+        return any(
+            "vision" in key or "audio" in key for key, value in self.outer.items() if isinstance(value, dict)
+        )
 
     def get(self, *names: str) -> object:
         """The first of `names` that is set, of the language model, else of the whole; None where none is."""
@@ -129,7 +138,9 @@ class Fields:
         """
         found = self.whole(*names, at_least=at_least, at_most=at_most)
         if found is None:
-            raise BadInput("error.config_missing", path=self.name, field=names[0], others=", ".join(names[1:]) or "-")
+            raise BadInput(
+                "error.config_missing", path=self.name, field=names[0], others=", ".join(names[1:]) or "-"
+            )
         return found
 
     def flag(self, name: str) -> bool | None:
@@ -146,12 +157,11 @@ class Fields:
         return ()
 
     def _checked(self, name: str, value: object, at_least: int, at_most: int) -> int:
-        whole = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value) and value == int(value))
-        if isinstance(value, bool) or not whole:
+        if isinstance(value, float) and math.isfinite(value) and value == int(value):
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
             raise BadInput("error.config_not_whole", path=self.name, field=name, value=str(value)[:40])
-        number = int(value)  # type: ignore[call-overload]
-        if not at_least <= number <= at_most:
-            raise BadInput(
-                "error.config_out_of_range", path=self.name, field=name, value=number, low=at_least, high=at_most
-            )
-        return number
+        if not at_least <= value <= at_most:
+            limits = {"low": at_least, "high": at_most}
+            raise BadInput("error.config_out_of_range", path=self.name, field=name, value=value, **limits)
+        return value

@@ -6,7 +6,13 @@ from l4guide.model.fields import MOST_COLUMNS, MOST_LAYERS, Fields
 
 LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "decoder_layers")
 HEADS = ("num_attention_heads", "n_head", "n_heads", "decoder_attention_heads")
-KV_HEADS = ("num_key_value_heads", "num_kv_heads", "n_head_kv", "num_attention_groups", "multi_query_group_num")
+KV_HEADS = (
+    "num_key_value_heads",
+    "num_kv_heads",
+    "n_head_kv",
+    "num_attention_groups",
+    "multi_query_group_num",
+)
 HIDDEN = ("hidden_size", "n_embd", "d_model", "dim")
 HEAD_DIM = ("head_dim", "attention_head_dim", "kv_channels", "d_kv")
 #: Letters of a hybrid pattern: state-space layer, attention, product, experts.
@@ -70,7 +76,9 @@ def _kinds(fields: Fields, count: int) -> list[str]:
             return _fitting([KINDS.get(str(kind), FULL) for kind in listed], fields, name, count)
     pattern = fields.listed("hybrid_override_pattern")
     if pattern:
-        return _fitting([PATTERN.get(str(c), FULL) for c in pattern], fields, "hybrid_override_pattern", count)
+        return _fitting(
+            [PATTERN.get(str(c), FULL) for c in pattern], fields, "hybrid_override_pattern", count
+        )
     linear = fields.get("linear_attn_config")
     if isinstance(linear, dict):
         full = linear.get("full_attn_layers")
@@ -99,7 +107,13 @@ def _windowed(fields: Fields, count: int) -> list[str]:
     every = fields.whole("sliding_window_pattern", "_sliding_window_pattern", "global_attn_every_n_layers")
     model_type = str(fields.get("model_type"))
     if every is None:
-        every = 2 if model_type.startswith(("gemma2", "gpt_oss")) else 6 if model_type.startswith("gemma3") else None
+        every = (
+            2
+            if model_type.startswith(("gemma2", "gpt_oss"))
+            else 6
+            if model_type.startswith("gemma3")
+            else None
+        )
     if every:
         return [FULL if number % every == 0 else WINDOW for number in range(1, count + 1)]
     first = fields.whole("max_window_layers") if model_type.startswith("qwen") else None
@@ -108,7 +122,9 @@ def _windowed(fields: Fields, count: int) -> list[str]:
 
 def _fitting(kinds: list[str], fields: Fields, name: str, count: int) -> list[str]:
     if len(kinds) < count:
-        raise BadInput("error.config_list_length", path=fields.name, field=name, found=len(kinds), needed=count)
+        raise BadInput(
+            "error.config_list_length", path=fields.name, field=name, found=len(kinds), needed=count
+        )
     return kinds[:count]
 
 
@@ -247,4 +263,3 @@ def _pruned(mixer: Mixer, block: object) -> Mixer:
             window=mixer.window,
         )
     return mixer
-

@@ -87,24 +87,23 @@ def _whole(model: Model, main: Component, known: Widths | None) -> Architecture:
 def _mixers(component: Component, known: Widths | None) -> list[tuple[int, Mixer]]:
     """Layers by their attention: all alike, or some with a window."""
     rank = (known.query_rank if known else None) or 0
-    shape = {
-        "heads": component.heads or 0,
-        "kv_heads": component.kv_heads or 0,
-        "head_dim": component.head_dim or 0,
-        "head_dim_v": component.head_dim_v or 0,
-        "query_rank": rank,
-    }
+    full = Mixer(
+        kind=FULL,
+        heads=component.heads or 0,
+        kv_heads=component.kv_heads or 0,
+        head_dim=component.head_dim or 0,
+        head_dim_v=component.head_dim_v or 0,
+        query_rank=rank,
+    )
     count = component.layers or 0
     if component.kind == "MLA":
         columns = (component.kv_bytes_per_token or 0) // (2 * count)
         rope = (component.head_dim or 0) - (component.head_dim_v or 0)
-        latent = Mixer(kind=LATENT, **shape, latent_rank=columns - rope, rope_dim=rope)
-        return [(count, latent)]
-    full = Mixer(kind=FULL, **shape)
+        return [(count, replace(full, kind=LATENT, latent_rank=columns - rope, rope_dim=rope))]
     found = WINDOW_TEXT.fullmatch(component.window)
     if found is None:
         return [(count, full)]
-    windowed = Mixer(kind=WINDOW, **shape, window=int(found[1]))
+    windowed = replace(full, kind=WINDOW, window=int(found[1]))
     every = 2 if found[2] else int(found[4]) if found[4] else 0
     if not every:
         return [(count, windowed)]

@@ -1,8 +1,10 @@
 """Attention time of one layer over arrays of batches and lengths: the estimator's, or a wide roofline beyond it."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from l4guide.catalogue import Gpu
 from l4guide.errors import CannotDo
@@ -30,8 +32,23 @@ class AttentionTime:
     implementation: str | None
 
 
+class One(NamedTuple):
+    """Seconds of one problem: low, middle and high; what they stand on, and the implementation."""
+
+    low: float
+    value: float
+    high: float
+    basis: str
+    implementation: str | None
+
+
 def attention_seconds(
-    gpu: Gpu, mixer: Mixer, workload: Workload, batch: Numbers, tokens: Numbers, implementation: str | None = None
+    gpu: Gpu,
+    mixer: Mixer,
+    workload: Workload,
+    batch: Numbers,
+    tokens: Numbers,
+    implementation: str | None = None,
 ) -> AttentionTime:
     """Attention of one layer.
 
@@ -44,21 +61,22 @@ def attention_seconds(
         implementation: the one to time; None takes the fastest that was measured on such cards.
     """
     shaped = _shaped(workload, mixer)
-    keys = np.minimum(tokens, mixer.window + 1) if _cache_is_cut(mixer, shaped) else tokens
-    pairs = np.unique(np.stack([batch.ravel(), keys.ravel()], axis=1), axis=0)
-    if len(pairs) <= MOST_POINTS:
-        found = {tuple(pair): _one(gpu, shaped, pair[0], pair[1], implementation) for pair in pairs}
-        each = [found[pair] for pair in zip(batch.ravel(), keys.ravel(), strict=True)]
+    keys = _read_keys(mixer, shaped, tokens)
+    if batch.size <= MOST_POINTS:
+        asked = list(zip(batch.ravel().tolist(), keys.ravel().tolist(), strict=True))
+        found = {pair: _one(gpu, shaped, *pair, implementation) for pair in dict.fromkeys(asked)}
+        each = [found[pair] for pair in asked]
         columns = np.array([item[:3] for item in each]).reshape(*batch.shape, 3)
-        _, _, _, basis, name = each[0]
         seconds = Interval.of(columns[..., 0], columns[..., 1], columns[..., 2])
-        return AttentionTime(seconds=seconds, basis=basis, implementation=name)
+        return AttentionTime(seconds=seconds, basis=each[0].basis, implementation=each[0].implementation)
     return _interpolated(gpu, shaped, batch, keys, implementation)
 
 
-def _cache_is_cut(mixer: Mixer, workload: Workload) -> bool:
-    """Decode with a window reads the window alone."""
-    return mixer.kind == WINDOW and workload.task == "decode"
+def _read_keys(mixer: Mixer, workload: Workload, tokens: Numbers) -> Numbers:
+    """Keys that the layer reads: decode with a window reads the window alone."""
+    if mixer.window is None or mixer.kind != WINDOW or workload.task != "decode":
+        return tokens
+    return np.minimum(tokens, mixer.window + 1.0)
 
 
 def _shaped(workload: Workload, mixer: Mixer) -> Workload:
@@ -76,26 +94,23 @@ def _shaped(workload: Workload, mixer: Mixer) -> Workload:
     return replace(workload, **shape)  # type: ignore[arg-type]
 
 
-def _one(
-    gpu: Gpu, shaped: Workload, batch: float, keys: float, implementation: str | None
-) -> tuple[float, float, float, str, str | None]:
-    """Seconds low, middle and high of one problem, their basis, and the implementation."""
+def _one(gpu: Gpu, shaped: Workload, batch: float, keys: float, implementation: str | None) -> One:
     count = max(1, round(keys))
     workload = replace(
         shaped, batch=max(1, round(batch)), seqlen_q=1 if shaped.task == "decode" else count, seqlen_kv=count
     )
     chosen = implementation or best_implementation(workload, gpu)
-    if chosen is not None:
-        try:
-            found = attention_time(workload, gpu, chosen)
-        except CannotDo:
-            chosen = None
-        else:
-            return found.low_ms / 1e3, found.latency_ms / 1e3, found.high_ms / 1e3, found.basis, chosen
-    return (*_roofline(gpu, workload), "roofline", None)
+    if chosen is None:
+        return _roofline(gpu, workload)
+    try:
+        found = attention_time(workload, gpu, chosen)
+    except CannotDo:
+        return _roofline(gpu, workload)
+    low, value, high = (ms / 1e3 for ms in (found.low_ms, found.latency_ms, found.high_ms))
+    return One(low, value, high, found.basis, chosen)
 
 
-def _roofline(gpu: Gpu, workload: Workload) -> tuple[float, float, float]:
+def _roofline(gpu: Gpu, workload: Workload) -> One:
     """The physical floor times what unmeasured kernels take over it."""
     work = work_of(workload)
     dtype = workload.dtype if workload.dtype != "fp8" else "bf16"
@@ -106,22 +121,21 @@ def _roofline(gpu: Gpu, workload: Workload) -> tuple[float, float, float]:
         # The values are the first columns of the keys, read once.
         read -= workload.batch * workload.seqlen_kv * workload.head_dim_v * 2
     floor = max(work.flops / flops, read / arriving)
-    return tuple(LAUNCH_S + floor * by for by in (ROOFLINE_LOW, ROOFLINE_VALUE, ROOFLINE_HIGH))  # type: ignore[return-value]
+    low, value, high = (LAUNCH_S + floor * by for by in (ROOFLINE_LOW, ROOFLINE_VALUE, ROOFLINE_HIGH))
+    return One(low, value, high, "roofline", None)
 
 
 def _interpolated(
     gpu: Gpu, shaped: Workload, batch: Numbers, keys: Numbers, implementation: str | None
 ) -> AttentionTime:
     """Times between those of a grid, straight in the logarithms, which is how work grows."""
-    across = np.unique(np.round(np.geomspace(batch.min(), batch.max(), GRID)))
-    along = np.unique(np.round(np.geomspace(keys.min(), keys.max(), 2 * GRID)))
+    across: Numbers = np.unique(np.round(np.geomspace(batch.min(), batch.max(), GRID))).astype(np.float64)
+    along: Numbers = np.unique(np.round(np.geomspace(keys.min(), keys.max(), 2 * GRID))).astype(np.float64)
     known = [[_one(gpu, shaped, b, k, implementation) for k in along] for b in across]
-    _, _, _, basis, name = known[0][0]
-    ends = [
-        np.exp(_bilinear(np.log([[item[end] for item in row] for row in known]), across, along, batch, keys))
-        for end in range(3)
-    ]
-    return AttentionTime(seconds=Interval.of(*ends), basis=basis, implementation=name)
+    times = np.log(np.array([[item[:3] for item in row] for row in known]))
+    ends = [np.exp(_bilinear(times[..., end], across, along, batch, keys)) for end in range(3)]
+    first = known[0][0]
+    return AttentionTime(seconds=Interval.of(*ends), basis=first.basis, implementation=first.implementation)
 
 
 def _bilinear(table: Numbers, across: Numbers, along: Numbers, batch: Numbers, keys: Numbers) -> Numbers:
@@ -133,7 +147,7 @@ def _bilinear(table: Numbers, across: Numbers, along: Numbers, batch: Numbers, k
     return found
 
 
-def _place(knots: Numbers, at: Numbers) -> tuple[Numbers, np.ndarray, np.ndarray]:
+def _place(knots: Numbers, at: Numbers) -> tuple[Numbers, NDArray[np.int64], NDArray[np.int64]]:
     """Where values stand between knots: the share of the way, and the knots' numbers."""
     right = np.clip(np.searchsorted(knots, at), min(1, len(knots) - 1), len(knots) - 1)
     left = np.maximum(right - 1, 0)

@@ -119,8 +119,8 @@ def _toml(
 ) -> str:
     lines = [
         "# What a training step takes over its count, fitted by `python -m l4guide.step.fit TABLE.csv` on measured",
-        "# throughput of MPT models on A100 and H100; the table itself is not here. `low` and `high` hold four fifths of",
-        "# the rows when factors fitted on one architecture predict the other; `left_out` is the mean error of that.",
+        "# throughput of MPT models on A100 and H100; the table itself is not here. `low` and `high` hold four fifths",
+        "# of the rows when factors fitted on one architecture predict the other; `left_out` is the mean error then.",
         "",
         f'source = "{SOURCE}"',
         f"fitted = {datetime.now(tz=UTC).date().isoformat()}",

@@ -87,7 +87,8 @@ def forward(
     tokens = batch if workload.task == "decode" else batch * context
     products, elementwise, flops = _products(ground, model, tokens, batch)
     attention, work, timed = _attention(ground, model, workload, batch, context, implementation)
-    gaps = share("layer_gap_us").times(1e-6 * model.layer_count * np.ones_like(tokens))
+    # Attention alone (no hidden state around it) brings its launches with it.
+    gaps = share("layer_gap_us").times(1e-6 * model.layer_count * (model.hidden > 0) * np.ones_like(tokens))
     parts = {"products": products, "attention": attention, "elementwise": elementwise, "gaps": gaps}
     # Training divides the batch, not the layers: its links carry weights and gradients instead.
     if ground.plan.gpus > 1 and workload.task != "training":

@@ -65,7 +65,9 @@ def step(
         BadInput: the implementation is not known.
         CannotDo: the card has no rate for the type, or no known link joins several.
     """
-    some = np.broadcast_arrays(np.atleast_1d(np.asarray(batch, float)), np.atleast_1d(np.asarray(context, float)))
+    some = np.broadcast_arrays(
+        np.atleast_1d(np.asarray(batch, float)), np.atleast_1d(np.asarray(context, float))
+    )
     sequences, keys = (np.array(item) for item in some)
     ground = ground_of(gpu, plan)
     per_sequence = 1.0 if plan.task == "decode" else keys

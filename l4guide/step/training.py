@@ -104,7 +104,9 @@ def trained_weights(model: Architecture, method: str, rank: int) -> float:
     sides = 0.0
     for group in model.layers:
         mixer, wide = group.mixer, group.feed_forward
-        columns = mixer.heads * (mixer.head_dim + mixer.head_dim_v) + mixer.cached_columns() + 4 * model.hidden
+        columns = (
+            mixer.heads * (mixer.head_dim + mixer.head_dim_v) + mixer.cached_columns() + 4 * model.hidden
+        )
         if not mixer.attends:
             columns = mixer.columns_in + mixer.columns_out + 2 * model.hidden
         inside = wide.intermediate + wide.experts * wide.expert_intermediate
@@ -137,5 +139,7 @@ def _links(ground: Ground, model: Architecture, compute: Interval) -> Interval:
         return np.maximum(EXPOSED_LINKS * link, link - (1.0 - EXPOSED_LINKS) * busy)
 
     return Interval.of(
-        shown(carried.low, compute.low), shown(carried.value, compute.value), shown(carried.high, compute.high)
+        shown(carried.low, compute.low),
+        shown(carried.value, compute.value),
+        shown(carried.high, compute.high),
     )
