@@ -6,7 +6,7 @@ from l4guide.advise.guard import supports
 from l4guide.advise.install import Installation, install_flash_attn
 from l4guide.advise.machine import Checkup, doctor
 from l4guide.advise.records import Advice, Alternative, Part, Question
-from l4guide.advise.whole import ModelAnswer, break_even, model_answer
+from l4guide.advise.whole import ModelAnswer, break_even, model_answer, model_lines
 
 __all__ = [
     "Advice",
@@ -24,6 +24,7 @@ __all__ = [
     "estimate_rows",
     "install_flash_attn",
     "model_answer",
+    "model_lines",
     "support_of",
     "supports",
 ]

@@ -7,7 +7,7 @@ from l4guide.advise.own import LIBRARY, oversized, own_resources, own_verdict
 from l4guide.advise.question import ask_for, complete, workload_options
 from l4guide.advise.ranking import MEASURED, NOT_COUNTED, alternatives_to, recommend
 from l4guide.advise.records import FIRST, Advice, Part, Question
-from l4guide.advise.whole import architecture_of, question_of
+from l4guide.advise.whole import architecture_of, model_lines, question_of
 from l4guide.catalogue import Gpu, find_gpu
 from l4guide.cost import Cost, Terms, Whole, cost_of, order_of, terms_of, whole_of
 from l4guide.errors import CannotDo, Problem
@@ -65,6 +65,7 @@ def advise(
         estimate=estimate,
         cost=cost,
         whole=whole,
+        model_lines=() if whole is None else model_lines(whole),
         alternatives=alternatives,
         recommendation=recommend(question, parts[0].implementations, cost, alternatives),
         install=install,

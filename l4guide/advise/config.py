@@ -1,4 +1,4 @@
-"""A pasted configuration as the rules see it: an architecture, and a model with a component for each kind of attention."""
+"""A pasted configuration as the rules see it: a model with a component for each kind of attention in it."""
 
 from collections.abc import Mapping
 from pathlib import Path

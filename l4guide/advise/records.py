@@ -117,6 +117,8 @@ class Advice:
     cost: Cost | None
     #: The whole model, where one was asked about and its widths are known.
     whole: Whole | None
+    #: The same in sentences: memory, speed, latency and cost.
+    model_lines: tuple[Sentence, ...]
     alternatives: tuple[Alternative, ...]
     recommendation: Sentence
     #: How to install and call the best implementation that runs it here; None where there is none.

@@ -68,7 +68,7 @@ class ModelAnswer:
             for item in self.ranking
             if item.place in ("cheapest", "fastest", "both")
         ]
-        return (*_headlines(self.whole), *best, *self.changes, *self.remarks)
+        return (*model_lines(self.whole), *best, *self.changes, *self.remarks)
 
 
 def architecture_of(options: Mapping[str, object]) -> Architecture | None:
@@ -264,7 +264,7 @@ def _variant(whole: Whole, key: str, question: Question | None) -> list[Sentence
     return [Sentence(key, values)]
 
 
-def _headlines(whole: Whole) -> tuple[Sentence, ...]:
+def model_lines(whole: Whole) -> tuple[Sentence, ...]:
     """Memory, time and cost, each in a sentence."""
     room = whole.memory
     low, value, high = (end / 2**30 for end in room.sizes.bytes.ends())

@@ -212,7 +212,7 @@ def test_advise_loads_nothing_heavy() -> None:
     """A whole answer needs no torch, Triton, plotly or widgets, so that it stays quick."""
     script = (
         "import sys; from l4guide.cli import main; code = main(['advise', '--json']);"
-        "heavy = {'torch', 'triton', 'plotly', 'pandas', 'ipywidgets', 'anywidget', 'numpy'} & set(sys.modules);"
+        "heavy = {'torch', 'triton', 'plotly', 'pandas', 'ipywidgets', 'anywidget'} & set(sys.modules);"
         "sys.exit(code or (f'loaded {sorted(heavy)}' if heavy else 0))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
