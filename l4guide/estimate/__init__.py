@@ -1,11 +1,17 @@
 """Estimates: attention time, each with an interval and the basis that it stands on."""
 
-from l4guide.estimate.attention import IMPLEMENTATIONS, Ceiling, Estimate, attention_time, best_implementation
+from l4guide.estimate.attention import Ceiling, Estimate, Nearest, Times, attention_time, attention_times
+from l4guide.estimate.power import Power
+from l4guide.estimate.routes import IMPLEMENTATIONS, best_implementation
 
 __all__ = [
     "IMPLEMENTATIONS",
     "Ceiling",
     "Estimate",
+    "Nearest",
+    "Power",
+    "Times",
     "attention_time",
+    "attention_times",
     "best_implementation",
 ]

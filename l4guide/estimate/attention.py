@@ -1,20 +1,27 @@
-"""How long one attention call takes on a card: its roofline on measured ceilings, times what kernels really reach."""
+"""How long attention takes on a card: the physics of its kernel, calibrated on measured rows, with an 80 % interval."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import inf, log
 
-from l4guide.catalogue import Gpu
-from l4guide.errors import BadInput, CannotDo
-from l4guide.estimate.calibration import Curve, Spread, calibration
-from l4guide.work import Work, work_of
+import numpy as np
+
+from l4guide.catalogue import Gpu, find_gpu
+from l4guide.estimate.calibration import calibration
+from l4guide.estimate.chip import Chip, Span, chip_of
+from l4guide.estimate.interval import half_width
+from l4guide.estimate.model import Fit, time_of
+from l4guide.estimate.physics import AS_FITTED, Live, Parts, floor_us
+from l4guide.estimate.power import Power, power_of
+from l4guide.estimate.problems import Array, Problems, problems_of
+from l4guide.estimate.routes import Choice, choose
+from l4guide.work import BACKWARD_OVER_FORWARD_FLOPS, work_of
 from l4guide.workload import Workload
 
-#: Implementations that run another one's kernels.
-SAME_KERNELS = {"torch/flash": "flash-attn"}
-IMPLEMENTATIONS = ("flash-attn", "flash-attn-3", "flashinfer", "torch/flash", "l4guide")
-INFERENCE_ONLY = ("flashinfer",)
-#: Wider heads than any measured row has run on tiles of another family.
-WIDEST_HEAD = 256
-UNSTRETCHED = Spread(low=1.0, value=1.0, high=1.0)
+UNSTRETCHED = Span(low=1.0, value=1.0, high=1.0)
+#: dK and dV are one launch, dQ another.
+BACKWARD_LAUNCHES = 2
+NEAREST = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,16 +36,41 @@ class Ceiling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Nearest:
+    """The measured rows closest to a question on one card; `error` is the median of a fit that left the card out."""
+
+    gpu: str
+    kernel: str
+    head_dim: int
+    seqlen_kv: int
+    batch: int
+    error: float | None
+
+    def to_json(self) -> dict[str, object]:
+        """The error in per cent, absent where no fit could leave the card out."""
+        said: dict[str, object] = {
+            "gpu": self.gpu,
+            "kernel": self.kernel,
+            "head_dim": self.head_dim,
+            "seqlen_kv": self.seqlen_kv,
+            "batch": self.batch,
+        }
+        return said if self.error is None else {**said, "held_out_error_percent": round(100 * self.error, 1)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
     """Time of one call of one layer, all passes of the task, with an 80 % interval.
 
     Rates are what the times amount to, `_low` the slow end; `bound` says what limits it: compute, memory or launch.
+    `burst_ms` is the time at the boost clock, which a power-limited card holds for a moment only.
     """
 
     implementation: str
     latency_ms: float
     low_ms: float
     high_ms: float
+    burst_ms: float
     tflops: float
     tflops_low: float
     tflops_high: float
@@ -50,16 +82,19 @@ class Estimate:
     ceilings: tuple[Ceiling, ...]
     gpus: tuple[str, ...]
     borrowed: bool
+    nearest: tuple[Nearest, ...]
+    power: Power | None
     sources: tuple[str, ...]
     kind: str = "estimated"
 
     def to_json(self) -> dict[str, object]:
         """The keys of `l4guide estimate`."""
-        return {
+        said: dict[str, object] = {
             "implementation": self.implementation,
             "latency_ms": self.latency_ms,
             "low_ms": self.low_ms,
             "high_ms": self.high_ms,
+            "burst_ms": self.burst_ms,
             "tflops": self.tflops,
             "tflops_low": self.tflops_low,
             "tflops_high": self.tflops_high,
@@ -71,128 +106,202 @@ class Estimate:
             "kind": self.kind,
             "fitted_on": list(self.gpus),
             "borrowed": self.borrowed,
+            "nearest": [near.to_json() for near in self.nearest],
             "ceilings": [
                 {"name": c.name, "low": c.low, "high": c.high, "unit": c.unit, "kind": c.kind}
                 for c in self.ceilings
             ],
             "sources": list(self.sources),
         }
+        if self.power is not None:
+            said |= {
+                "power_w": self.power.watts,
+                "power_low_w": self.power.watts_low,
+                "power_high_w": self.power.watts_high,
+                "sustained_clock_mhz": self.power.sustained_clock_mhz,
+                "joules": self.power.joules,
+            }
+        return said
 
 
-def _compute_rate(gpu: Gpu, dtype: str) -> tuple[Spread, str]:
-    """Dense tensor TFLOP/s that the card sustains in `dtype`, and the kind of that number.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """Times in us of many calls, with the ends of their 80 % intervals, and where the forward time goes."""
 
-    Raises:
-        CannotDo: the card has no tensor cores for the type, so that no measured ratio applies.
+    low: Array
+    value: Array
+    high: Array
+    forward: Parts
+
+
+def _coefficients(choice: Choice) -> dict[str, float]:
+    values = dict(choice.fit.coefficients)
+    return values | {"passes": 1.0, "update": 0.0} if choice.drop_cache else values
+
+
+def _forward(chip: Chip, choice: Choice, problems: Problems, *, cold: bool, live: Live) -> Parts:
+    """Forward times, never below what the card could do at best."""
+    fit = choice.fit
+    parts = time_of(fit.phase, fit.family, _coefficients(choice), chip, problems, cold=cold, live=live)
+    stretch = (choice.stretch or UNSTRETCHED).value
+    total = np.maximum(parts.total * stretch, floor_us(chip, problems, cold=cold))
+    return replace(parts, total=total)
+
+
+def call_times(
+    problems: Problems,
+    chip: Chip,
+    choice: Choice,
+    *,
+    training: bool = False,
+    live: Live = AS_FITTED,
+    width: float | None = None,
+) -> Times:
+    """Times of many calls on one card, of one implementation and one task.
+
+    Generation steps find their cache in memory, as it is in a model of many layers; the low end is what a cache that
+    stays in L2 would take. `width`, if given, is the half-width in log time that live runs of the card have shown.
     """
-    if dtype not in ("fp16", "bf16"):
-        raise CannotDo("error.no_estimate_dtype", dtype=dtype)
-    if dtype == "bf16" and not gpu.bf16_tensor_cores:
-        raise CannotDo("error.no_estimate_bf16", gpu=gpu.name)
-    low, high = (
-        (gpu.gemm_bf16_tflops_low, gpu.gemm_bf16_tflops_high)
-        if dtype == "bf16"
-        else (gpu.gemm_fp16_tflops_low, gpu.gemm_fp16_tflops_high)
+    decode = choice.fit.phase.startswith("decode")
+    forward = _forward(chip, choice, problems, cold=decode, live=live)
+    spread = (
+        half_width(chip, choice.fit, problems, forward) if width is None else np.full(len(problems), width)
     )
-    if low and high:
-        return Spread(low=low, value=(low + high) / 2, high=high), "published"
-    share, peak = calibration().gemm_over_peak, gpu.tensor_16bit_tflops
-    if peak is None:
-        raise CannotDo("error.no_estimate_tensor_cores", gpu=gpu.name)
-    return Spread(low=share.low * peak, value=share.value * peak, high=share.high * peak), "estimated"
+    quick = forward if not decode else _forward(chip, choice, problems, cold=False, live=live)
+    stretch = choice.stretch or UNSTRETCHED
+    slowdown = calibration().backward_slowdown
+    ends = []
+    for parts, factor, pace in (
+        (quick, np.exp(-spread) * stretch.low / stretch.value, slowdown.low),
+        (forward, np.ones_like(spread), slowdown.value),
+        (forward, np.exp(spread) * stretch.high / stretch.value, slowdown.high),
+    ):
+        total = parts.total * factor
+        if training:
+            work = (parts.total - np.minimum(parts.launch, parts.total)) * factor
+            total = total + BACKWARD_LAUNCHES * parts.launch + BACKWARD_OVER_FORWARD_FLOPS * pace * work
+        ends.append(total)
+    best = floor_us(chip, problems, cold=False) * (1 + BACKWARD_OVER_FORWARD_FLOPS * training)
+    low = np.minimum(np.maximum(ends[0], best), ends[1])
+    return Times(low=low, value=ends[1], high=ends[2], forward=forward)
 
 
-def _phase(workload: Workload) -> str:
-    return "decode" if workload.task == "decode" else "prefill"
-
-
-def _curve_for(workload: Workload, gpu: Gpu, implementation: str) -> tuple[Curve, Spread | None]:
-    """The measured curve for an implementation on a card.
-
-    Raises:
-        CannotDo: nobody has measured this implementation on a card of this class, or it has no backward pass.
-    """
-    if workload.task == "training" and implementation in INFERENCE_ONLY:
-        raise CannotDo("error.no_backward", implementation=implementation)
-    family = SAME_KERNELS.get(implementation, implementation)
-    if workload.head_dim > WIDEST_HEAD:
-        raise CannotDo("error.no_estimate_head_dim", head_dim=workload.head_dim, widest=WIDEST_HEAD)
-    found = calibration().curve(family, _phase(workload), gpu.capability)
-    if found is None:
-        where = gpu.capability or gpu.architecture
-        raise CannotDo("error.no_estimate", implementation=implementation, gpu=gpu.name, capability=where)
-    return found
-
-
-def best_implementation(workload: Workload, gpu: Gpu) -> str | None:
-    """The fastest implementation that is measured on cards of this class; None where none is."""
-    for implementation in ("flash-attn-3", "flash-attn", "flashinfer"):
-        if workload.task == "training" and implementation in INFERENCE_ONLY:
-            continue
-        if calibration().curve(implementation, _phase(workload), gpu.capability) is not None:
-            return implementation
-    return None
-
-
-def attention_time(workload: Workload, gpu: Gpu, implementation: str = "flash-attn") -> Estimate:
-    """Estimate one attention call of one layer on `gpu`.
+def attention_times(workloads: Sequence[Workload], gpu: Gpu, implementation: str = "flash-attn") -> Times:
+    """Times of many calls that share a task and types: a whole map in one go.
 
     Raises:
         BadInput: the implementation is not one that this estimator knows.
         CannotDo: there is no measured row to lean on for this card, type or implementation.
     """
-    if implementation not in IMPLEMENTATIONS:
-        raise BadInput(
-            "error.unknown_implementation", value=implementation, choices=", ".join(IMPLEMENTATIONS)
-        )
-    curve, stretch = _curve_for(workload, gpu, implementation)
-    rate, kind = _compute_rate(gpu, workload.dtype)
+    widest = max(workloads, key=lambda workload: workload.head_dim)
+    chip, choice = chip_of(gpu, widest.dtype), choose(widest, gpu, implementation)
+    return call_times(problems_of(workloads), chip, choice, training=widest.task == "training")
+
+
+def attention_time(
+    workload: Workload,
+    gpu: Gpu,
+    implementation: str = "flash-attn",
+    *,
+    live: Live = AS_FITTED,
+    width: float | None = None,
+) -> Estimate:
+    """Estimate one attention call of one layer on `gpu`; `live` and `width` are what runs on that card have shown.
+
+    Raises:
+        BadInput: the implementation is not one that this estimator knows.
+        CannotDo: there is no measured row to lean on for this card, type or implementation.
+    """
+    choice = choose(workload, gpu, implementation)
+    chip = chip_of(gpu, workload.dtype)
+    problems, training = problems_of([workload]), workload.task == "training"
+    times = call_times(problems, chip, choice, training=training, live=live, width=width)
+    boosted = call_times(
+        problems, replace(chip, gemm_tflops=chip.peak_tflops), choice, training=training, live=live
+    )
+    power = power_of(chip, problems, times.forward, times.value)
+    low, value, high = (float(end[0]) for end in (times.low, times.value, times.high))
     work = work_of(workload)
-    times = _times_us(work, curve, rate, gpu.bandwidth_gb_per_s, stretch or UNSTRETCHED)
-    compute_us = work.forward_flops / rate.value / 1e6
-    memory_us = work.forward_bytes / gpu.bandwidth_gb_per_s / 1e3
-    longest = max((compute_us, "compute"), (memory_us, "memory"), (curve.launch_us, "launch"))
     return Estimate(
         implementation=implementation,
-        latency_ms=times.value / 1e3,
-        low_ms=times.low / 1e3,
-        high_ms=times.high / 1e3,
-        tflops=work.flops / times.value / 1e6,
-        tflops_low=work.flops / times.high / 1e6,
-        tflops_high=work.flops / times.low / 1e6,
-        gb_per_s=work.bytes / times.value / 1e3,
-        gb_per_s_low=work.bytes / times.high / 1e3,
-        gb_per_s_high=work.bytes / times.low / 1e3,
-        bound=longest[1],
-        basis="roofline",
-        ceilings=(
-            Ceiling(name="gemm", low=rate.low, high=rate.high, unit="TFLOP/s", kind=kind),
-            Ceiling(
-                name="bandwidth",
-                low=gpu.bandwidth_gb_per_s,
-                high=gpu.bandwidth_gb_per_s,
-                unit="GB/s",
-                kind="published",
-            ),
-        ),
-        gpus=curve.gpus,
-        borrowed=stretch is not None,
+        latency_ms=value / 1e3,
+        low_ms=low / 1e3,
+        high_ms=high / 1e3,
+        burst_ms=min(float(boosted.value[0]), value) / 1e3,
+        tflops=work.flops / value / 1e6,
+        tflops_low=work.flops / high / 1e6,
+        tflops_high=work.flops / low / 1e6,
+        gb_per_s=work.bytes / value / 1e3,
+        gb_per_s_low=work.bytes / high / 1e3,
+        gb_per_s_high=work.bytes / low / 1e3,
+        bound=_bound(times.forward),
+        basis=_basis(choice, chip, problems),
+        ceilings=_ceilings(chip),
+        gpus=choice.fit.gpus,
+        borrowed=choice.stretch is not None,
+        nearest=_nearest(choice.fit, chip, workload),
+        power=None if power is None else power[0],
         sources=calibration().sources,
     )
 
 
-def _times_us(work: Work, curve: Curve, rate: Spread, bandwidth_gb_per_s: float, stretch: Spread) -> Spread:
-    """Fast, middle and slow time in us: fast takes the fast end of every uncertain factor, slow the slow end."""
-    slowdown = calibration().backward_slowdown
+def _bound(parts: Parts) -> str:
+    times = (("compute", parts.compute), ("memory", parts.memory), ("launch", parts.launch))
+    return max(times, key=lambda part: float(part[1][0]))[0]
 
-    def total(tflops: float, which: str) -> float:
-        forward = max(work.forward_flops / tflops / 1e6, work.forward_bytes / bandwidth_gb_per_s / 1e3)
-        us = (curve.launch_us + forward) * getattr(curve.ratio(forward), which)
-        if work.backward_flops:
-            # dK/dV and dQ are launches of their own.
-            backward = max(work.backward_flops / tflops / 1e6, work.backward_bytes / bandwidth_gb_per_s / 1e3)
-            pace = getattr(curve.ratio(backward), which) * getattr(slowdown, which)
-            us += (2 * curve.launch_us + backward) * pace
-        return float(us * getattr(stretch, which))
 
-    return Spread(low=total(rate.high, "low"), value=total(rate.value, "value"), high=total(rate.low, "high"))
+def _basis(choice: Choice, chip: Chip, problems: Problems) -> str:
+    """How the estimate stands to measured rows: between those of this card, carried from others, or borrowed."""
+    fit = choice.fit
+    if choice.stretch is not None:
+        return "roofline"
+    inside = (
+        problems.head_dim[0] in fit.head_dims
+        and problems.seqlen_kv[0] <= fit.longest
+        and problems.batch[0] <= fit.largest_batch
+        and not choice.drop_cache
+    )
+    return "interpolated" if chip.name in fit.gpus and inside else "transferred"
+
+
+def _ceilings(chip: Chip) -> tuple[Ceiling, ...]:
+    bandwidth = chip.bandwidth_gb_per_s
+    return (
+        Ceiling(
+            name="gemm",
+            low=chip.gemm_low_tflops,
+            high=chip.gemm_high_tflops,
+            unit="TFLOP/s",
+            kind=chip.gemm_kind,
+        ),
+        Ceiling(name="bandwidth", low=bandwidth, high=bandwidth, unit="GB/s", kind="published"),
+    )
+
+
+def _nearest(fit: Fit, chip: Chip, workload: Workload) -> tuple[Nearest, ...]:
+    """The closest measured shapes: on this card if it has rows, else on those most like it."""
+    errors = {one.gpu: one.median for one in fit.held_out}
+    depth = min(fit.head_dims, key=lambda measured: abs(log(measured / workload.head_dim)))
+    distances = {name: 0.0 if name == chip.name else _distance(name, chip) for name in fit.gpus}
+    return tuple(
+        Nearest(
+            gpu=name,
+            kernel=fit.family,
+            head_dim=depth,
+            seqlen_kv=min(workload.seqlen_kv, fit.longest),
+            batch=min(workload.batch, fit.largest_batch),
+            error=errors.get(name),
+        )
+        for name in sorted(distances, key=lambda name: distances[name])[:NEAREST]
+    )
+
+
+def _distance(name: str, chip: Chip) -> float:
+    """How unlike a measured card is: in arithmetic to bandwidth, and in size."""
+    other, _ = find_gpu(name)
+    if other.tensor_16bit_tflops is None:
+        return inf
+    ridge = other.tensor_16bit_tflops / other.bandwidth_gb_per_s
+    return (
+        abs(log(ridge * chip.bandwidth_gb_per_s / chip.peak_tflops)) + abs(log(other.sm_count / chip.sms)) / 2
+    )

@@ -1,151 +1,123 @@
-"""Fitted numbers under `data/calibration/`: how far measured attention lies from its roofline, by size."""
+"""What the estimator was taught: `data/calibration/attention.toml`, fitted, and `assumed.toml`, from publications."""
 
 import tomllib
-from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from math import log10
+from typing import Any
 
 from l4guide.catalogue import data_folder
 from l4guide.errors import BadData
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
-    """A tenth percentile, a median and a ninetieth percentile."""
-
-    low: float
-    value: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Curve:
-    """Measured time over launch plus roofline time, at knots of roofline time; interpolated in log time between them.
-
-    `widening` stretches the interval each way so that it holds four fifths of the rows of GPUs left out of the fit.
-    """
-
-    implementation: str
-    phase: str
-    capabilities: tuple[str, ...]
-    launch_us: float
-    knots_us: tuple[float, ...]
-    ratios: tuple[Spread, ...]
-    widening: float
-    gpus: tuple[str, ...]
-    rows: int
-    left_out_median_error: float | None
-    left_out_coverage: float | None
-
-    def ratio(self, roofline_us: float) -> Spread:
-        """The widened spread for a problem of this size; constant beyond the outer knots."""
-        inside = min(max(roofline_us, self.knots_us[0]), self.knots_us[-1])
-        right = min(bisect_right(self.knots_us, inside), len(self.knots_us) - 1)
-        a, b = self.knots_us[right - 1], self.knots_us[right]
-        t = (log10(inside) - log10(a)) / (log10(b) - log10(a))
-        left_spread, right_spread = self.ratios[right - 1], self.ratios[right]
-        return Spread(
-            low=((1 - t) * left_spread.low + t * right_spread.low) / self.widening,
-            value=(1 - t) * left_spread.value + t * right_spread.value,
-            high=((1 - t) * left_spread.high + t * right_spread.high) * self.widening,
-        )
+from l4guide.estimate.chip import Span
+from l4guide.estimate.model import Fit, HeldOut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Borrow:
-    """Another implementation's curve, stretched, for a class of cards where this one was never measured."""
+    """Another kernel's fit, stretched, for kernels and classes of cards without rows of their own.
 
-    implementation: str
-    capabilities: tuple[str, ...]
-    from_implementation: str
-    from_capability: str
-    stretch: Spread
+    `own_tiles`: the estimate walks the tiles of the family that borrows, not of the one that lends.
+    """
+
+    family: str
+    tensor_classes: tuple[str, ...]
+    from_family: str
+    from_phase: str
+    from_class: str
+    stretch: Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """All that the estimator was taught; `sources` are keys of the catalogue."""
+    """All of it; `sources` are keys of the catalogue."""
 
-    curves: tuple[Curve, ...]
-    #: Backward time per FLOP over forward time per FLOP.
-    backward_slowdown: Spread
-    #: What a card sustains of its dense tensor peak, for cards whose GEMM nobody published.
-    gemm_over_peak: Spread
+    fits: Mapping[tuple[str, str, str], Fit]
     borrows: tuple[Borrow, ...]
+    #: Backward time per FLOP over forward time per FLOP.
+    backward_slowdown: Span
     sources: tuple[str, ...]
 
-    def curve(
-        self, implementation: str, phase: str, capability: str | None
-    ) -> tuple[Curve, Spread | None] | None:
-        """The curve of an implementation for a phase on a compute capability, and its stretch where it is borrowed.
+    def fit_for(
+        self, family: str, phases: tuple[str, ...], tensor_class: str
+    ) -> tuple[Fit, Span | None] | None:
+        """The fit of a family in the first of `phases` that it has, and its stretch where it is borrowed.
 
         None where nobody measured anything that could stand for it.
         """
-        for curve in self.curves:
-            if (curve.implementation, curve.phase) == (
-                implementation,
-                phase,
-            ) and capability in curve.capabilities:
-                return curve, None
+        for phase in phases:
+            if (fit := self.fits.get((family, phase, tensor_class))) is not None:
+                return fit, None
         for borrow in self.borrows:
-            if borrow.implementation == implementation and capability in borrow.capabilities:
-                lent = self.curve(borrow.from_implementation, phase, borrow.from_capability)
-                return lent and (lent[0], borrow.stretch)
+            if borrow.family != family or tensor_class not in borrow.tensor_classes:
+                continue
+            if borrow.from_phase in phases:
+                return self.fits[borrow.from_family, borrow.from_phase, borrow.from_class], borrow.stretch
         return None
 
 
-def _spread(table: dict[str, float]) -> Spread:
-    spread = Spread(low=table["low"], value=table["value"], high=table["high"])
-    if not 0 < spread.low <= spread.value <= spread.high:
-        raise ValueError(f"low <= value <= high does not hold in {table}")
-    return spread
+def _span(table: Mapping[str, Any]) -> Span:
+    span = Span(low=table["low"], value=table["value"], high=table["high"])
+    if not 0 < span.low <= span.value <= span.high:
+        raise ValueError(f"low <= value <= high does not hold in {dict(table)}")
+    return span
+
+
+def _fit(entry: Mapping[str, Any]) -> Fit:
+    return Fit(
+        family=entry["family"],
+        phase=entry["phase"],
+        tensor_class=entry["tensor_class"],
+        gpus=tuple(entry["gpus"]),
+        rows=entry["rows"],
+        head_dims=tuple(entry["head_dims"]),
+        longest=entry["longest"],
+        largest_batch=entry["largest_batch"],
+        coefficients=entry["coefficients"],
+        errors=entry["errors"],
+        held_out=tuple(
+            HeldOut(
+                gpu=one["gpu"],
+                rows=one["rows"],
+                median=one["median"] / 100,
+                p90=one["p90"] / 100,
+                bias=one["bias"] / 100,
+            )
+            for one in entry["held_out"]
+        ),
+        width_new=tuple(entry["width_new"]),
+        width_known=tuple(entry["width_known"]),
+    )
 
 
 @cache
 def calibration() -> Calibration:
-    """Read `data/calibration/roofline.toml`.
+    """Read both files.
 
     Raises:
-        BadData: the file is missing a part or holds a spread that is not in order.
+        BadData: one is missing a part or holds a span that is not in order.
     """
-    path = data_folder() / "calibration" / "roofline.toml"
+    folder = data_folder() / "calibration"
+    file = "attention.toml"
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-        curves = tuple(
-            Curve(
-                implementation=entry["implementation"],
-                phase=entry["phase"],
-                capabilities=tuple(entry["capabilities"]),
-                launch_us=entry["launch_us"],
-                knots_us=tuple(entry["knots_us"]),
-                ratios=tuple(
-                    _spread({"low": low, "value": value, "high": high})
-                    for low, value, high in entry["ratios"]
-                ),
-                widening=entry["widening"],
-                gpus=tuple(entry["gpus"]),
-                rows=entry["rows"],
-                left_out_median_error=entry.get("left_out_median_error"),
-                left_out_coverage=entry.get("left_out_coverage"),
-            )
-            for entry in table["curve"]
-        )
+        fitted = tomllib.loads((folder / file).read_text(encoding="utf-8"))
+        fits = {(fit.family, fit.phase, fit.tensor_class): fit for fit in map(_fit, fitted["fit"])}
+        file = "assumed.toml"
+        assumed = tomllib.loads((folder / file).read_text(encoding="utf-8"))
         return Calibration(
-            curves=curves,
-            backward_slowdown=_spread(table["backward_slowdown"]),
-            gemm_over_peak=_spread(table["gemm_over_peak"]),
+            fits=fits,
             borrows=tuple(
                 Borrow(
-                    implementation=entry["implementation"],
-                    capabilities=tuple(entry["capabilities"]),
-                    from_implementation=entry["from_implementation"],
-                    from_capability=entry["from_capability"],
-                    stretch=_spread(entry),
+                    family=entry["family"],
+                    tensor_classes=tuple(entry["tensor_classes"]),
+                    from_family=entry["from_family"],
+                    from_phase=entry["from_phase"],
+                    from_class=entry["from_class"],
+                    stretch=_span(entry),
                 )
-                for entry in table["borrow"]
+                for entry in assumed["borrow"]
             ),
-            sources=tuple(table["sources"]),
+            backward_slowdown=_span(assumed["backward_slowdown"]),
+            sources=(*fitted["sources"], *assumed["sources"]),
         )
     except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
-        raise BadData("error.bad_calibration", file=path.name, problem=str(error)) from error
+        raise BadData("error.bad_calibration", file=file, problem=str(error)) from error

@@ -1,228 +1,132 @@
-"""Make `data/calibration/roofline.toml` from a folder of measured tables: `python -m l4guide.estimate.fit FOLDER`.
+"""Make `data/calibration/attention.toml` from folders of measured tables: `python -m l4guide.estimate.fit FOLDER ...`.
 
-The tables are those of aiconfigurator: one row a shape, latency of one attention call in ms. What is fitted is the
-ratio of measured time over launch plus roofline time, as percentiles by size, each GPU weighing the same. The
-interval is then widened until it holds four fifths of the rows of GPUs left out of the fit; that error is written
-beside each curve.
+The tables are aiconfigurator's (`aic_*.csv`) and the records that `l4guide measure` writes (`*.json`). What is written
+is small: a dozen coefficients for each kernel family, phase and class of cards, their errors, the errors on cards left
+out, and the widths of intervals. The rows themselves are not. The same tables always make the same file.
 """
 
-import csv
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from math import log10
+from collections.abc import Iterable
 from pathlib import Path
-from statistics import median
 
-from l4guide.catalogue import Gpu, data_folder, find_gpu
-from l4guide.estimate.attention import WIDEST_HEAD
-from l4guide.work import work_of
-from l4guide.workload import ask
+import numpy as np
 
-#: Kernel names in the tables, and the implementation that each one is.
-IMPLEMENTATIONS = {
-    "vllm_flash_attn": "flash-attn",
-    "vllm_flash_attn_fa2": "flash-attn",
-    "flash_attention": "flash-attn",
-    "vllm_flash_attn_fa3": "flash-attn-3",
-    "fa3": "flash-attn-3",
-    "flashinfer": "flashinfer",
-    "vllm_flashinfer_fidecode": "flashinfer",
-    "trtllm_mha": "flashinfer",
-    "vllm_flashinfer_trtllmprefill": "flashinfer",
-    "vllm_flashinfer_trtllmdecode": "flashinfer",
-    "triton": "triton",
-}
-#: Compute capabilities that share a kernel family's code: a curve measured on one is used for all of its class.
-CLASSES = (("8.0", "8.6", "8.9", "12.0"), ("9.0",), ("10.0", "10.3"))
-KNOTS_US = (1.0, 10.0, 100.0, 1_000.0, 10_000.0)
-PERCENTILES = (0.1, 0.5, 0.9)
-#: Fewer rows than this near a knot say too little.
-FEWEST_ROWS = 8
-#: Share of left-out rows that the interval must hold.
-COVERAGE = 0.8
-#: Widening of a curve that only one GPU stands behind, so that none could be left out.
-UNTESTED_WIDENING = 1.3
+from l4guide.catalogue import data_folder, source
+from l4guide.errors import BadInput, Problem
+from l4guide.estimate.heldout import Group, Key, Study, cold, summary, widths
+from l4guide.estimate.tables import Rows, read_tables
+from l4guide.files import write_text
+
+TARGET = "attention.toml"
+SOURCE = "aiconfigurator-measurements"
+#: A kernel with fewer rows is not fitted.
+FEWEST_ROWS = 40
+
+HEAD = """\
+# Coefficients of the attention-time model (l4guide/estimate/physics.py says what each one is), made by
+# `python -m l4guide.estimate.fit FOLDER` from measured tables that are not here. `errors` are standard deviations of
+# the logarithm. `held_out` is the error on one card of a fit that did not see it, in per cent: median and ninetieth
+# percentile of |predicted/measured - 1|, and the median with its sign; of generation steps only those whose keys and
+# values do not fit the L2. `width_new` and `width_known` are half-widths of the 80 % interval in log time, by band of
+# duration, on a card without and with rows.
+"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One measured call beside its roofline."""
-
-    implementation: str
-    phase: str
-    gpu: Gpu
-    roofline_us: float
-    measured_us: float
-    #: Served from memory, not from an L2 that a replay has warmed; only such decode rows say what memory gives.
-    cold: bool
-
-
-def read_rows(folder: Path) -> list[Row]:
-    """All usable rows of the folder."""
-    rows: list[Row] = []
-    for path in sorted(folder.glob("aic_*.csv")):
-        phase = "decode" if "decode" in path.name else "prefill"
-        if "prefill" not in path.name and phase != "decode":
-            continue
-        with path.open(newline="", encoding="utf-8") as file:
-            rows += [row for line in csv.DictReader(file) if (row := _row(line, phase))]
-    return rows
-
-
-def _row(line: dict[str, str], phase: str) -> Row | None:
-    implementation = IMPLEMENTATIONS.get(line["kernel"])
-    dtype = line.get("dtype") or line["kv_dtype"]
-    if implementation is None or dtype != "bfloat16" or int(line["head_dim"]) > WIDEST_HEAD:
+def in_memory(group: Group) -> Group | None:
+    """The rows of a group that stand for real use: of generation steps those that come from memory."""
+    if not group.key[1].startswith("decode"):
+        return group
+    mine = cold(group.rows)
+    if not mine.any():
         return None
-    gpu, _ = find_gpu(line["gpu"])
-    workload, _ = ask(
-        {
-            "task": phase,
-            "batch": line["batch"],
-            "seqlen": line["kv_len"] if phase == "decode" else line["seqlen"],
-            "heads": line["heads_q"],
-            "kv_heads": line["heads_kv"],
-            "head_dim": line["head_dim"],
-        }
-    )
-    work = work_of(workload)
-    rate = gpu.gemm_bf16_tflops_high or gpu.tensor_16bit_tflops
-    if rate is None:
-        return None
-    roofline_us = max(work.flops / rate / 1e6, work.bytes / gpu.bandwidth_gb_per_s / 1e3)
-    return Row(
-        implementation=implementation,
-        phase=phase,
-        gpu=gpu,
-        roofline_us=roofline_us,
-        measured_us=float(line["latency_ms"]) * 1e3,
-        cold=phase == "prefill" or (line["kv_gt_2xL2"] == "1" and float(line["frac_peak_bw"]) <= 1),
+    return Group(
+        key=group.key, gpu=group.gpu, rows=group.rows.take(mine), predicted_us=group.predicted_us[mine]
     )
 
 
-def percentile(values: Sequence[tuple[float, float]], fraction: float) -> float:
-    """The weighted percentile of `(value, weight)` pairs."""
-    ordered = sorted(values)
-    wanted = fraction * sum(weight for _, weight in ordered)
-    for value, weight in ordered:
-        wanted -= weight
-        if wanted <= 0:
-            return value
-    return ordered[-1][0]
+def merged(folders: Iterable[Path]) -> tuple[Rows, list[str]]:
+    """The rows of all folders as one, and a hash of each folder's files.
+
+    Raises:
+        BadInput: a folder holds no table.
+        BadData: a file is not what its name says.
+    """
+    found = [read_tables(folder) for folder in folders]
+    return Rows.joined([rows for rows, _ in found]), [digest for _, digest in found]
 
 
-def launch_time(rows: Sequence[Row]) -> float:
-    """The time in us of a call with next to nothing to do: the median of the shortest fiftieth of the rows."""
-    return median(sorted(row.measured_us for row in rows)[: max(1, len(rows) // 50)])
+def document(study: Study, digests: Iterable[str]) -> str:
+    """The text of the calibration file."""
+    keys = [key for key, rows in study.keys.items() if len(rows) >= FEWEST_ROWS]
+    held = [group for found in study.groups() if (group := in_memory(found)) is not None]
+    lines = [HEAD, f"sources = {_strings([SOURCE])}", f'as_of = "{source(SOURCE).as_of.isoformat()}"']
+    lines += [f"tables_sha256 = {_strings(digests)}", f"rows = {len(study.rows)}"]
+    for key in keys:
+        lines += ["", *_table(study, key, held)]
+    return "\n".join(lines) + "\n"
 
 
-def fit(rows: Sequence[Row], launch_us: float) -> list[list[float]]:
-    """Low, middle and high ratio at each knot; a knot with too few rows takes its nearest neighbour's."""
-    ratios: list[list[float]] = []
-    for knot in KNOTS_US:
-        near = [row for row in rows if abs(log10(row.roofline_us / knot)) <= 0.5]
-        counts = {name: sum(row.gpu.name == name for row in near) for name in {row.gpu.name for row in near}}
-        weighted = [
-            (row.measured_us / (launch_us + row.roofline_us), 1 / counts[row.gpu.name]) for row in near
-        ]
-        ratios.append([percentile(weighted, p) for p in PERCENTILES] if len(near) >= FEWEST_ROWS else [])
-    filled = [index for index, ratio in enumerate(ratios) if ratio]
-    return [ratio or ratios[min(filled, key=lambda i: abs(i - n))] for n, ratio in enumerate(ratios)]
-
-
-def predict(ratios: list[list[float]], launch_us: float, roofline_us: float, which: int) -> float:
-    """Time in us at a percentile (0 low, 1 middle, 2 high), interpolated between the knots in log time."""
-    position = min(max(log10(roofline_us), 0.0), len(KNOTS_US) - 1.0)
-    left = min(int(position), len(KNOTS_US) - 2)
-    part = position - left
-    return (launch_us + roofline_us) * ((1 - part) * ratios[left][which] + part * ratios[left + 1][which])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
-    """How a curve does on GPUs left out of its fit, with its interval widened by `widening` each way."""
-
-    median_error: float
-    coverage: float
-    widening: float
-
-
-def left_out(rows: Sequence[Row], launch_us: float) -> Score | None:
-    """The score with the least widening that reaches the coverage wanted; None with a single GPU."""
-    names = sorted({row.gpu.name for row in rows})
-    if len(names) < 2:
-        return None
-    triples: list[tuple[Row, float, float, float]] = []
-    for name in names:
-        ratios = fit([row for row in rows if row.gpu.name != name], launch_us)
-        for row in rows:
-            if row.gpu.name == name:
-                low, value, high = (predict(ratios, launch_us, row.roofline_us, which) for which in range(3))
-                triples.append((row, low, value, high))
-    for step in range(40):
-        widening = 1 + step / 20
-        inside = [low / widening <= row.measured_us <= high * widening for row, low, _, high in triples]
-        coverage = sum(inside) / len(inside)
-        if coverage >= COVERAGE:
-            break
-    error = median(abs(value / row.measured_us - 1) for row, _, value, _ in triples)
-    return Score(median_error=error, coverage=coverage, widening=widening)
-
-
-def curves(rows: Iterable[Row]) -> list[str]:
-    """One TOML table for each implementation, phase and class of capabilities."""
-    tables: list[str] = []
-    rows = list(rows)
-    for implementation in sorted({row.implementation for row in rows}):
-        for phase in ("prefill", "decode"):
-            for capabilities in CLASSES:
-                group = [
-                    row
-                    for row in rows
-                    if (row.implementation, row.phase) == (implementation, phase)
-                    and row.gpu.capability in capabilities
-                ]
-                if sum(row.cold for row in group) >= 5 * FEWEST_ROWS:
-                    tables.append(_table(implementation, phase, capabilities, group))
-    return tables
-
-
-def _table(implementation: str, phase: str, capabilities: tuple[str, ...], rows: list[Row]) -> str:
-    launch_us = launch_time(rows)
-    cold = [row for row in rows if row.cold]
-    score = left_out(cold, launch_us)
-    ratios = fit(cold, launch_us)
+def _table(study: Study, key: Key, held: list[Group]) -> list[str]:
+    family, phase, tensor_class = key
+    rows, found = study.keys[key], study.fitted(key)
+    assert found is not None
+    known = [group for part in study.known(key) if (group := in_memory(part)) is not None]
     lines = [
-        "[[curve]]",
-        f'implementation = "{implementation}"',
+        "[[fit]]",
+        f'family = "{family}"',
         f'phase = "{phase}"',
-        f"capabilities = {_strings(capabilities)}",
-        f"gpus = {_strings(sorted({row.gpu.name for row in cold}))}",
-        f"rows = {len(cold)}",
-        f"launch_us = {launch_us:.1f}",
-        f"knots_us = {list(KNOTS_US)}",
-        "ratios = [" + ", ".join(f"[{low:.3f}, {mid:.3f}, {high:.3f}]" for low, mid, high in ratios) + "]",
-        f"widening = {score.widening if score else UNTESTED_WIDENING:.2f}",
+        f'tensor_class = "{tensor_class}"',
+        f"gpus = {_strings(study.gpus(key))}",
+        f"rows = {len(rows)}",
+        f"head_dims = {sorted({int(depth) for depth in rows.problems.head_dim})}",
+        f"longest = {int(rows.problems.seqlen_kv.max())}",
+        f"largest_batch = {int(rows.problems.batch.max())}",
+        f"width_new = {_numbers(widths(held, key))}",
+        f"width_known = {_numbers(widths(known or study.known(key), key, card_bias=0.0))}",
+        "held_out = [",
     ]
-    if score is not None:
-        lines += [
-            f"left_out_median_error = {score.median_error:.3f}",
-            f"left_out_coverage = {score.coverage:.3f}",
-        ]
-    return "\n".join(lines)
+    for group in held:
+        if group.key == key:
+            one = summary(group.gpu, group.errors)
+            lines.append(
+                f'  {{ gpu = "{one.gpu}", rows = {one.rows}, median = {100 * one.median:.1f}, '
+                f"p90 = {100 * one.p90:.1f}, bias = {100 * one.bias:+.1f} }},"
+            )
+    return [*lines, "]", f"coefficients = {_pairs(found.values, 4)}", f"errors = {_pairs(found.errors, 2)}"]
+
+
+def _pairs(values: dict[str, float], digits: int) -> str:
+    return (
+        "{ "
+        + ", ".join(f"{name} = {float(f'{value:.{digits}g}')!r}" for name, value in values.items())
+        + " }"
+    )
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return "[" + ", ".join(f"{value:.3f}" for value in values) + "]"
 
 
 def _strings(values: Iterable[str]) -> str:
     return "[" + ", ".join(f'"{value}"' for value in values) + "]"
 
 
-def main(folder: str) -> None:
-    """Replace the `[[curve]]` tables of `data/calibration/roofline.toml`; what stands before them is kept."""
-    path = data_folder() / "calibration" / "roofline.toml"
-    head = path.read_text(encoding="utf-8").split("\n[[curve]]", 1)[0].rstrip("\n")
-    path.write_text("\n\n".join([head, *curves(read_rows(Path(folder)))]) + "\n", encoding="utf-8")
+def main(folders: list[str]) -> None:
+    """Write the calibration from the tables in `folders`.
+
+    Raises:
+        BadInput: no folder is given, or one holds no table.
+        BadData: a file is not what its name says.
+    """
+    if not folders:
+        raise BadInput("error.no_measured_tables", folder="-")
+    np.seterr(all="raise", under="ignore")
+    rows, digests = merged(Path(folder) for folder in folders)
+    write_text(data_folder() / "calibration" / TARGET, document(Study(rows), digests))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    try:
+        main(sys.argv[1:])
+    except Problem as problem:
+        sys.exit(problem.say())
