@@ -22,7 +22,8 @@ LARGEST_BATCH = 256
 #: The context of a map where the model does not say how far it reads.
 LONGEST_CONTEXT = 131_072
 SHORTEST_CONTEXT = 128
-HEAD_DIMS = tuple(range(32, 257, 8))
+#: Widths that models have or kernels are made for.
+HEAD_DIMS = (32, 40, 48, 56, 64, 72, 80, 96, 112, 128, 160, 192, 224, 256)
 NOBODY = -1
 
 

@@ -145,9 +145,9 @@ def _axes(figure: Figure, found: BreakEven, language: str) -> None:
 
 
 def _ticks(values: list[int], *, powers: bool) -> dict[str, list[object]]:
-    """Where to write numbers beside cells: at the powers of two, or at every fourth value."""
+    """Where to write numbers beside cells: at the powers of two, or at every value."""
     if not powers:
-        chosen = list(range(0, len(values), 4))
+        chosen = list(range(len(values)))
         return {"tickvals": list(chosen), "ticktext": [str(values[index]) for index in chosen]}
     wanted = [2**power for power in range(31) if values[0] <= 2**power <= values[-1]]
     places = np.interp(np.log(wanted), np.log(values), range(len(values)))

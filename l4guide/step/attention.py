@@ -1,23 +1,23 @@
 """Attention time of one layer over arrays of batches and lengths: the estimator's, or a wide roofline beyond it."""
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from l4guide.catalogue import Gpu
 from l4guide.errors import CannotDo
-from l4guide.estimate import attention_time, best_implementation
+from l4guide.estimate import attention_time, attention_times, best_implementation
 from l4guide.interval import Interval, Numbers
 from l4guide.model import LATENT, WINDOW, Mixer
 from l4guide.step.rates import gemm_rate, memory_rate
 from l4guide.work import work_of
 from l4guide.workload import Workload
 
-#: More different problems than this are interpolated between a coarse grid of them, in log time.
-MOST_POINTS = 48
-GRID = 6
+#: More problems than this are interpolated between a grid of them, in log time.
+MOST_POINTS = 64
+GRID = (12, 20)
 #: Where nothing like the problem was measured: seconds over those of the roofline.
 ROOFLINE_LOW, ROOFLINE_VALUE, ROOFLINE_HIGH = 1.1, 1.8, 4.0
 LAUNCH_S = 1e-5
@@ -28,16 +28,6 @@ class AttentionTime:
     """Seconds of one layer, what they stand on, and the implementation that was timed."""
 
     seconds: Interval
-    basis: str
-    implementation: str | None
-
-
-class One(NamedTuple):
-    """Seconds of one problem: low, middle and high; what they stand on, and the implementation."""
-
-    low: float
-    value: float
-    high: float
     basis: str
     implementation: str | None
 
@@ -63,12 +53,7 @@ def attention_seconds(
     shaped = _shaped(workload, mixer)
     keys = _read_keys(mixer, shaped, tokens)
     if batch.size <= MOST_POINTS:
-        asked = list(zip(batch.ravel().tolist(), keys.ravel().tolist(), strict=True))
-        found = {pair: _one(gpu, shaped, *pair, implementation) for pair in dict.fromkeys(asked)}
-        each = [found[pair] for pair in asked]
-        columns = np.array([item[:3] for item in each]).reshape(*batch.shape, 3)
-        seconds = Interval.of(columns[..., 0], columns[..., 1], columns[..., 2])
-        return AttentionTime(seconds=seconds, basis=each[0].basis, implementation=each[0].implementation)
+        return _timed(gpu, shaped, batch, keys, implementation)
     return _interpolated(gpu, shaped, batch, keys, implementation)
 
 
@@ -94,24 +79,41 @@ def _shaped(workload: Workload, mixer: Mixer) -> Workload:
     return replace(workload, **shape)  # type: ignore[arg-type]
 
 
-def _one(gpu: Gpu, shaped: Workload, batch: float, keys: float, implementation: str | None) -> One:
+def _timed(
+    gpu: Gpu, shaped: Workload, batch: Numbers, keys: Numbers, implementation: str | None
+) -> AttentionTime:
+    """Every problem by itself, in one call of the estimator."""
+    workloads = _workloads(shaped, tuple(batch.ravel().tolist()), tuple(keys.ravel().tolist()))
+    chosen = implementation or best_implementation(workloads[0], gpu)
+    if chosen is not None:
+        try:
+            times = attention_times(workloads, gpu, chosen)
+        except CannotDo:
+            chosen = None
+        else:
+            ends = (end.reshape(batch.shape) * 1e-6 for end in (times.low, times.value, times.high))
+            basis = attention_time(workloads[0], gpu, chosen).basis
+            return AttentionTime(seconds=Interval.of(*ends), basis=basis, implementation=chosen)
+    floors = np.array([_floor(gpu, workload) for workload in workloads]).reshape(batch.shape)
+    over = Interval.of(ROOFLINE_LOW, ROOFLINE_VALUE, ROOFLINE_HIGH)
+    seconds = over.map(lambda by: LAUNCH_S + by * floors)
+    return AttentionTime(seconds=seconds, basis="roofline", implementation=None)
+
+
+@lru_cache(maxsize=64)
+def _workloads(shaped: Workload, batches: tuple[float, ...], keys: tuple[float, ...]) -> tuple[Workload, ...]:
+    """The problems of a grid; kept, since a map asks the same ones of every card."""
+    return tuple(_workload(shaped, *pair) for pair in zip(batches, keys, strict=True))
+
+
+def _workload(shaped: Workload, batch: float, keys: float) -> Workload:
     count = max(1, round(keys))
-    workload = replace(
-        shaped, batch=max(1, round(batch)), seqlen_q=1 if shaped.task == "decode" else count, seqlen_kv=count
-    )
-    chosen = implementation or best_implementation(workload, gpu)
-    if chosen is None:
-        return _roofline(gpu, workload)
-    try:
-        found = attention_time(workload, gpu, chosen)
-    except CannotDo:
-        return _roofline(gpu, workload)
-    low, value, high = (ms / 1e3 for ms in (found.low_ms, found.latency_ms, found.high_ms))
-    return One(low, value, high, found.basis, chosen)
+    queries = 1 if shaped.task == "decode" else count
+    return replace(shaped, batch=max(1, round(batch)), seqlen_q=queries, seqlen_kv=count)
 
 
-def _roofline(gpu: Gpu, workload: Workload) -> One:
-    """The physical floor times what unmeasured kernels take over it."""
+def _floor(gpu: Gpu, workload: Workload) -> float:
+    """Seconds that the physics of a card leaves, whatever the kernel."""
     work = work_of(workload)
     dtype = workload.dtype if workload.dtype != "fp8" else "bf16"
     _, flops, _ = gemm_rate(gpu, dtype, dtype).per_second.ends()
@@ -120,22 +122,26 @@ def _roofline(gpu: Gpu, workload: Workload) -> One:
     if workload.head_dim_v < workload.head_dim and workload.kv_heads == 1:
         # The values are the first columns of the keys, read once.
         read -= workload.batch * workload.seqlen_kv * workload.head_dim_v * 2
-    floor = max(work.flops / flops, read / arriving)
-    low, value, high = (LAUNCH_S + floor * by for by in (ROOFLINE_LOW, ROOFLINE_VALUE, ROOFLINE_HIGH))
-    return One(low, value, high, "roofline", None)
+    return max(work.flops / flops, read / arriving)
 
 
 def _interpolated(
     gpu: Gpu, shaped: Workload, batch: Numbers, keys: Numbers, implementation: str | None
 ) -> AttentionTime:
     """Times between those of a grid, straight in the logarithms, which is how work grows."""
-    across: Numbers = np.unique(np.round(np.geomspace(batch.min(), batch.max(), GRID))).astype(np.float64)
-    along: Numbers = np.unique(np.round(np.geomspace(keys.min(), keys.max(), 2 * GRID))).astype(np.float64)
-    known = [[_one(gpu, shaped, b, k, implementation) for k in along] for b in across]
-    times = np.log(np.array([[item[:3] for item in row] for row in known]))
-    ends = [np.exp(_bilinear(times[..., end], across, along, batch, keys)) for end in range(3)]
-    first = known[0][0]
-    return AttentionTime(seconds=Interval.of(*ends), basis=first.basis, implementation=first.implementation)
+    across = _knots(batch, GRID[0])
+    along = _knots(keys, GRID[1])
+    known = _timed(gpu, shaped, *np.meshgrid(across, along, indexing="ij"), implementation)
+    seconds = known.seconds.map(lambda end: np.exp(_bilinear(np.log(end), across, along, batch, keys)))
+    return replace(known, seconds=seconds)
+
+
+def _knots(values: Numbers, most: int) -> Numbers:
+    """The values themselves where they are few, else whole numbers evenly apart in the logarithm."""
+    own = np.unique(values)
+    if len(own) <= most:
+        return own
+    return np.unique(np.round(np.geomspace(own[0], own[-1], most)))
 
 
 def _bilinear(table: Numbers, across: Numbers, along: Numbers, batch: Numbers, keys: Numbers) -> Numbers:

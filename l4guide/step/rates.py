@@ -45,6 +45,7 @@ def _tables(name: str, sections: tuple[str, ...]) -> Mapping[str, Mapping[str, f
         raise BadData("error.bad_calibration", file=path.name, problem=str(error)) from error
 
 
+@cache
 def share(name: str) -> Interval:
     """One of the triples of the calibration."""
     triple = constants()[name]

@@ -17,7 +17,7 @@ ARTICLE = (
     "GLM-ASR-Nano-2512",
     "GLM-TTS",
 )
-#: Where the published number is rounded (1000 B, 106 B, 9 B, 1.5 B), counts every weight once more, or names the maker's.
+#: Where the published number is rounded: 1000 B, 106 B, 9 B, 1.5 B.
 ROUNDED = {"Kimi-K2-Thinking", "GLM-4.6V", "GLM-4.6V-FP8", "GLM-4.6V-Flash", "GLM-ASR-Nano-2512"}
 COUNTED = [m for m in models() if m.parameters_billion is not None and m.status != "not-found"]
 
