@@ -1,6 +1,6 @@
 """Break-even maps: over two sizes of the question, which card yields tokens at the lowest price."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,8 +13,10 @@ from l4guide.cost.whole import MILLION, SECONDS_PER_HOUR, Question
 from l4guide.errors import Problem
 from l4guide.interval import Interval, Numbers
 from l4guide.memory import gpus_needed, sizes, usable
-from l4guide.model import Architecture
+from l4guide.model import Architecture, Mixer
 from l4guide.step import step
+from l4guide.step.attention import AttentionTime, attention_of_many
+from l4guide.step.forward import NOTHING_KNOWN, kinds
 from l4guide.text import Sentence, digits
 
 CELLS = 40
@@ -133,21 +135,26 @@ def by_head_dim(
     """Width of a head across, batch up: the same model with other heads, at the asked context."""
     batches = _steps(1, LARGEST_BATCH, cells)
     offers = offers_of(question, gpus, terms or Terms())
-    context = np.full(len(batches), float(question.context))
+    batch, context = batches.astype(float), np.full(len(batches), float(question.context))
+    models = [with_head_dim(question.model, wide) for wide in head_dims]
     dollars = []
     for offer in offers:
-        columns = [
-            _dollars(
-                replace(question, model=with_head_dim(question.model, wide)),
-                offer,
-                batches.astype(float),
-                context,
-            )
-            for wide in head_dims
-        ]
+        known = _attention(question, offer, models, batch, context)
+        columns = [_dollars(replace(question, model=model), offer, batch, context, known) for model in models]
         ends = (np.stack([getattr(c, end) for c in columns], axis=1) for end in ("low", "value", "high"))
         dollars.append(Interval.of(*ends))
     return _map("head_dim", np.array(head_dims), batches, offers, dollars)
+
+
+def _attention(
+    question: Question, offer: Offer, models: Sequence[Architecture], batch: Numbers, context: Numbers
+) -> Mapping[Mixer, AttentionTime]:
+    """Attention of all the models on one card, timed at once."""
+    if question.plan.trains or question.implementation is not None:
+        return NOTHING_KNOWN
+    workload = suited(question, offer.gpu).workload
+    mixers = list(dict.fromkeys(mixer for model in models for mixer in kinds(model, offer.cards)))
+    return attention_of_many(offer.gpu, mixers, workload, batch, context) if mixers else NOTHING_KNOWN
 
 
 def with_head_dim(model: Architecture, head_dim: int) -> Architecture:
@@ -166,13 +173,19 @@ def _steps(first: int, last: int, cells: int) -> NDArray[np.int64]:
     return np.unique(np.round(np.geomspace(first, last, cells)).astype(np.int64))
 
 
-def _dollars(question: Question, offer: Offer, batch: Numbers, context: Numbers) -> Interval:
+def _dollars(
+    question: Question,
+    offer: Offer,
+    batch: Numbers,
+    context: Numbers,
+    known: Mapping[Mixer, AttentionTime] = NOTHING_KNOWN,
+) -> Interval:
     """Dollars per million tokens in every cell; infinite where the memory does not hold it."""
     question = suited(question, offer.gpu)
     plan = replace(question.plan, gpus=offer.cards)
     try:
         found = step(
-            offer.gpu, question.model, plan, question.workload, batch, context, question.implementation
+            offer.gpu, question.model, plan, question.workload, batch, context, question.implementation, known
         )
     except Problem:
         return Interval.exactly(np.full(batch.shape, np.inf))

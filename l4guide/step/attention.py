@@ -1,5 +1,6 @@
 """Attention time of one layer over arrays of batches and lengths: the estimator's, or a wide roofline beyond it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -55,6 +56,33 @@ def attention_seconds(
     if batch.size <= MOST_POINTS:
         return _timed(gpu, shaped, batch, keys, implementation)
     return _interpolated(gpu, shaped, batch, keys, implementation)
+
+
+def attention_of_many(
+    gpu: Gpu, mixers: Sequence[Mixer], workload: Workload, batch: Numbers, tokens: Numbers
+) -> dict[Mixer, AttentionTime]:
+    """The same for several mixers in one call of the estimator; empty where it does not know one of them."""
+    shaped = [_shaped(workload, mixer) for mixer in mixers]
+    asked = [
+        _workloads(one, tuple(batch.ravel().tolist()), tuple(_read_keys(mixer, one, tokens).ravel().tolist()))
+        for one, mixer in zip(shaped, mixers, strict=True)
+    ]
+    chosen = {best_implementation(workloads[0], gpu) for workloads in asked}
+    name = chosen.pop() if len(chosen) == 1 else None
+    if name is None:
+        return {}
+    try:
+        times = attention_times([one for workloads in asked for one in workloads], gpu, name)
+    except CannotDo:
+        return {}
+    rows = [end.reshape(len(mixers), *batch.shape) * 1e-6 for end in (times.low, times.value, times.high)]
+    basis = attention_time(asked[0][0], gpu, name).basis
+    return {
+        mixer: AttentionTime(
+            seconds=Interval.of(*(row[place] for row in rows)), basis=basis, implementation=name
+        )
+        for place, mixer in enumerate(mixers)
+    }
 
 
 def _read_keys(mixer: Mixer, workload: Workload, tokens: Numbers) -> Numbers:

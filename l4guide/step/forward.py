@@ -1,5 +1,6 @@
 """One forward pass of a whole model: products by roofline on the sustained rate, attention by the estimator."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,7 +22,7 @@ HIDDEN_PASSES = 6
 ROTARY_PASSES, ACTIVATION_PASSES = 2, 3
 #: Sums over all cards in a layer that is divided among them: after attention and after the product.
 SUMS_PER_LAYER = 2
-PARTS = ("products", "attention", "elementwise", "gaps", "links")
+NOTHING_KNOWN: Mapping[Mixer, AttentionTime] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,15 +79,18 @@ def forward(
     batch: Numbers,
     context: Numbers,
     implementation: str | None = None,
+    known: Mapping[Mixer, AttentionTime] = NOTHING_KNOWN,
 ) -> Pass:
     """One pass over `batch` sequences: all tokens of `context`, or for decode one more token after them.
+
+    `known` holds attention that was timed beforehand.
 
     Raises:
         CannotDo: the plan divides the model among cards that no known link joins.
     """
     tokens = batch if workload.task == "decode" else batch * context
     products, elementwise, flops = _products(ground, model, tokens, batch)
-    attention, work, timed = _attention(ground, model, workload, batch, context, implementation)
+    attention, work, timed = _attention(ground, model, workload, batch, context, implementation, known)
     # Attention alone (no hidden state around it) brings its launches with it.
     gaps = share("layer_gap_us").times(1e-6 * model.layer_count * (model.hidden > 0) * np.ones_like(tokens))
     parts = {"products": products, "attention": attention, "elementwise": elementwise, "gaps": gaps}
@@ -117,12 +121,12 @@ def _products(
     rows = tokens if ground.plan.trains else np.minimum(batch, tokens)
     if model.vocabulary:
         head = float(model.vocabulary * model.hidden)
-        times.append(_product(replace_weights(ground, "bf16"), head, rows, head))
+        times.append(_product(_with_weights(ground, "bf16"), head, rows, head))
         flops = flops + 2.0 * head * rows
     return total(times), total(between), flops
 
 
-def replace_weights(ground: Ground, weights: str) -> Ground:
+def _with_weights(ground: Ground, weights: str) -> Ground:
     """The same with weights of another type, as the output product has in a quantised model."""
     return replace(ground, plan=replace(ground.plan, weights=weights))
 
@@ -177,13 +181,16 @@ def _attention(
     batch: Numbers,
     context: Numbers,
     implementation: str | None,
+    known: Mapping[Mixer, AttentionTime],
 ) -> tuple[Interval, Numbers, AttentionTime | None]:
     """Seconds and FLOPs of all attention, and the layer kind that takes longest, for its basis."""
     times: list[Interval] = []
     longest: tuple[float, AttentionTime] | None = None
     flops = np.zeros_like(batch)
-    for mixer, count in _kinds(model, _share(ground)).items():
-        timed = attention_seconds(ground.gpu, mixer, workload, batch, context, implementation)
+    for mixer, count in kinds(model, _share(ground)).items():
+        timed = known.get(mixer) or attention_seconds(
+            ground.gpu, mixer, workload, batch, context, implementation
+        )
         times.append(timed.seconds.times(count))
         flops = flops + count * _share(ground) * _score_flops(mixer, workload, batch, context)
         here = count * float(timed.seconds.value.max())
@@ -193,7 +200,7 @@ def _attention(
     return seconds, flops, longest[1] if longest else None
 
 
-def _kinds(model: Architecture, cards: int) -> dict[Mixer, int]:
+def kinds(model: Architecture, cards: int) -> dict[Mixer, int]:
     """Layers by their attention, as one of `cards` sees it: its part of the heads."""
     found: dict[Mixer, int] = {}
     for group in model.layers:

@@ -1,13 +1,15 @@
 """One step of a model under a plan, whatever the task: seconds, tokens, and how well the tensor cores are used."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from l4guide.catalogue import Gpu
 from l4guide.interval import Interval, Numbers
-from l4guide.model import Architecture
-from l4guide.step.forward import forward, ground_of
+from l4guide.model import Architecture, Mixer
+from l4guide.step.attention import AttentionTime
+from l4guide.step.forward import NOTHING_KNOWN, forward, ground_of
 from l4guide.step.plan import Plan
 from l4guide.step.training import training_step
 from l4guide.workload import Workload
@@ -49,6 +51,7 @@ def step(
     batch: Numbers | float,
     context: Numbers | float,
     implementation: str | None = None,
+    known: Mapping[Mixer, AttentionTime] = NOTHING_KNOWN,
 ) -> Step:
     """Time one step.
 
@@ -60,6 +63,7 @@ def step(
         batch: sequences, an array or one number.
         context: tokens of a sequence; for decode those already in the cache.
         implementation: of attention; None takes the fastest that was measured on such cards.
+        known: attention of a serving step that was timed beforehand.
 
     Raises:
         BadInput: the implementation is not known.
@@ -82,7 +86,7 @@ def step(
             implementation=trained.implementation,
             gemm_kind=trained.gemm_kind,
         )
-    once = forward(ground, model, workload, sequences, keys, implementation)
+    once = forward(ground, model, workload, sequences, keys, implementation, known)
     return Step(
         seconds=once.seconds,
         parts=once.parts,
