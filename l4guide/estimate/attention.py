@@ -155,20 +155,17 @@ def call_times(
     *,
     training: bool = False,
     live: Live = AS_FITTED,
-    width: float | None = None,
 ) -> Times:
     """Times of many calls on one card, of one implementation and one task.
 
     Generation steps find their cache in memory, as it is in a model of many layers; the low end is what a cache that
-    stays in L2 would take. `width`, if given, is the half-width in log time that live runs of the card have shown.
+    stays in L2 would take. What a borrowed fit leaves open is closed by runs of the kernel itself (`live`).
     """
     decode = choice.fit.phase.startswith("decode")
     forward = _forward(chip, choice, problems, cold=decode, live=live)
-    spread = (
-        half_width(chip, choice.fit, problems, forward) if width is None else np.full(len(problems), width)
-    )
+    spread = live.widen * half_width(chip, choice.fit, problems, forward)
     quick = forward if not decode else _forward(chip, choice, problems, cold=False, live=live)
-    stretch = choice.stretch or UNSTRETCHED
+    stretch = UNSTRETCHED if live.seen else choice.stretch or UNSTRETCHED
     slowdown = calibration().backward_slowdown
     ends = []
     for parts, factor, pace in (
@@ -204,9 +201,8 @@ def attention_time(
     implementation: str = "flash-attn",
     *,
     live: Live = AS_FITTED,
-    width: float | None = None,
 ) -> Estimate:
-    """Estimate one attention call of one layer on `gpu`; `live` and `width` are what runs on that card have shown.
+    """Estimate one attention call of one layer on `gpu`; `live` is what runs on that card have shown.
 
     Raises:
         BadInput: the implementation is not one that this estimator knows.
@@ -215,7 +211,7 @@ def attention_time(
     choice = choose(workload, gpu, implementation)
     chip = chip_of(gpu, workload.dtype)
     problems, training = problems_of([workload]), workload.task == "training"
-    times = call_times(problems, chip, choice, training=training, live=live, width=width)
+    times = call_times(problems, chip, choice, training=training, live=live)
     boosted = call_times(
         problems, replace(chip, gemm_tflops=chip.peak_tflops), choice, training=training, live=live
     )
@@ -235,10 +231,10 @@ def attention_time(
         gb_per_s_low=work.bytes / high / 1e3,
         gb_per_s_high=work.bytes / low / 1e3,
         bound=_bound(times.forward),
-        basis=_basis(choice, chip, problems),
+        basis=_basis(choice, chip, problems, live),
         ceilings=_ceilings(chip),
         gpus=choice.fit.gpus,
-        borrowed=choice.stretch is not None,
+        borrowed=choice.stretch is not None and not live.seen,
         nearest=_nearest(choice.fit, chip, workload),
         power=None if power is None else power[0],
         sources=calibration().sources,
@@ -250,9 +246,11 @@ def _bound(parts: Parts) -> str:
     return max(times, key=lambda part: float(part[1][0]))[0]
 
 
-def _basis(choice: Choice, chip: Chip, problems: Problems) -> str:
+def _basis(choice: Choice, chip: Chip, problems: Problems, live: Live) -> str:
     """How the estimate stands to measured rows: between those of this card, carried from others, or borrowed."""
     fit = choice.fit
+    if live.seen:
+        return "interpolated"
     if choice.stretch is not None:
         return "roofline"
     inside = (

@@ -75,8 +75,8 @@ class Family:
     """A kernel's shape.
 
     `packed`: the query heads of a group share a tile. `shortest_first`: causal tiles start in the order of their
-    length. `splits_prompts`: the keys of a prompt are split where its blocks do not fill the card. `step_blocks`: a
-    generation step splits the keys into so many blocks an SM; `grouped_only`: only where heads are grouped.
+    length. `splits_prompts`: the keys of a prompt are split where that is faster; those of a generation step always, but
+    `grouped_only` where heads are grouped.
     """
 
     name: str
@@ -84,15 +84,14 @@ class Family:
     packed: bool = False
     shortest_first: bool = True
     splits_prompts: bool = False
-    step_blocks: float = 1.0
     grouped_only: bool = False
 
 
 FAMILIES = {
     family.name: family
     for family in (
-        Family(name="fa2", tiles=_fa2_paged, step_blocks=2.0, grouped_only=True),
-        Family(name="fa2-plain", tiles=_fa2_plain, step_blocks=2.0),
+        Family(name="fa2", tiles=_fa2_paged, grouped_only=True),
+        Family(name="fa2-plain", tiles=_fa2_plain),
         Family(name="fa3", tiles=_fa3, shortest_first=False, splits_prompts=True),
         Family(name="fa3-sglang", tiles=_fa3, shortest_first=False, splits_prompts=True),
         # SGLang's rows at 192 run kernels besides the attention: 9 us more at the shortest prompt.

@@ -38,13 +38,14 @@ def fit(
     measured: Array,
     weights: Array,
     priors: Mapping[str, Prior],
+    effective_rows: float = EFFECTIVE_ROWS,
 ) -> Fitted:
     """The coefficients that minimise the soft-L1 of `log(predicted / measured)`; `weights` are relative."""
     free = [name for name, prior in priors.items() if prior.deviation > 0]
     middle = np.log([priors[name].middle for name in free])
     deviation = np.array([priors[name].deviation for name in free])
     held = {name: prior.middle for name, prior in priors.items() if prior.deviation == 0}
-    share = np.sqrt(EFFECTIVE_ROWS * weights / weights.sum())
+    share = np.sqrt(effective_rows * weights / weights.sum())
     log_measured = np.log(measured)
 
     def values(z: Array) -> dict[str, float]:

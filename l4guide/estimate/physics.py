@@ -4,7 +4,7 @@ Times are in microseconds, clocks in GHz. The structure is fixed; its coefficien
 and class of card (`fit.py`). All functions take arrays of calls.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -20,8 +20,8 @@ EXP_PER_CLOCK = 16.0
 L2_BYTES_PER_CLOCK = 64.0
 #: Scores of the tile whose mask costs `mask_kclk`.
 MASK_SCORES = 8192.0
-#: Blocks that fill this part of the slots are not split further.
-FULL_ENOUGH = 0.8
+#: How many pieces a kernel may split the keys into; it takes what is fastest.
+SPLITS = (1, 2, 4, 8, 16, 32, 64, 128)
 #: Query rows of the tile that a generation step multiplies.
 STEP_ROWS = 16.0
 MIB = 2.0**20
@@ -84,11 +84,16 @@ class Step(Shared):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """What runs on the user's own card say: factors on compute time, memory time and launches."""
+    """What runs on the user's own card say of a kernel: factors on compute time, memory time and launches.
+
+    `widen` is the factor on the half-width of the interval, and `seen` whether there were such runs at all.
+    """
 
     compute: float = 1.0
     memory: float = 1.0
     launch: float = 1.0
+    widen: float = 1.0
+    seen: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,10 +141,18 @@ def _join(a: Array, b: Array, overlap: float) -> Array:
     return np.asarray(most * ((a / most) ** overlap + (b / most) ** overlap) ** (1 / overlap))
 
 
-def _split_us(chip: Chip, problems: Problems, splits: Array, p: Shared, join_us: float) -> Array:
+def _split_us(chip: Chip, problems: Problems, splits: int, p: Shared, join_us: float) -> Array:
     """The second launch, writing fp32 partial outputs and joining them."""
+    if splits == 1:
+        return np.zeros(len(problems))
     moved = p.merge * 2 * splits * problems.query_bytes / _l2_bytes_per_us(chip)
-    return np.where(splits > 1, p.split_us + moved + join_us * splits, 0.0)
+    return np.asarray(p.split_us + moved + join_us * splits)
+
+
+def _fastest(ways: list[Parts]) -> Parts:
+    """The shortest of several ways to run each call."""
+    best = np.argmin([way.total for way in ways], axis=0)
+    return Parts(**{f.name: np.choose(best, [getattr(way, f.name) for way in ways]) for f in fields(Parts)})
 
 
 def prompt_time(
@@ -151,23 +164,25 @@ def prompt_time(
     rows = problems.group if family.packed else np.ones_like(problems.batch)
     count, longest, total = steps_of(problems, tile_m / rows, tile_n)
     columns = problems.batch * problems.heads / rows
-    splits = np.ones_like(columns)
-    if family.splits_prompts:
-        splits = np.clip(chip.sms * per_sm / (columns * count), 1, np.maximum(longest / 4, 1))
-    plan = list_schedule(chip.sms, per_sm, columns * splits, count, longest / splits, total / splits, p.tail)
-    busy = np.where(per_sm > 1, np.maximum(plan.resident, p.lone), 1.0)
+    step = _step_us(chip, problems, tile_m, tiles, p)
     block = (p.block_kclk + p.mask_kclk * problems.causal * tile_m * tile_n / MASK_SCORES) / chip.clock_ghz
-    compute = plan.steps * _step_us(chip, problems, tile_m, tiles, p) * busy + plan.blocks * block
-    compute = throttled(chip, compute, plan.use) * live.compute
     cache = problems.cache_bytes
     per_byte = _us_per_byte(chip, problems.query_bytes + p.passes * cache, p, cold) * live.memory
     memory = (problems.query_bytes + cache) * per_byte
     tokens = problems.batch * problems.seqlen_kv * np.minimum(4, problems.kv_heads * problems.head_dim / 128)
     update = max(p.passes - 1, 0) * cache * per_byte + p.update * tokens / (chip.sms * chip.clock_ghz)
-    launch = np.full_like(compute, (p.launch_us + p.launch_kclk / chip.clock_ghz) * live.launch)
-    split = _split_us(chip, problems, splits, p, 0.0)
-    total_us = launch + split + update + _join(compute, memory, p.overlap)
-    return Parts(total=total_us, compute=compute, memory=memory + update, launch=launch)
+    launch = np.full_like(memory, (p.launch_us + p.launch_kclk / chip.clock_ghz) * live.launch)
+    ways = []
+    for splits in SPLITS if family.splits_prompts else (1,):
+        plan = list_schedule(
+            chip.sms, per_sm, columns * splits, count, np.ceil(longest / splits), total / splits, p.tail
+        )
+        busy = np.where(per_sm > 1, np.maximum(plan.resident, p.lone), 1.0)
+        compute = throttled(chip, plan.steps * step * busy + plan.blocks * block, plan.use) * live.compute
+        split = _split_us(chip, problems, splits, p, 0.0)
+        total_us = launch + split + update + _join(compute, memory, p.overlap)
+        ways.append(Parts(total=total_us, compute=compute, memory=memory + update, launch=launch))
+    return _fastest(ways)
 
 
 def step_time(
@@ -181,23 +196,23 @@ def step_time(
     _, tile_n, _, per_sm = tiles
     blocks = problems.batch * problems.kv_heads
     steps = np.ceil(problems.keys_read / tile_n)
-    wanted = chip.sms * family.step_blocks
-    splits = np.where(blocks >= FULL_ENOUGH * wanted, 1.0, np.clip(wanted / blocks, 1, steps))
-    if family.grouped_only:
-        splits = np.where(problems.group > 1, splits, 1.0)
-    waves = blocks * splits / (chip.sms * per_sm)
-    whole = np.floor(waves)
     in_flight_us = tile_n * problems.wide * problems.kv_bytes / (p.pipe * chip.clock_ghz * 1e3)
-    step = _step_us(chip, problems, STEP_ROWS, tiles, p) * live.compute
-    chain = np.ceil(steps / splits) * (step + p.step_us + in_flight_us)
+    step = _step_us(chip, problems, STEP_ROWS, tiles, p) * live.compute + p.step_us + in_flight_us
     moved = problems.query_bytes + problems.cache_bytes
     memory = moved * _us_per_byte(chip, moved, p, cold) * live.memory
-    full = _join(whole * chain, memory * whole / waves, p.overlap)
-    rest = np.where(waves > whole, _join(chain, memory * (1 - whole / waves), p.overlap), 0)
-    launch = np.full_like(chain, (p.launch_us + p.launch_kclk / chip.clock_ghz) * live.launch)
-    split = _split_us(chip, problems, splits, p, p.join_us)
-    total_us = launch + split + full + rest + np.minimum(p.fill_us, memory)
-    return Parts(total=total_us, compute=chain * np.ceil(waves), memory=memory, launch=launch)
+    launch = np.full_like(memory, (p.launch_us + p.launch_kclk / chip.clock_ghz) * live.launch)
+    ways = []
+    for splits in SPLITS:
+        waves = blocks * splits / (chip.sms * per_sm)
+        whole = np.floor(waves)
+        chain = np.ceil(steps / splits) * step
+        full = _join(whole * chain, memory * whole / waves, p.overlap)
+        rest = np.where(waves > whole, _join(chain, memory * (1 - whole / waves), p.overlap), 0)
+        total = launch + full + rest + np.minimum(p.fill_us, memory) + _split_us(chip, problems, splits, p, p.join_us)
+        if splits > 1 and family.grouped_only:
+            total = np.where(problems.group > 1, total, np.inf)
+        ways.append(Parts(total=total, compute=chain * np.ceil(waves), memory=memory, launch=launch))
+    return _fastest(ways)
 
 
 def floor_us(chip: Chip, problems: Problems, *, cold: bool) -> Array:

@@ -19,16 +19,19 @@ class Plan:
 
 def steps_of(problems: Problems, tile_m: Array, tile_n: Array) -> tuple[Array, Array, Array]:
     """Query tiles of a head, key steps of its longest tile, and key steps of all its tiles together."""
-    tiles = np.ceil(problems.seqlen_q / tile_m)
-    offset = problems.seqlen_kv - problems.seqlen_q
-    # The last tile sees all keys up to the diagonal; a window cuts off all but the tile's own width and its own.
+    tiles = np.maximum(np.ceil(problems.seqlen_q / tile_m), 1)
+    # The last tile sees all keys up to the diagonal; a window cuts off all but its own width and the tile's.
     reach = np.minimum(problems.seqlen_kv, problems.window + tile_m)
-    longest = np.ceil(np.where(problems.causal > 0, reach, problems.keys_read) / tile_n)
-    first = np.clip(offset + tile_m, 1, reach) / tile_n + 0.5
-    growing = np.clip((reach - np.maximum(offset, 0)) / tile_m, 1, tiles)
-    causal_total = growing * np.minimum((first + longest) / 2, longest) + (tiles - growing) * longest
-    causal_total = np.clip(causal_total, longest, tiles * longest)
-    return tiles, longest, np.where(problems.causal > 0, causal_total, tiles * longest)
+    causal = problems.causal > 0
+    longest = np.ceil(np.where(causal, reach, problems.keys_read) / tile_n)
+    offset = np.maximum(problems.seqlen_kv - problems.seqlen_q, 0)
+    growing = np.clip(np.ceil((reach - offset) / tile_m), 0, tiles)
+    # What rounding each tile's keys up to whole steps adds on average.
+    rounding = 0.5 * np.maximum(1 - tile_m / tile_n, 0)
+    beyond = np.maximum(offset + tile_m * growing - reach, 0)
+    ramp = growing * ((offset + tile_m * (growing + 1) / 2) / tile_n + rounding) - beyond / tile_n
+    total = np.minimum(ramp + (tiles - growing) * longest, tiles * longest)
+    return tiles, longest, np.where(causal, np.maximum(total, longest), tiles * longest)
 
 
 def list_schedule(
@@ -50,7 +53,9 @@ def list_schedule(
     rounds = np.floor(waves)
     chain = longest * ((rounds + 1) - rounds * (rounds + 1) / (2 * np.maximum(waves, 1e-9)))
     ragged = np.where(columns == 1, np.minimum(chain, ragged), ragged)
-    steps = np.where(equal, np.ceil(waves) * longest, np.maximum(longest, ragged))
+    # However short its blocks are, some slot runs one of each wave.
+    ragged = np.maximum(np.maximum(longest, ragged), np.ceil(waves))
+    steps = np.where(equal, np.ceil(waves) * longest, ragged)
     return Plan(
         steps=steps,
         blocks=np.ceil(waves),

@@ -1,0 +1,191 @@
+"""Runs on the user's own card put the estimate right for that card: clock, memory and launches, kernel by kernel.
+
+What one kernel shows is not carried to another: on the cards that we could try it on, that made most estimates worse.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from l4guide.catalogue import Gpu
+from l4guide.errors import CannotDo
+from l4guide.estimate.attention import Estimate, attention_time, call_times
+from l4guide.estimate.chip import Chip, chip_of
+from l4guide.estimate.least_squares import Prior, fit
+from l4guide.estimate.physics import AS_FITTED, Live
+from l4guide.estimate.problems import Array, Problems, problems_of
+from l4guide.estimate.routes import IMPLEMENTATIONS, Choice, choose
+from l4guide.workload import Workload, ask
+
+#: What a card may differ by from the fit before any run of it, as deviations of the logarithm.
+PRIORS = {
+    "compute": Prior(middle=1.0, deviation=0.15),
+    "memory": Prior(middle=1.0, deviation=0.10),
+    "launch": Prior(middle=1.0, deviation=0.15),
+}
+#: A kernel that was never measured may be anything within its stretch; 2.56 deviations span 80 %.
+DEVIATIONS_OF_80_PERCENT = 2.56
+#: Share of rows that the interval must hold.
+COVERAGE = 0.8
+#: However well or badly the runs fit, the interval is scaled by no less and no more.
+NARROWEST, WIDEST = 0.6, 4.0
+#: With fewer runs of a kernel three factors cannot be told apart, and the interval stays as it was.
+FEWEST_RUNS = 4
+
+
+class Run(Protocol):
+    """A measured pass: what `l4guide.measure.measurement.Measurement` has, of any other origin too."""
+
+    @property
+    def implementation(self) -> str: ...  # noqa: D102
+    @property
+    def status(self) -> str: ...  # noqa: D102
+    @property
+    def task(self) -> str: ...  # noqa: D102
+    @property
+    def attention_pass(self) -> str: ...  # noqa: D102
+    @property
+    def batch(self) -> int: ...  # noqa: D102
+    @property
+    def seqlen_q(self) -> int: ...  # noqa: D102
+    @property
+    def seqlen_kv(self) -> int: ...  # noqa: D102
+    @property
+    def heads(self) -> int: ...  # noqa: D102
+    @property
+    def kv_heads(self) -> int: ...  # noqa: D102
+    @property
+    def head_dim(self) -> int: ...  # noqa: D102
+    @property
+    def dtype(self) -> str: ...  # noqa: D102
+    @property
+    def causal(self) -> bool: ...  # noqa: D102
+    @property
+    def latency_ms(self) -> float | None: ...  # noqa: D102
+
+
+Case = tuple[str, str]  # implementation, and decode or prompt
+SHAPE = ("task", "batch", "seqlen_q", "seqlen_kv", "heads", "kv_heads", "head_dim", "dtype", "causal")
+
+
+def _case(implementation: str, task: str) -> Case:
+    return implementation, "decode" if task == "decode" else "prompt"
+
+
+def correct(chip: Chip, choice: Choice, problems: Problems, measured_us: Array) -> Live:
+    """The factors that bring the model closest to these runs, and how wide its interval must then be.
+
+    The width is judged on each run by factors from the others, so that no run vouches for itself.
+    """
+    if len(problems) < FEWEST_RUNS:
+        return replace(_factors(chip, choice, problems, measured_us), seen=True)
+    ratios = []
+    for left in range(len(problems)):
+        others = np.arange(len(problems)) != left
+        live = _factors(chip, choice, problems.take(others), measured_us[others])
+        times = call_times(problems.take(~others), chip, choice, live=replace(live, seen=True))
+        half = np.log(times.high / times.value)[0]
+        ratios.append(abs(float(np.log(times.value / measured_us[~others])[0])) / half)
+    rank = min(math.ceil((len(ratios) + 1) * COVERAGE), len(ratios)) - 1
+    widen = min(max(sorted(ratios)[rank], NARROWEST), WIDEST)
+    return replace(_factors(chip, choice, problems, measured_us), widen=widen, seen=True)
+
+
+def _factors(chip: Chip, choice: Choice, problems: Problems, measured_us: Array) -> Live:
+    priors = dict(PRIORS)
+    if choice.stretch is not None:
+        deviation = math.log(choice.stretch.high / choice.stretch.low) / DEVIATIONS_OF_80_PERCENT
+        priors = {name: Prior(middle=1.0, deviation=max(deviation, p.deviation)) for name, p in PRIORS.items()}
+
+    def predict(values: Mapping[str, float]) -> Array:
+        return call_times(problems, chip, choice, live=Live(**values)).value
+
+    weights = np.ones(len(problems))
+    found = fit(predict, measured_us, weights, priors, effective_rows=float(len(problems)))
+    return Live(**found.values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveEstimator:
+    """The estimator put right for one card; on any other card it is the estimator as fitted."""
+
+    gpu: str
+    corrections: Mapping[Case, Live]
+    measured_ms: Mapping[tuple[object, ...], float]
+
+    def attention_time(self, workload: Workload, gpu: Gpu, implementation: str = "flash-attn") -> Estimate:
+        """As `l4guide.estimate.attention_time`; a forward shape that was run is answered by its run.
+
+        Raises:
+            BadInput: the implementation is not one that the estimator knows.
+            CannotDo: there is no measured row to lean on.
+        """
+        live = AS_FITTED
+        if gpu.name == self.gpu:
+            live = self.corrections.get(_case(implementation, workload.task), AS_FITTED)
+        estimate = attention_time(workload, gpu, implementation, live=live)
+        key = (implementation, *(getattr(workload, name) for name in SHAPE))
+        measured = self.measured_ms.get(key) if gpu.name == self.gpu else None
+        if measured is None or workload.task == "training":
+            return estimate
+        return _measured(estimate, measured)
+
+    def ranked(
+        self, workload: Workload, gpus: Iterable[Gpu], implementations: Iterable[str] = IMPLEMENTATIONS
+    ) -> list[tuple[Gpu, Estimate]]:
+        """Every card and implementation that has an estimate, the fastest first."""
+        found = []
+        names = tuple(implementations)
+        for gpu in gpus:
+            for implementation in names:
+                try:
+                    found.append((gpu, self.attention_time(workload, gpu, implementation)))
+                except CannotDo:  # this one has no estimate here; the others do
+                    continue
+        return sorted(found, key=lambda pair: pair[1].latency_ms)
+
+
+def _measured(estimate: Estimate, latency_ms: float) -> Estimate:
+    """The estimate with its time replaced by the run's; the interval keeps its width, since runs differ too."""
+    factor = latency_ms / estimate.latency_ms
+    return replace(
+        estimate,
+        latency_ms=latency_ms,
+        low_ms=estimate.low_ms * factor,
+        high_ms=estimate.high_ms * factor,
+        burst_ms=min(estimate.burst_ms, latency_ms),
+        tflops=estimate.tflops / factor,
+        tflops_low=estimate.tflops_low / factor,
+        tflops_high=estimate.tflops_high / factor,
+        gb_per_s=estimate.gb_per_s / factor,
+        gb_per_s_low=estimate.gb_per_s_low / factor,
+        gb_per_s_high=estimate.gb_per_s_high / factor,
+        basis="measured",
+    )
+
+
+def recalibrate(runs: Iterable[Run], gpu: Gpu) -> LiveEstimator:
+    """The estimator put right by forward runs on `gpu`; runs of kernels that it does not know are passed over."""
+    cases: dict[Case, list[tuple[Workload, float]]] = {}
+    measured: dict[tuple[object, ...], float] = {}
+    for run in runs:
+        usable = run.status == "ok" and run.attention_pass == "forward" and run.dtype in ("fp16", "bf16")
+        if not usable or not run.latency_ms or run.implementation not in IMPLEMENTATIONS:
+            continue
+        workload, _ = ask({name: getattr(run, name) for name in SHAPE})
+        cases.setdefault(_case(run.implementation, run.task), []).append((workload, run.latency_ms))
+        measured[run.implementation, *(getattr(workload, name) for name in SHAPE)] = run.latency_ms
+    corrections = {}
+    for (implementation, kind), calls in cases.items():
+        workloads = [workload for workload, _ in calls]
+        try:
+            choice = choose(workloads[0], gpu, implementation)
+            chip = chip_of(gpu, workloads[0].dtype)
+        except CannotDo:
+            continue
+        times_us = np.array([1e3 * latency_ms for _, latency_ms in calls])
+        corrections[implementation, kind] = correct(chip, choice, problems_of(workloads), times_us)
+    return LiveEstimator(gpu=gpu.name, corrections=corrections, measured_ms=measured)
