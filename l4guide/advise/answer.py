@@ -10,7 +10,7 @@ from l4guide.advise.records import FIRST, Advice, Part, Question
 from l4guide.advise.whole import architecture_of, model_lines, question_of
 from l4guide.catalogue import Gpu, find_gpu
 from l4guide.cost import Cost, Terms, Whole, cost_of, order_of, terms_of, whole_of
-from l4guide.errors import CannotDo, Problem
+from l4guide.errors import BadInput, CannotDo
 from l4guide.estimate import Estimate, attention_time, best_implementation
 from l4guide.measure.probe import Machine
 from l4guide.support import Verdict, check, install_line, libraries, releases, snippet
@@ -21,6 +21,8 @@ from l4guide.workload import Workload
 FLASH = "flash-attn"
 #: Cards whose limits a reader compares with.
 LARGER_CAPABILITIES = ("8.0", "9.0")
+#: What keeps a whole model from being counted, and not its attention from being judged.
+ATTENTION_STANDS = ("error.context_over_model", "error.model_shape_unknown")
 
 
 def advise(
@@ -133,14 +135,24 @@ def _figures(
 
 
 def _whole(gpu: Gpu, said: Mapping[str, object]) -> tuple[Whole | None, tuple[Sentence, ...]]:
-    """The whole model with its memory and cost, or why there is none; and what the rest of the answer counts."""
+    """The whole model with its memory and cost, or why there is none; and what the rest of the answer counts.
+
+    Raises:
+        BadInput: an option of the model or its cost is malformed.
+    """
+    alone = Sentence("gap.attention_alone")
     try:
         model = architecture_of(said)
         if model is None:
-            return None, (Sentence("gap.attention_alone"),)
+            return None, (alone,)
         whole = whole_of(gpu, question_of(gpu, model, said), terms_of(said), order_of(said))
-    except Problem as problem:
-        return None, (problem.sentence, Sentence("gap.attention_alone"))
+    except CannotDo as problem:
+        return None, (problem.sentence, alone)
+    except BadInput as problem:
+        # The heads can be judged although nobody published the layers, or the text is longer than the model reads.
+        if problem.sentence.key not in ATTENTION_STANDS:
+            raise
+        return None, (problem.sentence, alone)
     return whole, (Sentence("gap.model_counted"),)
 
 

@@ -18,6 +18,7 @@ from l4guide.cost import (
     order_of,
     rank,
     terms_of,
+    turning,
     whole_of,
 )
 from l4guide.errors import BadInput, Problem
@@ -201,6 +202,7 @@ def changes(whole: Whole, ranking: tuple[Contender, ...]) -> tuple[Sentence, ...
         values = {"batch": room.largest_batch, "context": room.largest_context, "gpu": whole.gpu.name}
         found.append(Sentence("change.memory", {**values, "asked": question.context, "at": question.batch}))
     found += _price_change(whole, ranking)
+    found += _turning(whole)
     found += _variant(whole, "change.weights", _narrower(question))
     found += _variant(whole, "change.batch", _fuller(whole))
     return tuple(found)
@@ -220,6 +222,16 @@ def _price_change(whole: Whole, ranking: tuple[Contender, ...]) -> list[Sentence
     key = "change.price_up" if level >= whole.rate.usd_per_hour else "change.price_down"
     values = {"gpu": whole.gpu.name, "other": best.gpu.name, "usd": digits(level)}
     return [Sentence(key, {**values, "now": digits(whole.rate.usd_per_hour)})]
+
+
+def _turning(whole: Whole) -> list[Sentence]:
+    """From which context on another card is the cheapest."""
+    found = turning(whole.question, gpus(), whole.terms)
+    if found is None:
+        return []
+    context, offer = found
+    values = {"context": context, "gpu": offer.gpu.name, "cards": offer.cards, "batch": whole.question.batch}
+    return [Sentence("change.context", values)]
 
 
 def _middle(whole: Whole) -> float:

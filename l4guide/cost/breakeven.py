@@ -124,6 +124,26 @@ def by_context(
     return _map("context", contexts, batches, offers, dollars)
 
 
+def turning(
+    question: Question, gpus: Iterable[Gpu], terms: Terms, cells: int = CELLS
+) -> tuple[int, Offer] | None:
+    """From which context on another card is the cheapest than at the asked one; None where none is."""
+    longest = min(question.model.max_context or LONGEST_CONTEXT, LONGEST_CONTEXT)
+    if question.context >= longest:
+        return None
+    contexts = _steps(question.context, longest, cells)
+    offers = offers_of(question, gpus, terms)
+    batch = np.full((1, len(contexts)), float(question.batch))
+    along = contexts.astype(float)[None]
+    dollars = [_dollars(question, offer, batch, along) for offer in offers]
+    found = _map("context", contexts, np.array([question.batch]), offers, dollars)
+    winners = found.winner[0]
+    other = np.flatnonzero((winners != winners[0]) & (winners != NOBODY))
+    if winners[0] == NOBODY or not len(other):
+        return None
+    return int(contexts[other[0]]), offers[winners[other[0]]]
+
+
 def by_head_dim(
     question: Question,
     gpus: Iterable[Gpu],

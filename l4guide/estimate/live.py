@@ -98,7 +98,9 @@ def _factors(chip: Chip, choice: Choice, problems: Problems, measured_us: Array)
     priors = dict(PRIORS)
     if choice.stretch is not None:
         deviation = math.log(choice.stretch.high / choice.stretch.low) / DEVIATIONS_OF_80_PERCENT
-        priors = {name: Prior(middle=1.0, deviation=max(deviation, p.deviation)) for name, p in PRIORS.items()}
+        priors = {
+            name: Prior(middle=1.0, deviation=max(deviation, p.deviation)) for name, p in PRIORS.items()
+        }
 
     def predict(values: Mapping[str, float]) -> Array:
         return call_times(problems, chip, choice, live=Live(**values)).value

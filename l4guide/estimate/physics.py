@@ -208,7 +208,13 @@ def step_time(
         chain = np.ceil(steps / splits) * step
         full = _join(whole * chain, memory * whole / waves, p.overlap)
         rest = np.where(waves > whole, _join(chain, memory * (1 - whole / waves), p.overlap), 0)
-        total = launch + full + rest + np.minimum(p.fill_us, memory) + _split_us(chip, problems, splits, p, p.join_us)
+        total = (
+            launch
+            + full
+            + rest
+            + np.minimum(p.fill_us, memory)
+            + _split_us(chip, problems, splits, p, p.join_us)
+        )
         if splits > 1 and family.grouped_only:
             total = np.where(problems.group > 1, total, np.inf)
         ways.append(Parts(total=total, compute=chain * np.ceil(waves), memory=memory, launch=launch))

@@ -262,6 +262,7 @@ def test_doctor_is_readable_without_json(capsys: pytest.CaptureFixture[str]) -> 
         (("cost", "--model", "Llama-3.1-8B", "--load", "0"), "load"),
         (("cost", "--config", "/no/such/config.json"), "config.json"),
         (("cost", "--model", "BERT-base", "--task", "decode"), "does not decode"),
+        (("advise", "--model", "Llama-3.1-8B", "--weights", "int3"), "int4"),
         (("advise", "--headdim", "64"), "--headdim"),
         (("frobnicate",), "frobnicate"),
     ],

@@ -5,7 +5,7 @@ import pytest
 
 from l4guide.advise import break_even
 from l4guide.catalogue import gpu
-from l4guide.cost import BreakEven, Question, Terms, by_context, by_head_dim, whole_of
+from l4guide.cost import BreakEven, Question, Terms, by_context, by_head_dim, turning, whole_of
 from l4guide.cost.breakeven import NOBODY, with_head_dim
 from l4guide.memory import sizes, usable
 from l4guide.model import preset
@@ -86,6 +86,20 @@ def test_no_price_means_no_map() -> None:
     nothing = by_context(question(), [gpu("L20")], Terms(), cells=4)
     assert {NOBODY} == set(nothing.winner.ravel().tolist())
     assert () == nothing.winners
+
+
+def test_a_turning_point_is_where_the_map_turns() -> None:
+    """Where a longer context outgrows the cheapest card's memory, the next card is named with that context."""
+    asked = question(batch=2)
+    found = turning(asked, CARDS, Terms())
+    assert found is not None
+    context, offer = found
+    first = by_context(asked, CARDS, Terms()).offers
+    assert context > asked.context
+    assert offer.gpu.name in {one.gpu.name for one in first}
+    need = sizes(asked.model, asked.plan, np.array([2.0]), np.array([float(context)])).bytes.value.item()
+    assert need > usable(gpu("RTX 4090")).bytes or offer.gpu.name == "RTX 4090"
+    assert turning(question(context=131_072), CARDS, Terms()) is None
 
 
 def test_json_has_a_row_for_each_batch(found: BreakEven) -> None:

@@ -219,10 +219,10 @@ def test_measured_tokens_are_predicted_better_than_by_the_best_peer() -> None:
         for row in csv.DictReader(file):
             card = {"h100_sxm": "H100 SXM", "h200_sxm": "H200 SXM"}[row["system"]]
             prompt, answer, batch = (int(row[name]) for name in ("isl", "osl", "bs"))
-            plan = {"weights": row["prec"] or "bf16", "gpus": int(row["tp"])}
-            model = names[row["model"]]
-            each = timed(model, card, task="decode", batch=batch, context=prompt + answer / 2, **plan)
-            first = timed(model, card, task="prefill", batch=1, context=prompt, **plan)
+            weights, cards, model = row["prec"] or "bf16", int(row["tp"]), names[row["model"]]
+            context = prompt + answer / 2
+            each = timed(model, card, batch=batch, context=context, weights=weights, gpus=cards)
+            first = timed(model, card, task="prefill", context=prompt, weights=weights, gpus=cards)
             # With batches that never drain, the prompts of the others interrupt a sequence once each.
             shared = first.seconds.value.item() * (batch - 1) / answer
             measured = float(row["measured_tpot_ms"])
