@@ -204,6 +204,8 @@ def changes(whole: Whole, ranking: tuple[Contender, ...]) -> tuple[Sentence, ...
     found += _price_change(whole, ranking)
     found += _turning(whole)
     found += _variant(whole, "change.weights", _narrower(question))
+    if room.fits == "no":
+        return tuple(found)
     found += _variant(whole, "change.batch", _fuller(whole))
     return tuple(found)
 
@@ -264,6 +266,8 @@ def _variant(whole: Whole, key: str, question: Question | None) -> list[Sentence
     except Problem:
         return []
     ratio = other.step.tokens_per_s.value.item() / whole.step.tokens_per_s.value.item()
+    if whole.memory.fits == other.memory.fits == "no":
+        return []
     if abs(ratio - 1) < 0.1 and other.memory.fits == whole.memory.fits:
         return []
     values = {
@@ -277,26 +281,31 @@ def _variant(whole: Whole, key: str, question: Question | None) -> list[Sentence
 
 
 def model_lines(whole: Whole) -> tuple[Sentence, ...]:
-    """Memory, time and cost, each in a sentence."""
+    """Memory, time and cost, each in a sentence; what does not fit has neither time nor cost."""
+    return (_memory_line(whole), *(() if whole.memory.fits == "no" else _speed_lines(whole)))
+
+
+def _memory_line(whole: Whole) -> Sentence:
     room = whole.memory
-    low, value, high = (end / 2**30 for end in room.sizes.bytes.ends())
-    slow, speed, fast = whole.step.tokens_per_s.ends()
-    said = [
-        Sentence(
-            "model.memory",
-            {
-                "model": whole.question.model.name,
-                "gpu": whole.gpu.name,
-                "gpus": whole.cards,
-                "fits": Sentence(f"fits.{room.fits}"),
-                "gib": digits(value),
-                "low": digits(low),
-                "high": digits(high),
-                "usable": digits(room.usable.bytes / 2**30),
-            },
-        ),
-        Sentence("model.speed", {"speed": digits(speed), "low": digits(slow), "high": digits(fast)}),
-    ]
+    low, value, high = (digits(end / 2**30) for end in room.sizes.bytes.ends())
+    return Sentence(
+        "model.memory",
+        {
+            "model": whole.question.model.name,
+            "gpu": whole.gpu.name,
+            "gpus": whole.cards,
+            "fits": Sentence(f"fits.{room.fits}"),
+            "gib": value,
+            "low": low,
+            "high": high,
+            "usable": digits(room.usable.bytes / 2**30),
+        },
+    )
+
+
+def _speed_lines(whole: Whole) -> tuple[Sentence, ...]:
+    low, value, high = (digits(end) for end in whole.step.tokens_per_s.ends())
+    said = [Sentence("model.speed", {"speed": value, "low": low, "high": high})]
     if whole.prefill is not None and whole.decode is not None:
         first, each = whole.prefill.seconds.times(1e3), whole.decode.seconds.times(1e3)
         values = {"ttft": digits(first.value.item()), "tpot": digits(each.value.item())}
@@ -304,13 +313,8 @@ def model_lines(whole: Whole) -> tuple[Sentence, ...]:
     dollars = whole.usd_per_million_tokens
     if dollars is None or whole.rate is None:
         return (*said, Sentence("model.unpriced", {"gpu": whole.gpu.name}))
-    low, value, high = dollars.ends()
-    money = {
-        "usd": digits(value),
-        "low": digits(low),
-        "high": digits(high),
-        "hourly": digits(whole.rate.usd_per_hour),
-    }
+    low, value, high = (digits(end) for end in dollars.ends())
+    money = {"usd": value, "low": low, "high": high, "hourly": digits(whole.rate.usd_per_hour)}
     if whole.rate.as_of is None:
         return (*said, Sentence("model.cost_own", money))
     dated = {

@@ -144,6 +144,8 @@ class Whole:
             "layers": self.question.model.layer_count,
             "task": self.question.plan.task,
             "gpus": self.cards,
+            # Without the memory the figures below are those of a card that had it.
+            "fits": self.memory.fits,
             "batch": self.question.batch,
             "context": self.question.context,
             "dtype": self.question.plan.dtype,
