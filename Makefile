@@ -4,7 +4,7 @@ SETUP := $(PYTHON) setup_environment.py
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help guide report test check notebooks record readme
+.PHONY: help guide report test check notebooks record readme score
 
 help: ## List these chores
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -44,3 +44,7 @@ record: ## Compile what data/resources lacks: after an edit of a kernel or a til
 readme: ## Write README's tables anew: after an edit of a rule
 	@$(SETUP) base
 	@$(BIN)/python -m l4guide.readme README.md
+
+score: ## Score the estimates on measured tables: make score DATA=FOLDER
+	@$(SETUP) base
+	@$(BIN)/python -m l4guide.estimate.score $(DATA)

@@ -75,8 +75,8 @@ class Family:
     """A kernel's shape.
 
     `packed`: the query heads of a group share a tile. `shortest_first`: causal tiles start in the order of their
-    length. `splits_prompts`: the keys of a prompt are split where that is faster; those of a generation step always, but
-    `grouped_only` where heads are grouped.
+    length. `splits_prompts`: the keys of a prompt are split where that is faster; those of a generation step always,
+    but `grouped_only` where heads are grouped.
     """
 
     name: str

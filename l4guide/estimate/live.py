@@ -94,6 +94,10 @@ def correct(chip: Chip, choice: Choice, problems: Problems, measured_us: Array) 
     return replace(_factors(chip, choice, problems, measured_us), widen=widen, seen=True)
 
 
+def _live(values: Mapping[str, float]) -> Live:
+    return Live(compute=values["compute"], memory=values["memory"], launch=values["launch"])
+
+
 def _factors(chip: Chip, choice: Choice, problems: Problems, measured_us: Array) -> Live:
     priors = dict(PRIORS)
     if choice.stretch is not None:
@@ -103,11 +107,11 @@ def _factors(chip: Chip, choice: Choice, problems: Problems, measured_us: Array)
         }
 
     def predict(values: Mapping[str, float]) -> Array:
-        return call_times(problems, chip, choice, live=Live(**values)).value
+        return call_times(problems, chip, choice, live=_live(values)).value
 
     weights = np.ones(len(problems))
     found = fit(predict, measured_us, weights, priors, effective_rows=float(len(problems)))
-    return Live(**found.values)
+    return _live(found.values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

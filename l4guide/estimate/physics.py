@@ -4,7 +4,7 @@ Times are in microseconds, clocks in GHz. The structure is fixed; its coefficien
 and class of card (`fit.py`). All functions take arrays of calls.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,7 +21,7 @@ L2_BYTES_PER_CLOCK = 64.0
 #: Scores of the tile whose mask costs `mask_kclk`.
 MASK_SCORES = 8192.0
 #: How many pieces a kernel may split the keys into; it takes what is fastest.
-SPLITS = (1, 2, 4, 8, 16, 32, 64, 128)
+WAYS: Array = np.array([[1.0], [2.0], [4.0], [8.0], [16.0], [32.0], [64.0], [128.0]])
 #: Query rows of the tile that a generation step multiplies.
 STEP_ROWS = 16.0
 MIB = 2.0**20
@@ -141,18 +141,21 @@ def _join(a: Array, b: Array, overlap: float) -> Array:
     return np.asarray(most * ((a / most) ** overlap + (b / most) ** overlap) ** (1 / overlap))
 
 
-def _split_us(chip: Chip, problems: Problems, splits: int, p: Shared, join_us: float) -> Array:
+def _split_us(chip: Chip, problems: Problems, splits: Array, p: Shared, join_us: float) -> Array:
     """The second launch, writing fp32 partial outputs and joining them."""
-    if splits == 1:
-        return np.zeros(len(problems))
     moved = p.merge * 2 * splits * problems.query_bytes / _l2_bytes_per_us(chip)
-    return np.asarray(p.split_us + moved + join_us * splits)
+    return np.where(splits > 1, p.split_us + moved + join_us * splits, 0.0)
 
 
-def _fastest(ways: list[Parts]) -> Parts:
-    """The shortest of several ways to run each call."""
-    best = np.argmin([way.total for way in ways], axis=0)
-    return Parts(**{f.name: np.choose(best, [getattr(way, f.name) for way in ways]) for f in fields(Parts)})
+def _fastest(total: Array, compute: Array, memory: Array, launch: Array) -> Parts:
+    """The shortest of the ways to split each call: `total` and `compute` have one row for each way."""
+    best = np.argmin(total, axis=0)[None]
+    return Parts(
+        total=np.take_along_axis(total, best, axis=0)[0],
+        compute=np.take_along_axis(compute, best, axis=0)[0],
+        memory=memory,
+        launch=launch,
+    )
 
 
 def prompt_time(
@@ -172,17 +175,14 @@ def prompt_time(
     tokens = problems.batch * problems.seqlen_kv * np.minimum(4, problems.kv_heads * problems.head_dim / 128)
     update = max(p.passes - 1, 0) * cache * per_byte + p.update * tokens / (chip.sms * chip.clock_ghz)
     launch = np.full_like(memory, (p.launch_us + p.launch_kclk / chip.clock_ghz) * live.launch)
-    ways = []
-    for splits in SPLITS if family.splits_prompts else (1,):
-        plan = list_schedule(
-            chip.sms, per_sm, columns * splits, count, np.ceil(longest / splits), total / splits, p.tail
-        )
-        busy = np.where(per_sm > 1, np.maximum(plan.resident, p.lone), 1.0)
-        compute = throttled(chip, plan.steps * step * busy + plan.blocks * block, plan.use) * live.compute
-        split = _split_us(chip, problems, splits, p, 0.0)
-        total_us = launch + split + update + _join(compute, memory, p.overlap)
-        ways.append(Parts(total=total_us, compute=compute, memory=memory + update, launch=launch))
-    return _fastest(ways)
+    splits = WAYS if family.splits_prompts else WAYS[:1]
+    plan = list_schedule(
+        chip.sms, per_sm, columns * splits, count, np.ceil(longest / splits), total / splits, p.tail
+    )
+    busy = np.where(per_sm > 1, np.maximum(plan.resident, p.lone), 1.0)
+    compute = throttled(chip, plan.steps * step * busy + plan.blocks * block, plan.use) * live.compute
+    total_us = launch + update + _split_us(chip, problems, splits, p, 0.0) + _join(compute, memory, p.overlap)
+    return _fastest(total_us, compute, memory + update, launch)
 
 
 def step_time(
@@ -201,24 +201,17 @@ def step_time(
     moved = problems.query_bytes + problems.cache_bytes
     memory = moved * _us_per_byte(chip, moved, p, cold) * live.memory
     launch = np.full_like(memory, (p.launch_us + p.launch_kclk / chip.clock_ghz) * live.launch)
-    ways = []
-    for splits in SPLITS:
-        waves = blocks * splits / (chip.sms * per_sm)
-        whole = np.floor(waves)
-        chain = np.ceil(steps / splits) * step
-        full = _join(whole * chain, memory * whole / waves, p.overlap)
-        rest = np.where(waves > whole, _join(chain, memory * (1 - whole / waves), p.overlap), 0)
-        total = (
-            launch
-            + full
-            + rest
-            + np.minimum(p.fill_us, memory)
-            + _split_us(chip, problems, splits, p, p.join_us)
-        )
-        if splits > 1 and family.grouped_only:
-            total = np.where(problems.group > 1, total, np.inf)
-        ways.append(Parts(total=total, compute=chain * np.ceil(waves), memory=memory, launch=launch))
-    return _fastest(ways)
+    waves = blocks * WAYS / (chip.sms * per_sm)
+    whole = np.floor(waves)
+    chain = np.ceil(steps / WAYS) * step
+    full = _join(whole * chain, memory * whole / waves, p.overlap)
+    rest = np.where(waves > whole, _join(chain, memory * (1 - whole / waves), p.overlap), 0)
+    total = (
+        launch + full + rest + np.minimum(p.fill_us, memory) + _split_us(chip, problems, WAYS, p, p.join_us)
+    )
+    if family.grouped_only:
+        total = np.where((WAYS > 1) & (problems.group <= 1), np.inf, total)
+    return _fastest(total, chain * np.ceil(waves), memory, launch)
 
 
 def floor_us(chip: Chip, problems: Problems, *, cold: bool) -> Array:

@@ -1,0 +1,94 @@
+"""The estimator's published errors: rows of `data/calibration/scores.csv` and `peers.csv`, which `score` writes."""
+
+import csv
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+from l4guide.catalogue import data_folder
+from l4guide.errors import BadData
+
+T = TypeVar("T", "Score", "Peer")
+#: What a row is about: all kernels of a card that was left out; one kernel; one kernel at one head dimension; a head
+#: dimension that was left out on a known card; a card left out with twice the deviation of every prior; a card left
+#: out but for a dozen live rows.
+PARTS = ("card", "kernel", "head_dim", "unseen", "priors", "live")
+VERDICTS = ("better", "worse", "none")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """Errors in per cent: median and ninetieth percentile of |predicted/measured - 1|, and the median with its sign.
+
+    `coverage` is the part of rows inside the 80 % interval, `width` the middle half-width; None where no interval was
+    made. `goal` is what was promised of the median, None where nothing was.
+    """
+
+    part: str
+    gpu: str
+    phase: str
+    kernel: str
+    head_dim: int | None
+    rows: int
+    median: float
+    p90: float
+    bias: float
+    coverage: float | None
+    width: float | None
+    goal: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """Our error beside a published formula's on the same rows; `reason` is a text key where ours is not better."""
+
+    gpu: str
+    phase: str
+    subset: str
+    formula: str
+    rows: int
+    median: float | None
+    p90: float | None
+    times_smaller: float | None
+    verdict: str
+    reason: str
+
+
+def _value(text: str, kind: object) -> object:
+    if text == "" and kind is not str:
+        return None
+    if kind in (int, int | None):
+        return int(text)
+    return text if kind is str else float(text)
+
+
+def _read(path: Path, record: type[T]) -> tuple[T, ...]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return tuple(
+                record(**{f.name: _value(line[f.name], f.type) for f in fields(record)})  # type: ignore[arg-type]
+                for line in csv.DictReader(file)
+            )
+    except (OSError, KeyError, TypeError, ValueError) as problem:
+        raise BadData("error.bad_calibration", file=path.name, problem=str(problem)) from problem
+
+
+@cache
+def scores() -> tuple[Score, ...]:
+    """Every error, in the order of the file.
+
+    Raises:
+        BadData: the file is missing or broken.
+    """
+    return _read(data_folder() / "calibration" / "scores.csv", Score)
+
+
+@cache
+def peers() -> tuple[Peer, ...]:
+    """Every comparison, in the order of the file.
+
+    Raises:
+        BadData: the file is missing or broken.
+    """
+    return _read(data_folder() / "calibration" / "peers.csv", Peer)
