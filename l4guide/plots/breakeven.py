@@ -21,7 +21,7 @@ COLOURS = ("#56B4E9", "#E69F00", GREEN, "#F0E442", PINK, VERMILLION, BLUE)
 OTHERS_COLOUR = "#b8b8b8"
 HEIGHT_PX = 460
 #: A name is written where a card wins at least this share of the map.
-NAMED_SHARE = 0.03
+NAMED_SHARE = 0.06
 #: Every so many columns and rows of uncertain cells get a stroke.
 HATCH_STEP = 2
 
