@@ -40,7 +40,19 @@ PRICE = (
     ("gpus", "cards that serve at once"),
     ("price", "your own price in USD per GPU-hour"),
     ("provider", "take this provider's published price"),
+    ("region", "take the published price of this region"),
+    ("tariff", "what you pay for energy, in USD per kWh"),
 )
+#: Options of a whole model.
+MODEL = (
+    ("weights", "type that the weights are stored in: bf16, fp16, fp32, fp8 or int4"),
+    ("method", "how it is trained: full, lora or qlora"),
+    ("lora-rank", "rank of the adapters (default 16)"),
+    ("load", "tokens per second to hold for a month"),
+    ("run-tokens", "tokens of a training run or a job"),
+    ("max-latency-ms", "longest first token (prefill), token (decode) or step (training)"),
+)
+MODEL_FLAGS = ("recompute", "flash")
 
 
 class Parser(argparse.ArgumentParser):
@@ -53,10 +65,12 @@ class Parser(argparse.ArgumentParser):
 
 def question(options: Options) -> dict[str, object]:
     """What was said of the workload and the price, by option name; what was not said is absent."""
-    names = [name.replace("-", "_") for name, _ in (*QUESTION, *PRICE)] + [
+    names = [name.replace("-", "_") for name, _ in (*QUESTION, *PRICE, *MODEL)] + [
         *FLAGS,
+        *MODEL_FLAGS,
         "causal",
         "model",
+        "config",
         "component",
         "spot",
     ]
@@ -148,9 +162,17 @@ def _rounded(said: Mapping[str, object]) -> dict[str, object]:
 
 
 def _cost(options: Options) -> tuple[object, str]:
-    from l4guide.advise import cost_for
+    from l4guide.advise import break_even, cost_for, model_answer
 
-    gpu, cost = cost_for(options.gpu, question(options), options.implementation)
+    asked = question(options)
+    if options.map is not None:
+        found = break_even(options.gpu, asked, options.map)
+        return found.to_json(), "\n".join(line.say(options.language) for line in found.lines())
+    if "model" in asked or "config" in asked:
+        answer = model_answer(options.gpu, asked, options.implementation)
+        said = answer.to_json(options.language)
+        return said, "\n".join(line.say(options.language) for line in answer.lines())
+    gpu, cost = cost_for(options.gpu, asked, options.implementation)
     said = cost.to_json()
     shown = {**_rounded(said), "hourly": digits(cost.usd_per_hour), "provider": cost.provider}
     return {"gpu": gpu, **said}, say("cli.cost", options.language, gpu=gpu, **shown)
@@ -244,6 +266,16 @@ def _add_question(
         parser.add_argument(f"--{name.replace('_', '-')}", action="store_true", default=None)
     if model:
         parser.add_argument("--model", help="a model preset; fills heads, kv-heads and head-dim")
+        parser.add_argument("--config", metavar="FILE", help="a model's config.json, in place of a preset")
+        for name, text in MODEL:
+            parser.add_argument(f"--{name}", help=text)
+        for name, text in (
+            ("recompute", "run the forward again in training"),
+            ("flash", "never write scores"),
+        ):
+            parser.add_argument(
+                f"--{name}", action=argparse.BooleanOptionalAction, default=None, help=f"{text} (default yes)"
+            )
         parser.add_argument("--component", help="one attention component of the model")
     if price:
         parser.add_argument("--spot", action="store_true", default=None, help="take spot prices")
@@ -313,10 +345,13 @@ def build_parser() -> Parser:
     estimate.add_argument("--workloads", metavar="IN.csv", help="answer every row of a CSV")
     estimate.add_argument("--out", metavar="OUT.csv", help="where the answered rows go")
 
-    cost = _command(commands, "cost", _cost, "what attention costs per million tokens")
+    cost = _command(commands, "cost", _cost, "what a model, or attention alone, costs per million tokens")
     _add_question(cost, model=True, price=True)
     cost.add_argument(
         "--implementation", help="the implementation to time (default: the fastest measured one)"
+    )
+    cost.add_argument(
+        "--map", choices=("context", "head_dim"), help="which card is cheapest, over this and the batch"
     )
 
     _command(

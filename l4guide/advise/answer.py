@@ -7,9 +7,11 @@ from l4guide.advise.own import FLASH, LIBRARY, oversized, own_resources, own_sni
 from l4guide.advise.question import ask_for, complete, workload_options
 from l4guide.advise.ranking import MEASURED, NOT_COUNTED, alternatives_to, recommend
 from l4guide.advise.records import FIRST, Advice, Part, Question
+from l4guide.advise.whole import architecture_of, model_lines, question_of
 from l4guide.catalogue import Gpu, find_gpu
-from l4guide.errors import CannotDo
-from l4guide.estimate import Cost, Estimate, Terms, attention_time, best_implementation, cost_of, terms_of
+from l4guide.cost import Cost, Terms, Whole, cost_of, order_of, terms_of, whole_of
+from l4guide.errors import BadInput, CannotDo
+from l4guide.estimate import Estimate, attention_time, best_implementation
 from l4guide.measure.probe import Machine
 from l4guide.support import Verdict, check, install_line, libraries, releases, snippet
 from l4guide.text import Joined, Sentence
@@ -18,6 +20,8 @@ from l4guide.workload import Workload
 
 #: Cards whose limits a reader compares with.
 LARGER_CAPABILITIES = ("8.0", "9.0")
+#: What keeps a whole model from being counted, and not its attention from being judged.
+ATTENTION_STANDS = ("error.context_over_model", "error.model_shape_unknown")
 
 
 def advise(
@@ -27,8 +31,9 @@ def advise(
 
     Args:
         gpu: a card's name, however written.
-        options: the fields of `Workload`, `seqlen` for both lengths, `model`, `component`, and for the price
-            `gpus`, `price`, `provider` and `spot`. None or absent: the default.
+        options: the fields of `Workload`, `seqlen` for both lengths, `model` or `config`, `component`; for the price
+            `gpus`, `price`, `provider`, `region`, `spot` and `tariff`; for a model how it runs (`weights`, `method`,
+            `lora_rank`, `recompute`, `flash`). None or absent: the default.
         here: the machine that the install line is for; None where it is for any.
 
     Raises:
@@ -40,6 +45,7 @@ def advise(
     parts = tuple(_part(name, workload, question.gpu) for name, workload in shapes)
     resources, problem = own_resources(question.workload, question.gpu)
     estimate, cost, gaps = _figures(question, parts[0], terms)
+    whole, uncounted = _whole(question.gpu, said)
     answer = worst(part.answer for part in parts)
     runner = _runner(parts[0].implementations)
     alternatives = alternatives_to(question, estimate, cost, terms)
@@ -59,11 +65,13 @@ def advise(
         oversized=oversized(question.workload, question.gpu),
         estimate=estimate,
         cost=cost,
+        whole=whole,
+        model_lines=() if whole is None else model_lines(whole),
         alternatives=alternatives,
         recommendation=recommend(question, parts[0].implementations, cost, alternatives),
         install=install,
         snippet=None if runner is None else _snippet(runner, question),
-        gaps=(*gaps, Sentence("gap.attention_alone")),
+        gaps=(*gaps, *uncounted),
     )
 
 
@@ -123,6 +131,28 @@ def _figures(
     except CannotDo as problem:
         return estimate, None, (problem.sentence,)
     return estimate, cost, ()
+
+
+def _whole(gpu: Gpu, said: Mapping[str, object]) -> tuple[Whole | None, tuple[Sentence, ...]]:
+    """The whole model with its memory and cost, or why there is none; and what the rest of the answer counts.
+
+    Raises:
+        BadInput: an option of the model or its cost is malformed.
+    """
+    alone = Sentence("gap.attention_alone")
+    try:
+        model = architecture_of(said)
+        if model is None:
+            return None, (alone,)
+        whole = whole_of(gpu, question_of(gpu, model, said), terms_of(said), order_of(said))
+    except CannotDo as problem:
+        return None, (problem.sentence, alone)
+    except BadInput as problem:
+        # The heads can be judged although nobody published the layers, or the text is longer than the model reads.
+        if problem.sentence.key not in ATTENTION_STANDS:
+            raise
+        return None, (problem.sentence, alone)
+    return whole, (Sentence("gap.model_counted"),)
 
 
 def _runner(verdicts: tuple[Verdict, ...]) -> Verdict | None:

@@ -3,14 +3,23 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 
-from l4guide.advise.question import ask_for, complete, workload_options
+from l4guide.advise.question import BESIDE_THE_WORKLOAD, ask_for, complete, workload_options
+from l4guide.advise.whole import architecture_of, question_of
 from l4guide.catalogue import find_gpu
-from l4guide.errors import CannotDo, Problem
-from l4guide.estimate import Cost, Estimate, attention_time, best_implementation, cost_of, terms_of
+from l4guide.cost import Cost, cost_of, order_of, terms_of, whole_of
+from l4guide.errors import BadInput, CannotDo, Problem
+from l4guide.estimate import Estimate, attention_time, best_implementation
 from l4guide.workload import Workload
 
-OPTIONS = frozenset({f.name for f in fields(Workload)} | {"seqlen", "gpu", "implementation"})
+OPTIONS = frozenset(
+    {f.name for f in fields(Workload)} | {"seqlen", "gpu", "implementation"} | set(BESIDE_THE_WORKLOAD)
+)
 ANSWER = ("latency_ms", "low_ms", "high_ms", "tflops", "gb_per_s", "basis")
+#: What a row about a whole model gains beside the answer; latency is then that of a step.
+MODEL_ANSWER = (
+    *("tokens_per_s", "tokens_per_s_low", "tokens_per_s_high", "ttft_ms", "tpot_ms", "mfu"),
+    *("usd_per_million_tokens", "low", "high", "joules_per_token"),
+)
 
 
 def estimate_of(gpu: str, options: Mapping[str, object], implementation: str) -> tuple[str, Estimate]:
@@ -30,20 +39,52 @@ def estimate_rows(
 ) -> list[dict[str, object]]:
     """Every row with the columns of the answer added; a row that has none says why in `problem`.
 
-    Columns are named as the options of `l4guide estimate`, with underscores; an empty cell takes `defaults`, and
-    any other column is the user's own.
+    Columns are named as the options of `l4guide estimate` and `l4guide cost`, with underscores; an empty cell takes
+    `defaults`, and any other column is the user's own. A row with a `model` or a `config` is about the whole model.
     """
     answered: list[dict[str, object]] = []
     for row in rows:
         said = {**defaults, **{name: value for name, value in row.items() if name in OPTIONS and value}}
         gpu, implementation = str(said.pop("gpu")), str(said.pop("implementation"))
         try:
-            _, estimate = estimate_of(gpu, said, implementation)
-            answer = {name: getattr(estimate, name) for name in ANSWER}
+            if said.get("model") is not None or said.get("config") is not None:
+                answer = _model_columns(gpu, said, row.get("implementation") or None)
+            else:
+                _, estimate = estimate_of(gpu, said, implementation)
+                answer = {name: getattr(estimate, name) for name in ANSWER}
             answered.append({**row, **answer, "problem": ""})
         except Problem as problem:
             answered.append({**row, **dict.fromkeys(ANSWER, ""), "problem": problem.say(language)})
     return answered
+
+
+def _model_columns(gpu: str, said: Mapping[str, object], implementation: str | None) -> dict[str, object]:
+    """The columns that a row about a whole model gains.
+
+    Raises:
+        BadInput: an option is not known or malformed.
+        CannotDo: nothing supports a number.
+    """
+    card, _ = find_gpu(gpu)
+    model = architecture_of(said)
+    if model is None:
+        raise BadInput("error.no_model")
+    question = question_of(card, model, said, implementation)
+    whole = whole_of(card, question, terms_of(said), order_of(said))
+    low, value, high = whole.latency_ms.ends()
+    flops = whole.step.flops.item()
+    found = whole.to_json()
+    return {
+        "latency_ms": value,
+        "low_ms": low,
+        "high_ms": high,
+        "tflops": flops / value / 1e9,
+        "gb_per_s": "",
+        "basis": found["basis"],
+        **{name: found.get(name, "") for name in MODEL_ANSWER},
+        "memory_gib": whole.memory.sizes.bytes.value.item() / 2**30,
+        "fits": whole.memory.fits,
+    }
 
 
 def cost_for(gpu: str, options: Mapping[str, object], implementation: str | None = None) -> tuple[str, Cost]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import fields
 
+from l4guide.advise.config import as_model, read_architecture
 from l4guide.advise.records import Question
 from l4guide.catalogue import Component, Gpu, Model, find_gpu, model
 from l4guide.errors import BadInput
@@ -10,7 +11,12 @@ from l4guide.text import Sentence
 from l4guide.workload import Workload, ask
 
 #: Options of the question that are about the model or the price, not the workload.
-BESIDE_THE_WORKLOAD = ("model", "component", "gpus", "price", "provider", "spot")
+BESIDE_THE_WORKLOAD = (
+    *("model", "component", "config"),
+    *("gpus", "price", "provider", "region", "spot", "tariff"),
+    *("weights", "method", "lora_rank", "recompute", "flash"),
+    *("load", "run_tokens", "max_latency_ms"),
+)
 
 
 def workload_options(options: Mapping[str, object]) -> dict[str, object]:
@@ -87,10 +93,13 @@ def complete(
     gpu, note = find_gpu(gpu_name)
     notes = (note,) if note is not None else ()
     said = workload_options(options)
-    if options.get("model") is None:
+    if options.get("config") is not None:
+        chosen = as_model(read_architecture(options["config"]))
+    elif options.get("model") is not None:
+        chosen = model(str(options["model"]))
+    else:
         workload, assumed = ask_for(gpu, said)
         return _question(workload, gpu, assumed, notes), ((None, workload),)
-    chosen = model(str(options["model"]))
     named = options.get("component")
     asked = _component(chosen, None if named is None else str(named))
     workload, assumed = _workload_of(gpu, chosen, asked, said)

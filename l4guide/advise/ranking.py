@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from l4guide.advise.records import FIRST, Alternative, Question
 from l4guide.catalogue import Gpu, gpus
+from l4guide.cost import Cost, Terms, cost_of
 from l4guide.errors import CannotDo, Problem
-from l4guide.estimate import Cost, Estimate, Terms, attention_time, best_implementation, cost_of
+from l4guide.estimate import Estimate, attention_time, best_implementation
 from l4guide.support import Verdict, check
 from l4guide.text import Sentence, digits
 

@@ -3,7 +3,8 @@
 from dataclasses import asdict, dataclass
 
 from l4guide.catalogue import Gpu, Model
-from l4guide.estimate import Cost, Estimate
+from l4guide.cost import Cost, Whole, memory_json
+from l4guide.estimate import Estimate
 from l4guide.resources import Resources
 from l4guide.support import Verdict
 from l4guide.text import Sentence
@@ -114,6 +115,10 @@ class Advice:
     oversized: Resources | None
     estimate: Estimate | None
     cost: Cost | None
+    #: The whole model, where one was asked about and its widths are known.
+    whole: Whole | None
+    #: The same in sentences: memory, speed, latency and cost.
+    model_lines: tuple[Sentence, ...]
     alternatives: tuple[Alternative, ...]
     recommendation: Sentence
     #: How to install and call the best implementation that runs it here; None where there is none.
@@ -160,6 +165,10 @@ class Advice:
             said["estimate"] = self.estimate.to_json()
         if self.cost is not None:
             said["cost"] = self.cost.to_json()
+        if self.whole is not None:
+            said["memory"] = memory_json(self.whole.memory, self.whole.cards)
+            of_attention = {"attention": said["cost"]} if "cost" in said else {}
+            said["cost"] = {**self.whole.to_json(), **of_attention}
         return {
             **said,
             "alternatives": [item.to_json(language) for item in self.alternatives],

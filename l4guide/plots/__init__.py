@@ -4,6 +4,7 @@ Importing this loads no plotly; drawing does.
 """
 
 from l4guide.plots.alt import cost_alt, shared_memory_alt, throughput_alt
+from l4guide.plots.breakeven import breakeven_alt, breakeven_figure
 from l4guide.plots.draw import CONFIG, cost, shared_memory, throughput
 from l4guide.plots.history import timeline_alt, timeline_figure
 from l4guide.plots.ledger import ledger_alt, ledger_figure, ledger_name, verdict_of
@@ -16,6 +17,8 @@ __all__ = [
     "Card",
     "Rate",
     "blocks",
+    "breakeven_alt",
+    "breakeven_figure",
     "cards",
     "cost",
     "cost_alt",

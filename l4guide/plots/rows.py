@@ -6,7 +6,8 @@ from decimal import Decimal
 
 from l4guide.advise import Advice
 from l4guide.catalogue import Gpu
-from l4guide.estimate import Cost, Estimate
+from l4guide.cost import Cost
+from l4guide.estimate import Estimate
 from l4guide.measure.measurement import Measurement, Record
 
 

@@ -177,6 +177,8 @@ def _source_keys(advice: Advice) -> Iterator[str]:
             yield from card.estimate.sources
         if card.cost is not None and card.cost.source is not None:
             yield card.cost.source
+    if advice.whole is not None and advice.whole.rate is not None and advice.whole.rate.source is not None:
+        yield advice.whole.rate.source
     if advice.cost is not None:
         yield from (offer.source for offer in advice.cost.offers)
     yield from (tile.source for tile in advice.published_tiles)

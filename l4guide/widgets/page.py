@@ -3,6 +3,7 @@
 import ipywidgets
 
 from l4guide.measure import probe
+from l4guide.widgets.breakeven import BreakEvenPanel, model_panel
 from l4guide.widgets.controls import Controls, LanguageSwitch
 from l4guide.widgets.diagnosis import DiagnosisPanel
 from l4guide.widgets.evidence import evidence_table, resources_table
@@ -38,6 +39,7 @@ class Guide:
         self.controls = Controls(state, [card.catalogue_name for card in attached if card.catalogue_name])
         self.verdict = VerdictCard(state)
         self.figures = Figures(state)
+        self.break_even = BreakEvenPanel(state)
         self.live = LivePanel(state, [card.name for card in attached])
         self.diagnosis = DiagnosisPanel(state)
         self.export = ExportPanel(state)
@@ -51,6 +53,7 @@ class Guide:
         top = _row([title, side], "l4g-top")
         error = HtmlPanel(state, _draw_error, ["error", "language"], "l4g-error").view
         question = _row([self.controls.view, self.verdict.view], "l4g-question")
+        whole = [model_panel(state).view, self.break_even.view]
         evidence = evidence_table(state).view
         resources = resources_table(state).view
         below = [
@@ -61,7 +64,7 @@ class Guide:
             self.diagnosis.view,
             PageAssets(),
         ]
-        parts = [top, error, question, self.figures.view, *below]
+        parts = [top, error, question, self.figures.view, *whole, *below]
         page = ipywidgets.VBox(parts)
         page.add_class("l4g-page")
         return page

@@ -46,7 +46,8 @@ class GuideState(PageState):
     good answer; `problem` says what is wrong with the question now, and `problem_field` where; `error` is the last
     thing that went wrong elsewhere. `rows` and `limits` are what a live run has finished, `record` the
     last run that measured something, with its machine. `diagnosis` is what a pasted error turned out to be,
-    `machine` the one that the guide runs on (None where it was not looked at).
+    `machine` the one that the guide runs on (None where it was not looked at). `break_even` is the map over `map_axis`
+    and batch, None until it is asked for.
     """
 
     task = traitlets.Unicode(str(DEFAULTS["task"]))
@@ -63,6 +64,8 @@ class GuideState(PageState):
 
     machine = traitlets.Any(None, allow_none=True)
     advice = traitlets.Any(None, allow_none=True)
+    map_axis = traitlets.Unicode("context")
+    break_even = traitlets.Any(None, allow_none=True)
 
     running = traitlets.Bool(False)
     progress = traitlets.Instance(Sentence, allow_none=True)

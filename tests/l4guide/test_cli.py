@@ -1,5 +1,6 @@
 """The command line: JSON alone on stdout, one line for what is wrong, and the exit code that goes with it."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -132,6 +133,92 @@ def test_cost_of_a_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"provider", "usd_per_hour", "as_of"} <= said["price"].keys()
 
 
+CONFIG = {
+    "model_type": "qwen3",
+    "hidden_size": 2560,
+    "num_hidden_layers": 36,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "intermediate_size": 9728,
+    "vocab_size": 151936,
+    "max_position_embeddings": 40960,
+    "tie_word_embeddings": True,
+}
+
+
+def test_cost_of_a_pasted_configuration(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Memory, time, cost, energy and every card's place, for a config.json as for the preset of the same model."""
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(CONFIG), encoding="utf-8")
+    asked = ("--gpu", "L4", "--task", "decode", "--batch", "4", "--price", "0.7")
+    said = answered(capsys, "cost", "--config", str(config), *asked)
+    preset = answered(capsys, "cost", "--model", "Qwen3-4B", *asked)
+    assert preset["tokens_per_s"] == pytest.approx(said["tokens_per_s"])
+    assert {"memory", "ranking", "what_would_change", "joules_per_token", "tpot_ms", "ttft_ms"} <= said.keys()
+    assert ("given", 0.7) == (said["price"]["kind"], said["price"]["usd_per_hour"])
+    assert "yes" == said["memory"]["fits"]
+
+
+def test_advise_of_a_pasted_configuration(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Its heads are judged as they are written, and memory and cost of the whole model come with the verdict."""
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(CONFIG), encoding="utf-8")
+    said = answered(capsys, "advise", "--config", str(config), "--task", "decode")
+    assert (128, 32, 8) == tuple(said["question"][name] for name in ("head_dim", "heads", "kv_heads"))
+    assert "model" == said["cost"]["of"]
+    assert said["memory"]["gib"] > 0
+
+
+def test_a_break_even_map(capsys: pytest.CaptureFixture[str]) -> None:
+    """A row for each batch, and a sentence for each winner."""
+    asked = ("cost", "--model", "Llama-3.2-1B", "--task", "decode", "--map", "context")
+    said = answered(capsys, *asked)
+    assert len(said["batch"]) == len(said["winner"])
+    code, out, err = run(capsys, *asked)
+    assert (0, "") == (code, err)
+    assert "%" in out
+
+
+def test_a_table_may_ask_about_whole_models(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A row with a model gains its throughput, memory and cost; one bad row loses no other."""
+    rows, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    rows.write_text(
+        "model,gpu,task,batch,seqlen,gpus,price\nLlama-3.1-8B,L4,decode,2,4096,1,0.5\nLlama-3.1-8B,L4,decode,2,999999,1,0.5\n"
+        "Qwen3-32B,H100,prefill,1,2048,2,\n",
+        encoding="utf-8",
+    )
+    assert 0 == run(capsys, "estimate", "--workloads", str(rows), "--out", str(out))[0]
+    good, bad, two = list(csv.DictReader(out.read_text(encoding="utf-8").splitlines()))
+    assert float(good["tokens_per_s"]) > 0
+    assert float(good["usd_per_million_tokens"]) > 0
+    assert "yes" == good["fits"]
+    assert "999999" in bad["problem"]
+    assert float(two["ttft_ms"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("{", "no JSON"),
+        ("[1]", "list"),
+        ("{}", "hidden_size"),
+        (json.dumps({**CONFIG, "num_hidden_layers": 10**9}), "num_hidden_layers is 1000000000"),
+        (json.dumps({**CONFIG, "num_key_value_heads": 5}), "multiple of kv-heads"),
+    ],
+)
+@pytest.mark.parametrize("command", ["cost", "advise"])
+def test_a_bad_configuration_is_one_line_and_exit_2(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str, text: str, wanted: str
+) -> None:
+    """What is wrong with the file and where, and nothing on stdout."""
+    config = tmp_path / "config.json"
+    config.write_text(text, encoding="utf-8")
+    code, out, err = run(capsys, command, "--config", str(config), "--task", "decode")
+    assert (2, "", 1) == (code, out, err.count("\n"))
+    assert wanted in err
+
+
 def test_doctor_answers_on_any_machine(capsys: pytest.CaptureFixture[str]) -> None:
     """Python, libraries, GPUs (none is fine), and verdicts on what is installed."""
     said = answered(capsys, "doctor")
@@ -167,6 +254,15 @@ def test_doctor_is_readable_without_json(capsys: pytest.CaptureFixture[str]) -> 
         (("advise", "--dropout", "-0.1"), "dropout is -0.1"),
         (("advise", "--provider", "nobody"), "nobody"),
         (("cost", "--gpus", "0"), "gpus is 0"),
+        (("cost", "--price", "0"), "price is 0"),
+        (("cost", "--model", "Llama-3.1-8B", "--price", "-1"), "price is -1"),
+        (("cost", "--model", "Llama-3.1-8B", "--seqlen", "200000"), "131072"),
+        (("cost", "--model", "Llama-3.1-8B", "--method", "half"), "lora"),
+        (("cost", "--model", "Llama-3.1-8B", "--weights", "int3"), "int4"),
+        (("cost", "--model", "Llama-3.1-8B", "--load", "0"), "load"),
+        (("cost", "--config", "/no/such/config.json"), "config.json"),
+        (("cost", "--model", "BERT-base", "--task", "decode"), "does not decode"),
+        (("advise", "--model", "Llama-3.1-8B", "--weights", "int3"), "int4"),
         (("advise", "--headdim", "64"), "--headdim"),
         (("frobnicate",), "frobnicate"),
     ],

@@ -200,7 +200,10 @@ def test_a_figure_with_nothing_to_show_says_so(
 def test_names_cannot_bring_markup_into_a_figure(training: Advice) -> None:
     """A provider called like a tag is shown as text."""
     assert training.cost is not None
-    hostile = replace(training, cost=replace(training.cost, provider="<script>alert(1)</script>"))
+    hostile = replace(
+        training,
+        cost=replace(training.cost, rate=replace(training.cost.rate, provider="<script>alert(1)</script>")),
+    )
     assert "&lt;script&gt;" in plots.cost(hostile).data[1].customdata[0]
     assert "<script>" not in words(plots.cost(hostile))
 

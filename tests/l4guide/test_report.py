@@ -167,7 +167,7 @@ def test_names_are_escaped_everywhere(training: Advice) -> None:
     verdict = replace(training.implementations[0], message=ATTACK, reasons=(), raises=ATTACK)
     hostile = replace(
         training,
-        cost=replace(training.cost, provider=ATTACK),
+        cost=replace(training.cost, rate=replace(training.cost.rate, provider=ATTACK)),
         parts=(replace(training.parts[0], component=ATTACK, implementations=(verdict,)),),
         snippet=ATTACK,
     )

@@ -5,8 +5,9 @@ from datetime import date
 import pytest
 
 from l4guide.catalogue import gpu
+from l4guide.cost import Cost, Terms, cost_of, offers_for, terms_of
 from l4guide.errors import BadInput, CannotDo
-from l4guide.estimate import Cost, Estimate, Terms, attention_time, cost_of, offers_for, terms_of
+from l4guide.estimate import Estimate, attention_time
 from l4guide.workload import Workload, ask
 
 TODAY = date(2026, 11, 22)
@@ -73,8 +74,8 @@ def test_no_price_asks_for_one() -> None:
         cost_of(estimate, workload, gpu("RTX 4090"), terms=Terms(spot=True))
 
 
-@pytest.mark.parametrize("price", [-1, "free", float("inf")])
+@pytest.mark.parametrize("price", [0, -1, "free", float("inf")])
 def test_a_price_that_is_none_is_refused(price: object) -> None:
-    """Negative, wordy and endless prices are bad input."""
+    """No, negative, wordy and endless prices are bad input."""
     with pytest.raises(BadInput, match="price"):
         priced(price=price)

@@ -1,0 +1,86 @@
+"""A pasted configuration as the rules see it: a model with a component for each kind of attention in it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from l4guide.catalogue import Component, Model
+from l4guide.errors import BadInput
+from l4guide.model import (
+    FULL,
+    LATENT,
+    WINDOW,
+    Architecture,
+    Mixer,
+    from_config,
+    from_file,
+    parse_config,
+)
+
+PASTED = "config.json"
+
+
+def read_architecture(config: object) -> Architecture:
+    """The architecture of a configuration: the path of a config.json, its text, or the object in it.
+
+    Raises:
+        BadInput: it cannot be read, or a field is missing, malformed or out of limits.
+    """
+    if isinstance(config, Mapping):
+        return from_config(config, PASTED)
+    text = str(config)
+    if text.lstrip().startswith(("{", "[")):
+        return from_config(parse_config(text, PASTED), PASTED)
+    return from_file(Path(text))
+
+
+def as_model(architecture: Architecture) -> Model:
+    """An architecture as a preset is: a component for each kind of attention in it."""
+    components = tuple(
+        _component(architecture, mixer, count) for mixer, count in _attentions(architecture).items()
+    )
+    return Model(
+        name=architecture.name,
+        status="found",
+        parameters_billion=architecture.parameters / 1e9,
+        active_parameters_billion=architecture.active_parameters / 1e9,
+        weight_dtype=architecture.weight_dtype,
+        inferred=(),
+        components=components,
+    )
+
+
+def _attentions(architecture: Architecture) -> dict[Mixer, int]:
+    """Layers by their attention.
+
+    Raises:
+        BadInput: none of them attends.
+    """
+    found: dict[Mixer, int] = {}
+    for group in architecture.layers:
+        if group.mixer.attends:
+            found[group.mixer] = found.get(group.mixer, 0) + group.count
+    if not found:
+        raise BadInput("error.config_no_attention", path=architecture.name)
+    return found
+
+
+def _component(architecture: Architecture, mixer: Mixer, count: int) -> Component:
+    return Component(
+        name=f"{mixer.kind} {mixer.head_dim}",
+        layers=count,
+        hidden=architecture.hidden,
+        heads=mixer.heads,
+        kv_heads=mixer.kv_heads,
+        head_dim=mixer.head_dim,
+        head_dim_v=mixer.head_dim_v,
+        kind={FULL: "full", WINDOW: "window", LATENT: "MLA"}[mixer.kind],
+        causal=architecture.causal,
+        window="" if mixer.window is None else str(mixer.window),
+        max_context=architecture.max_context,
+        kv_bytes_per_token=2 * count * mixer.cached_columns(),
+        kv_bytes_per_token_full_layers=None,
+        inferred=architecture.assumed,
+        unverified=(),
+        note="",
+        sources=(),
+    )

@@ -1,0 +1,303 @@
+"""What a whole model costs on a card: dollars and joules per token, per run, per month; time and memory with it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+
+from l4guide.catalogue import Gpu
+from l4guide.cost.price import Rate, Terms, rate_of
+from l4guide.errors import CannotDo
+from l4guide.interval import Interval
+from l4guide.memory import Fit, fit
+from l4guide.model import Architecture
+from l4guide.step import Plan, Step, step
+from l4guide.step.rates import share
+from l4guide.workload import Workload, real_number
+
+SECONDS_PER_HOUR, HOURS_PER_MONTH = 3600, 730
+MILLION = 1e6
+JOULES_PER_KWH = 3.6e6
+GIB = 2**30
+MAX_LOAD, MAX_TOKENS, MAX_LATENCY_MS = 1e12, 1e18, 1e12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What the tokens are for: a load to hold for a month, a run of so many, a latency not to exceed."""
+
+    load_tokens_per_s: float | None = None
+    run_tokens: float | None = None
+    max_latency_ms: float | None = None
+
+
+def order_of(options: Mapping[str, object]) -> Order:
+    """The order among a user's options: `load`, `run_tokens` and `max_latency_ms`.
+
+    Raises:
+        BadInput: one is no number above zero.
+    """
+    limits = {"load": MAX_LOAD, "run_tokens": MAX_TOKENS, "max_latency_ms": MAX_LATENCY_MS}
+    found = {
+        name: real_number(name.replace("_", "-"), options[name], at_least=1e-9, below=below)
+        for name, below in limits.items()
+        if options.get(name) is not None
+    }
+    return Order(
+        load_tokens_per_s=found.get("load"),
+        run_tokens=found.get("run_tokens"),
+        max_latency_ms=found.get("max_latency_ms"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A model and how it is to run."""
+
+    model: Architecture
+    plan: Plan
+    workload: Workload
+    implementation: str | None = None
+
+    @property
+    def batch(self) -> int:
+        """Sequences in a step, on each card for training."""
+        return self.workload.batch
+
+    @property
+    def context(self) -> int:
+        """Tokens of a sequence."""
+        return self.workload.seqlen_kv
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole:
+    """A model on a card: memory, time and, where a price is known, cost.
+
+    `step` is what was asked for; `prefill` and `decode` are the two serving steps of one more request, None for
+    training. Dollars, joules and tokens are of all cards of the plan together.
+    """
+
+    gpu: Gpu
+    question: Question
+    order: Order
+    terms: Terms
+    memory: Fit
+    step: Step
+    prefill: Step | None
+    decode: Step | None
+    rate: Rate | None
+
+    @property
+    def cards(self) -> int:
+        """Cards that run one copy of the model."""
+        return self.question.plan.gpus
+
+    @property
+    def usd_per_million_tokens(self) -> Interval | None:
+        """Rent of all cards while they yield a million tokens."""
+        if self.rate is None:
+            return None
+        hourly = self.cards * self.rate.usd_per_hour
+        return self.step.tokens_per_s.inverse(hourly / SECONDS_PER_HOUR * MILLION)
+
+    @property
+    def watts(self) -> Interval | None:
+        """Power of all cards under load; None where the card's limit is not known."""
+        return None if self.gpu.tdp_w is None else share("power").times(float(self.gpu.tdp_w * self.cards))
+
+    @property
+    def joules_per_token(self) -> Interval | None:
+        """Energy of the cards alone, for each token."""
+        watts = self.watts
+        if watts is None:
+            return None
+        per_token = self.step.tokens_per_s.inverse()
+        pairs = ((watts.low, per_token.low), (watts.value, per_token.value), (watts.high, per_token.high))
+        return Interval.of(*(a * b for a, b in pairs))
+
+    @property
+    def latency_ms(self) -> Interval:
+        """What a latency target is about: the first token for prefill, one token for decode, one step for training."""
+        return self.step.seconds.times(1e3)
+
+    @property
+    def copies(self) -> int | None:
+        """Copies of the model that hold the load; None where none was given."""
+        load = self.order.load_tokens_per_s
+        return None if load is None else math.ceil(load / self.step.tokens_per_s.value.item())
+
+    @property
+    def usd_per_month(self) -> float | None:
+        """Rent of the copies that hold the load, or of one copy where no load was given."""
+        if self.rate is None:
+            return None
+        return (self.copies or 1) * self.cards * self.rate.usd_per_hour * HOURS_PER_MONTH
+
+    def to_json(self) -> dict[str, object]:
+        """The keys of `l4guide cost` for a model."""
+        tokens = self.step.tokens_per_s
+        low, value, high = tokens.ends()
+        said: dict[str, object] = {
+            "of": "model",
+            "model": self.question.model.name,
+            "layers": self.question.model.layer_count,
+            "task": self.question.plan.task,
+            "gpus": self.cards,
+            # Without the memory the figures below are those of a card that had it.
+            "fits": self.memory.fits,
+            "batch": self.question.batch,
+            "context": self.question.context,
+            "dtype": self.question.plan.dtype,
+            "weights": self.question.plan.weights,
+            "kv_dtype": self.question.plan.kv_dtype,
+            "tokens_per_s": value,
+            "tokens_per_s_low": low,
+            "tokens_per_s_high": high,
+            **_named("step_ms", self.latency_ms),
+            **self._latencies(),
+            **self._utilisation(),
+            "parts_ms": {name: part.value.item() * 1e3 for name, part in self.step.parts.items()},
+            "basis": self.step.attention_basis or "roofline",
+            "gemm": self.step.gemm_kind,
+            "kind": "estimated",
+        }
+        if self.step.implementation is not None:
+            said["implementation"] = self.step.implementation
+        if self.question.plan.trains:
+            plan = self.question.plan
+            said |= {"method": plan.method, "recompute": plan.recompute}
+        said |= self._money() | self._energy()
+        model = self.question.model
+        said["parameters"] = model.parameters
+        said["active_parameters"] = model.active_parameters
+        said["assumed"] = list(model.assumed)
+        return said
+
+    def _latencies(self) -> dict[str, object]:
+        said: dict[str, object] = {}
+        if self.prefill is not None:
+            said |= _named("ttft_ms", self.prefill.seconds.times(1e3))
+        if self.decode is not None:
+            said |= _named("tpot_ms", self.decode.seconds.times(1e3))
+        return said
+
+    def _utilisation(self) -> dict[str, object]:
+        found = self.step.utilisation(self.gpu, self.cards)
+        return {} if found is None else _named("mfu", found)
+
+    def _money(self) -> dict[str, object]:
+        dollars = self.usd_per_million_tokens
+        if self.rate is None or dollars is None:
+            return {}
+        low, value, high = dollars.ends()
+        said: dict[str, object] = {
+            "usd_per_million_tokens": value,
+            "low": low,
+            "high": high,
+            "usd_per_month": self.usd_per_month,
+            "price": self.rate.to_json(),
+        }
+        if self.copies is not None:
+            said |= {"load_tokens_per_s": self.order.load_tokens_per_s, "copies": self.copies}
+        if self.order.run_tokens is not None:
+            run = self.order.run_tokens
+            hours = self.step.tokens_per_s.inverse(run / SECONDS_PER_HOUR)
+            said["run"] = {
+                "tokens": run,
+                **_named("hours", hours),
+                **_named("usd", dollars.times(run / MILLION)),
+            }
+        return said
+
+    def _energy(self) -> dict[str, object]:
+        joules = self.joules_per_token
+        if joules is None:
+            return {}
+        said = _named("joules_per_token", joules)
+        if self.terms.usd_per_kwh is not None:
+            per_million = MILLION / JOULES_PER_KWH * self.terms.usd_per_kwh
+            said |= _named("energy_usd_per_million_tokens", joules.times(per_million))
+        return said
+
+
+def _named(name: str, interval: Interval) -> dict[str, object]:
+    low, value, high = interval.ends()
+    return {name: value, f"{name}_low": low, f"{name}_high": high}
+
+
+def memory_json(found: Fit, cards: int) -> dict[str, object]:
+    """The key `memory`: GiB on each card by part, against what the card has."""
+    low, value, high = (end / GIB for end in found.sizes.bytes.ends())
+    said: dict[str, object] = {
+        "fits": found.fits,
+        "gpus": cards,
+        "gib": value,
+        "low": low,
+        "high": high,
+        "parts_gib": {name: part.value.item() / GIB for name, part in found.sizes.parts.items()},
+        "usable_gib": found.usable.bytes / GIB,
+        "usable_kind": found.usable.kind,
+        "largest_batch": found.largest_batch,
+        "largest_context": found.largest_context,
+        "kind": "estimated",
+    }
+    if found.gpus_needed is not None:
+        said["gpus_needed"] = found.gpus_needed
+    return said
+
+
+def whole_of(
+    gpu: Gpu,
+    question: Question,
+    terms: Terms | None = None,
+    order: Order | None = None,
+    today: date | None = None,
+) -> Whole:
+    """A model on a card; without a published price there are times and memory alone.
+
+    Raises:
+        BadInput: the provider or region does not list the card, or the implementation is not known.
+        CannotDo: the card has no rate for the type, or no known link joins several.
+    """
+    terms, order = terms or Terms(), order or Order()
+    try:
+        rate: Rate | None = rate_of(gpu, terms, today)
+    except CannotDo:
+        rate = None
+    asked = timed(gpu, question, question.plan.task)
+    prefill = decode = None
+    if not question.plan.trains and question.model.causal:
+        prefill = asked if question.plan.task == "prefill" else timed(gpu, question, "prefill", batch=1)
+        decode = asked if question.plan.task == "decode" else timed(gpu, question, "decode")
+    return Whole(
+        gpu=gpu,
+        question=question,
+        order=order,
+        terms=terms,
+        memory=fit(question.model, question.plan, gpu, question.batch, question.context),
+        step=asked,
+        prefill=prefill,
+        decode=decode,
+        rate=rate,
+    )
+
+
+def timed(gpu: Gpu, question: Question, task: str, *, batch: int | None = None) -> Step:
+    """One step of a task.
+
+    Raises:
+        BadInput: the implementation is not known.
+        CannotDo: the card has no rate for the type, or no known link joins several.
+    """
+    plan = replace(question.plan, task=task)
+    workload = replace(question.workload, task=task)
+    return step(
+        gpu,
+        question.model,
+        plan,
+        workload,
+        float(batch or question.batch),
+        float(question.context),
+        question.implementation,
+    )

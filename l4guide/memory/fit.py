@@ -1,0 +1,99 @@
+"""Whether a model fits a card, the most that does, and how many cards it takes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from l4guide.catalogue import Gpu
+from l4guide.memory.sizes import Sizes, sizes
+from l4guide.model import Architecture
+from l4guide.step.plan import MAX_GPUS, Plan
+
+MIB = 2**20
+#: Of the memory that a card is sold with, what programs find where nobody has published it: error correction takes a
+#: sixteenth of GDDR6 (L4 22,888 of 24,576 MiB), the driver a little everywhere (B200 182,631 of 184,320 MiB).
+USABLE_GDDR6, USABLE_OTHER = 0.92, 0.975
+#: Where a search for the largest batch or context stops.
+MOST_BATCH, MOST_CONTEXT = 2**16, 2**24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usable:
+    """Bytes that programs find on a card, and whether somebody published that or it follows from the size."""
+
+    bytes: float
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """What a plan needs of each card, against what the card has.
+
+    `fits` is yes, no, or tight: the usable memory lies inside the interval. `largest_batch` is at the asked context and
+    `largest_context` at the asked batch; 0 where not even one fits. `gpus_needed` is the smallest number of such
+    cards that holds it, None where no number up to `MAX_GPUS` does or nothing joins them.
+    """
+
+    sizes: Sizes
+    usable: Usable
+    fits: str
+    largest_batch: int
+    largest_context: int
+    gpus_needed: int | None
+
+
+def usable(gpu: Gpu) -> Usable:
+    """Memory that programs find on a card."""
+    if gpu.usable_memory_mib is not None:
+        return Usable(bytes=gpu.usable_memory_mib * MIB, kind="published")
+    share = USABLE_GDDR6 if gpu.memory_type == "GDDR6" else USABLE_OTHER
+    return Usable(bytes=gpu.memory_gb * 1024 * MIB * share, kind="estimated")
+
+
+def fit(model: Architecture, plan: Plan, gpu: Gpu, batch: int, context: int) -> Fit:
+    """Whether `batch` sequences of `context` tokens fit each of the plan's cards."""
+    room = usable(gpu)
+    found = sizes(model, plan, np.array([float(batch)]), np.array([float(context)]))
+    low, _, high = found.bytes.ends()
+    return Fit(
+        sizes=found,
+        usable=room,
+        fits="yes" if high <= room.bytes else "no" if low > room.bytes else "tight",
+        largest_batch=_largest(MOST_BATCH, lambda n: _need(model, plan, n, context), room.bytes),
+        largest_context=_largest(_most_context(model), lambda n: _need(model, plan, batch, n), room.bytes),
+        gpus_needed=gpus_needed(model, plan, gpu, batch, context),
+    )
+
+
+def _most_context(model: Architecture) -> int:
+    return min(model.max_context or MOST_CONTEXT, MOST_CONTEXT)
+
+
+def _need(model: Architecture, plan: Plan, batch: float, context: float) -> float:
+    """Bytes on each card, the middle of the interval."""
+    return sizes(model, plan, np.array([float(batch)]), np.array([float(context)])).bytes.value.item()
+
+
+def _largest(most: int, need: Callable[[int], float], room: float) -> int:
+    """The largest number whose need has room, by halving; need never falls."""
+    if need(1) > room:
+        return 0
+    low, high = 1, most + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if need(middle) <= room else (low, middle)
+    return low
+
+
+def gpus_needed(model: Architecture, plan: Plan, gpu: Gpu, batch: int, context: int) -> int | None:
+    """The smallest power of two of such cards that holds it; None where there is none, or no link is known."""
+    room = usable(gpu).bytes
+    cards = 1
+    while cards <= MAX_GPUS:
+        if cards > 1 and not (gpu.nvlink_gb_per_s or gpu.pcie_gen):
+            return None
+        if _need(model, replace(plan, gpus=cards), batch, context) <= room:
+            return cards
+        cards *= 2
+    return None

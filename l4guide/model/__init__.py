@@ -1,0 +1,32 @@
+"""Models as layers: from a preset or any config.json, with the weights of each part counted."""
+
+from l4guide.model.architecture import (
+    FULL,
+    LATENT,
+    LINEAR,
+    NONE,
+    WINDOW,
+    Architecture,
+    FeedForward,
+    Layers,
+    Mixer,
+)
+from l4guide.model.config import from_config, from_file
+from l4guide.model.fields import parse_config
+from l4guide.model.presets import preset
+
+__all__ = [
+    "FULL",
+    "LATENT",
+    "LINEAR",
+    "NONE",
+    "WINDOW",
+    "Architecture",
+    "FeedForward",
+    "Layers",
+    "Mixer",
+    "from_config",
+    "from_file",
+    "parse_config",
+    "preset",
+]

@@ -1,0 +1,165 @@
+"""A model's shape: its layers, what each mixes tokens with and what each multiplies, and how many weights that is."""
+
+from dataclasses import dataclass
+
+FULL, WINDOW, LATENT, LINEAR, NONE = "full", "window", "latent", "linear", "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mixer:
+    """How a layer mixes tokens.
+
+    `kind` is full (every key), window (the last `window` keys), latent (MLA: a compressed cache of `latent_rank`
+    columns beside `rope_dim` rotary ones), linear (a state of constant size: `state_elements` a sequence) or none.
+    A linear layer says its projections' columns in `columns_in` and `columns_out`.
+    """
+
+    kind: str
+    heads: int = 0
+    kv_heads: int = 0
+    head_dim: int = 0
+    head_dim_v: int = 0
+    window: int | None = None
+    latent_rank: int = 0
+    rope_dim: int = 0
+    query_rank: int = 0
+    state_elements: int = 0
+    columns_in: int = 0
+    columns_out: int = 0
+    #: Values are the keys themselves, so that only keys are projected and cached.
+    shared_kv: bool = False
+
+    @property
+    def attends(self) -> bool:
+        """Whether it is softmax attention, which the estimator times."""
+        return self.kind in (FULL, WINDOW, LATENT)
+
+    def weights(self, hidden: int) -> int:
+        """Weights of its projections."""
+        if self.kind == LINEAR:
+            return hidden * (self.columns_in + self.columns_out)
+        if not self.attends:
+            return 0
+        wide_q, wide_o = self.heads * self.head_dim, self.heads * self.head_dim_v
+        query = hidden * self.query_rank + self.query_rank * wide_q if self.query_rank else hidden * wide_q
+        if self.kind == LATENT:
+            nope = self.head_dim - self.rope_dim
+            down = hidden * (self.latent_rank + self.rope_dim)
+            return query + down + self.latent_rank * self.heads * (nope + self.head_dim_v) + wide_o * hidden
+        values = 0 if self.shared_kv else self.head_dim_v
+        return query + hidden * self.kv_heads * (self.head_dim + values) + wide_o * hidden
+
+    def cached_columns(self) -> int:
+        """Elements that one token leaves in the cache of one layer; 0 where the state has constant size."""
+        if self.kind == LATENT:
+            return self.latent_rank + self.rope_dim
+        if not self.attends:
+            return 0
+        return self.kv_heads * (self.head_dim + (0 if self.shared_kv else self.head_dim_v))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedForward:
+    """What a layer multiplies after mixing: a dense product, or `active` of `experts` beside shared ones.
+
+    Sizes are columns; `gated` has three matrices in place of two. Every layer with experts may have a dense part.
+    """
+
+    intermediate: int = 0
+    gated: bool = True
+    experts: int = 0
+    active: int = 0
+    expert_intermediate: int = 0
+    #: Hidden size inside the experts, where they work in a space of their own.
+    expert_hidden: int | None = None
+
+    @property
+    def matrices(self) -> int:
+        """Matrices of one product."""
+        return 3 if self.gated else 2
+
+    def dense_weights(self, hidden: int) -> int:
+        """Weights that every token passes."""
+        router = hidden * self.experts
+        inside = 2 * hidden * self.expert_hidden if self.expert_hidden and self.experts else 0
+        return self.matrices * hidden * self.intermediate + router + inside
+
+    def expert_weights(self, hidden: int) -> int:
+        """Weights of one expert."""
+        return self.matrices * (self.expert_hidden or hidden) * self.expert_intermediate
+
+    def weights(self, hidden: int) -> int:
+        """All weights."""
+        return self.dense_weights(hidden) + self.experts * self.expert_weights(hidden)
+
+    def active_weights(self, hidden: int) -> int:
+        """Weights that one token is multiplied with."""
+        return self.dense_weights(hidden) + self.active * self.expert_weights(hidden)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layers:
+    """So many layers that are alike."""
+
+    count: int
+    mixer: Mixer
+    feed_forward: FeedForward
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """All that memory and time need to know of a model.
+
+    `vocabulary` is 0 where embeddings are not counted. `assumed` names what the description does not say and how
+    it was filled; `remarks` are keys of sentences on what is not counted as it runs. `tower_weights` are those of
+    vision or audio towers, which take memory but no time here.
+    """
+
+    name: str
+    hidden: int
+    vocabulary: int
+    tied_embeddings: bool
+    layers: tuple[Layers, ...]
+    max_context: int | None
+    weight_dtype: str | None
+    causal: bool = True
+    tower_weights: int = 0
+    assumed: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def layer_count(self) -> int:
+        """Layers in all."""
+        return sum(group.count for group in self.layers)
+
+    @property
+    def head_dims(self) -> tuple[int, ...]:
+        """Widths of a head of queries and keys, as they occur."""
+        return tuple(dict.fromkeys(g.mixer.head_dim for g in self.layers if g.mixer.attends))
+
+    @property
+    def embedding_weights(self) -> int:
+        """Weights of the embedding, and of the output product where it is another matrix."""
+        return self.vocabulary * self.hidden * (1 if self.tied_embeddings else 2)
+
+    @property
+    def layer_weights(self) -> int:
+        """Weights of all layers; norms and biases, well under a thousandth, are left out."""
+        return sum(
+            g.count * (g.mixer.weights(self.hidden) + g.feed_forward.weights(self.hidden))
+            for g in self.layers
+        )
+
+    @property
+    def parameters(self) -> int:
+        """All weights, towers included."""
+        return self.layer_weights + self.embedding_weights + self.tower_weights
+
+    @property
+    def active_parameters(self) -> int:
+        """Weights that one token is multiplied with, the output product included."""
+        inside = sum(
+            g.count * (g.mixer.weights(self.hidden) + g.feed_forward.active_weights(self.hidden))
+            for g in self.layers
+        )
+        return inside + self.vocabulary * self.hidden

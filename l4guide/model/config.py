@@ -1,0 +1,226 @@
+"""Any model's config.json, as transformers writes it, as an architecture."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+
+from l4guide.model.architecture import NONE, Architecture, FeedForward, Layers, Mixer
+from l4guide.model.fields import Fields, read_config
+from l4guide.model.mixers import hidden_size, layer_count, mixers
+
+INTERMEDIATE = ("intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim", "d_ff", "decoder_ffn_dim")
+EXPERTS = ("n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts")
+ACTIVE = (
+    "num_experts_per_tok",
+    "num_experts_per_token",
+    "experts_per_token",
+    "moe_topk",
+    "moe_top_k",
+    "top_k_experts",
+)
+EXPERT_WIDTH = (
+    "moe_intermediate_size",
+    "expert_intermediate_size",
+    "moe_ffn_hidden_size",
+    "expert_ffn_hidden_size",
+)
+SHARED_WIDTH = (
+    "moe_shared_expert_intermediate_size",
+    "shared_expert_intermediate_size",
+    "shared_intermediate_size",
+)
+SHARED_WIDTHS = (*SHARED_WIDTH, "share_expert_dim")
+CONTEXT = (
+    "max_position_embeddings",
+    "n_positions",
+    "max_sequence_length",
+    "max_seq_len",
+    "seq_length",
+    "n_ctx",
+)
+MOST_CONTEXT = 2**31
+#: Bits of a weight by what a quantised checkpoint calls its method; the embeddings stay in 16 bits.
+QUANTISED = {
+    "fp8": "fp8",
+    "mxfp4": "int4",
+    "awq": "int4",
+    "gptq": "int4",
+    "bitsandbytes": "int4",
+    "nvfp4": "int4",
+}
+FLOATS = {
+    "bfloat16": "bf16",
+    "float16": "fp16",
+    "float32": "fp32",
+    "bf16": "bf16",
+    "fp16": "fp16",
+    "fp32": "fp32",
+}
+#: Activations whose product has no gate.
+UNGATED = ("relu2", "squared_relu", "relu", "gelu_new", "gelu_fast")
+
+
+def from_file(path: Path) -> Architecture:
+    """The architecture that a config.json describes.
+
+    Raises:
+        BadInput: the file, or a field in it, is missing, malformed or out of limits.
+    """
+    name = path.stem if path.stem.lower() != "config" else (path.resolve().parent.name or path.stem)
+    return from_config(read_config(path), name)
+
+
+def from_config(config: Mapping[str, object], name: str) -> Architecture:
+    """The architecture of a configuration called `name`.
+
+    Raises:
+        BadInput: a field is missing, malformed, out of limits, or contradicts another.
+    """
+    fields = Fields(config, name)
+    hidden = hidden_size(fields)
+    found = mixers(fields)
+    pairs = list(zip(found, _feed_forwards(fields, found), strict=True))
+    layers = tuple(
+        Layers(count=len(list(same)), mixer=mixer, feed_forward=wide)
+        for (mixer, wide), same in groupby(_together(pairs))
+    )
+    return Architecture(
+        name=name,
+        hidden=hidden,
+        vocabulary=fields.whole("vocab_size", "padded_vocab_size") or 0,
+        tied_embeddings=_tied(fields),
+        layers=layers,
+        max_context=fields.whole(*CONTEXT, at_least=1, at_most=MOST_CONTEXT),
+        weight_dtype=_weight_dtype(fields),
+        causal=fields.model_type is None or fields.model_type.model_type != "bert",
+        assumed=tuple(dict.fromkeys(fields.assumed)),
+        remarks=_remarks(fields),
+    )
+
+
+def _together(pairs: list[tuple[Mixer, FeedForward]]) -> list[tuple[Mixer, FeedForward]]:
+    """The same layers, those that are alike next to each other: their order changes neither time nor memory."""
+    order = {pair: number for number, pair in enumerate(dict.fromkeys(pairs))}
+    return sorted(pairs, key=order.__getitem__)
+
+
+def _feed_forwards(fields: Fields, found: list[Mixer]) -> list[FeedForward]:
+    """What every layer multiplies."""
+    count = layer_count(fields)
+    dense, sparse = _dense(fields), _sparse(fields)
+    letters = fields.listed("hybrid_override_pattern") or fields.listed("layers_block_type")
+    if letters:
+        by_letter = {"-": dense, "mlp": dense, "E": sparse or dense, "moe": sparse or dense}
+        return [by_letter.get(str(letter), FeedForward()) for letter in letters[:count]]
+    blocks = fields.listed("block_configs")
+    if blocks:
+        return [_pruned(fields, block, dense) for block in blocks]
+    if sparse is None:
+        return [dense if mixer.kind != NONE else FeedForward() for mixer in found]
+    return [sparse if _has_experts(fields, index) else dense for index in range(count)]
+
+
+def _dense(fields: Fields) -> FeedForward:
+    width = fields.whole("dense_intermediate_size", "intermediate_size_mlp") or fields.whole(*INTERMEDIATE)
+    if width is None:
+        width = 4 * hidden_size(fields)
+        if fields.whole(*EXPERT_WIDTH) is None:
+            fields.assumed.append("intermediate")
+    return FeedForward(intermediate=width, gated=_gated(fields))
+
+
+def _sparse(fields: Fields) -> FeedForward | None:
+    """A layer with experts; None where the model has none."""
+    experts = fields.whole(*EXPERTS)
+    if not experts or experts == 1:
+        return None
+    width = fields.whole(*EXPERT_WIDTH) or fields.needed(*INTERMEDIATE)
+    shared = fields.whole(*SHARED_WIDTHS)
+    if shared is None:
+        shared = width * (
+            fields.whole("n_shared_experts", "num_shared_experts", "moe_num_shared_experts") or 0
+        )
+    if str(fields.get("model_type")).startswith(("llama4", "gemma4")):
+        # Their dense product stands beside the experts under the ordinary name.
+        shared = fields.whole("intermediate_size") or 0
+    return FeedForward(
+        intermediate=shared,
+        gated=_gated(fields),
+        experts=experts,
+        active=min(fields.needed(*ACTIVE), experts),
+        expert_intermediate=width,
+        expert_hidden=fields.whole("moe_latent_size", "routed_expert_hidden_size"),
+    )
+
+
+def _has_experts(fields: Fields, index: int) -> bool:
+    """Whether layer `index`, counted from 0, has experts."""
+    listed = fields.listed("mlp_layer_types")
+    if index < len(listed):
+        return listed[index] == "sparse"
+    frequency = fields.get("moe_layer_freq")
+    if isinstance(frequency, list):
+        return index < len(frequency) and bool(frequency[index])
+    only = fields.listed("mlp_only_layers")
+    if index in only or index < (fields.whole("first_k_dense_replace") or 0):
+        return False
+    step = fields.whole("decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_freq") or 1
+    return (index + 1) % step == 0
+
+
+def _pruned(fields: Fields, block: object, dense: FeedForward) -> FeedForward:
+    """The product of a layer that was pruned: a multiple of the hidden size, rounded up to 256."""
+    said = block.get("ffn") if isinstance(block, dict) else None
+    if not isinstance(said, dict):
+        return dense
+    if said.get("no_op") or said.get("replace_with_linear"):
+        return FeedForward()
+    factor = said.get("ffn_mult")
+    if not isinstance(factor, int | float) or factor <= 0:
+        return dense
+    width = int(2 * factor * hidden_size(fields) / 3)
+    return replace(dense, intermediate=-(-width // 256) * 256)
+
+
+def _gated(fields: Fields) -> bool:
+    """Whether the product has a gate: as its type has, unless its activation says that it cannot."""
+    activation = str(fields.get("mlp_hidden_act", "hidden_act", "activation_function", "hidden_activation"))
+    if activation in UNGATED:
+        return False
+    known = fields.model_type
+    return known.gated if known is not None else True
+
+
+def _tied(fields: Fields) -> bool:
+    said = fields.flag("tie_word_embeddings")
+    if said is not None:
+        return said
+    fields.assumed.append("tied_embeddings")
+    known = fields.model_type
+    return known.tied_embeddings if known is not None else False
+
+
+def _weight_dtype(fields: Fields) -> str | None:
+    """The type that the weights are stored in; None where it is not said."""
+    method = fields.get("quantization_config", "compression_config")
+    if isinstance(method, dict):
+        text = str(method).lower()
+        named = str(method.get("quant_method", "")).lower()
+        if "nvfp4" in text or "'num_bits': 4" in text or "'bits': 4" in text:
+            return "int4"
+        if named in QUANTISED:
+            return QUANTISED[named]
+        if "fp8" in text or "'num_bits': 8" in text:
+            return "fp8"
+    return FLOATS.get(str(fields.get("dtype", "torch_dtype")).removeprefix("torch."))
+
+
+def _remarks(fields: Fields) -> tuple[str, ...]:
+    """What the counts leave out, as keys of sentences."""
+    found = ["remark.config_towers"] if fields.has_towers else []
+    if fields.get("index_topk", "compress_ratios", "sparse_attention_config") is not None:
+        found.append("remark.sparse_attention")
+    if fields.get("num_nextn_predict_layers", "num_mtp_modules", "mtp_num_hidden_layers"):
+        found.append("remark.next_tokens")
+    return tuple(found)

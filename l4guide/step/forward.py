@@ -1,0 +1,242 @@
+"""One forward pass of a whole model: products by roofline on the sustained rate, attention by the estimator."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from l4guide.catalogue import Gpu
+from l4guide.errors import CannotDo
+from l4guide.interval import Interval, Numbers, total
+from l4guide.model import LINEAR, Architecture, FeedForward, Layers, Mixer
+from l4guide.step.attention import AttentionTime, attention_seconds
+from l4guide.step.plan import Plan
+from l4guide.step.rates import gemm_rate, link_rate, memory_rate, share, step_latency
+from l4guide.workload import ELEMENT_BYTES, Workload
+
+#: Bytes of a weight; four bits come with a scale of sixteen and a zero of four for each group of 128.
+WEIGHT_BYTES = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "int4": 0.5 + 20 / 8 / 128}
+#: Times that the hidden state is read or written in a layer beside the products: two norms fused with their sums.
+HIDDEN_PASSES = 6
+#: The same of queries and keys (rotary) and of the product's inside (activation).
+ROTARY_PASSES, ACTIVATION_PASSES = 2, 3
+#: Sums over all cards in a layer that is divided among them: after attention and after the product.
+SUMS_PER_LAYER = 2
+NOTHING_KNOWN: Mapping[Mixer, AttentionTime] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """Seconds of a pass by what they are spent on, arrays of one shape; and what the attention stands on."""
+
+    parts: dict[str, Interval]
+    flops: Numbers
+    attention_basis: str | None
+    implementation: str | None
+    gemm_kind: str
+
+    @property
+    def seconds(self) -> Interval:
+        """The whole pass."""
+        return total(self.parts.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """A card with the rates that a plan finds on it."""
+
+    gpu: Gpu
+    plan: Plan
+    flops: Interval
+    gemm_kind: str
+    bytes: Interval
+
+
+def ground_of(gpu: Gpu, plan: Plan) -> Ground:
+    """The rates of a card under a plan.
+
+    Raises:
+        CannotDo: the card has no rate for the type.
+    """
+    dtype = "bf16" if plan.dtype == "fp8" else plan.dtype
+    rate = gemm_rate(gpu, dtype, "fp8" if plan.weights == "fp8" and not plan.trains else plan.weights)
+    reached = Interval.exactly(1.0) if plan.trains else share("serving_gemm")
+    pairs = ((rate.per_second.low, reached.low), (rate.per_second.value, reached.value))
+    low, value = (a * b for a, b in pairs)
+    return Ground(
+        gpu=gpu,
+        plan=plan,
+        flops=Interval.of(low, value, rate.per_second.high * reached.high),
+        gemm_kind=rate.kind,
+        bytes=memory_rate(gpu),
+    )
+
+
+def forward(
+    ground: Ground,
+    model: Architecture,
+    workload: Workload,
+    batch: Numbers,
+    context: Numbers,
+    implementation: str | None = None,
+    known: Mapping[Mixer, AttentionTime] = NOTHING_KNOWN,
+) -> Pass:
+    """One pass over `batch` sequences: all tokens of `context`, or for decode one more token after them.
+
+    `known` holds attention that was timed beforehand.
+
+    Raises:
+        CannotDo: the plan divides the model among cards that no known link joins.
+    """
+    tokens = batch if workload.task == "decode" else batch * context
+    products, elementwise, flops = _products(ground, model, tokens, batch)
+    attention, work, timed = _attention(ground, model, workload, batch, context, implementation, known)
+    # Attention alone (no hidden state around it) brings its launches with it.
+    gaps = share("layer_gap_us").times(1e-6 * model.layer_count * (model.hidden > 0) * np.ones_like(tokens))
+    parts = {"products": products, "attention": attention, "elementwise": elementwise, "gaps": gaps}
+    # Training divides the batch, not the layers: its links carry weights and gradients instead.
+    if ground.plan.gpus > 1 and workload.task != "training":
+        parts["links"] = _sums(ground, model, tokens)
+    return Pass(
+        parts=parts,
+        flops=flops + work,
+        attention_basis=timed.basis if timed else None,
+        implementation=timed.implementation if timed else None,
+        gemm_kind=ground.gemm_kind,
+    )
+
+
+def _products(
+    ground: Ground, model: Architecture, tokens: Numbers, batch: Numbers
+) -> tuple[Interval, Interval, Numbers]:
+    """Seconds of all products and of what lies between them, and the products' FLOPs."""
+    times, between = [], []
+    flops = np.zeros_like(tokens)
+    for group in model.layers:
+        for weights, rows, read in _matrices(group, model.hidden, tokens):
+            times.append(_product(ground, weights, rows, read).times(group.count))
+            flops = flops + 2.0 * group.count * weights * rows
+        between.append(_between(ground, group, model.hidden, tokens).times(group.count))
+    # Serving needs the next token's logits alone; training those of every token.
+    rows = tokens if ground.plan.trains else np.minimum(batch, tokens)
+    if model.vocabulary:
+        head = float(model.vocabulary * model.hidden)
+        times.append(_product(_with_weights(ground, "bf16"), head, rows, head))
+        flops = flops + 2.0 * head * rows
+    return total(times), total(between), flops
+
+
+def _with_weights(ground: Ground, weights: str) -> Ground:
+    """The same with weights of another type, as the output product has in a quantised model."""
+    return replace(ground, plan=replace(ground.plan, weights=weights))
+
+
+def _matrices(group: Layers, hidden: int, tokens: Numbers) -> list[tuple[float, Numbers, Numbers]]:
+    """Weights, rows that are multiplied with them, and weights that are read, of each product of a layer."""
+    wide: FeedForward = group.feed_forward
+    always = float(group.mixer.weights(hidden) + wide.dense_weights(hidden))
+    found = [(always, tokens, np.full_like(tokens, always))]
+    if wide.experts:
+        one = float(wide.expert_weights(hidden))
+        # Experts that nobody's token is routed to are not read; tokens are taken to spread evenly.
+        touched = wide.experts * (1.0 - (1.0 - wide.active / wide.experts) ** tokens)
+        found.append((wide.active * one, tokens, touched * one))
+    return found
+
+
+def _product(ground: Ground, weights: float, rows: Numbers, read: Numbers | float) -> Interval:
+    """Seconds of a product: of its arithmetic or of its weights and rows through memory, whichever is longer."""
+    share_of = _share(ground)
+    compute = ground.flops.inverse(2.0 * weights * rows / share_of)
+    side = np.sqrt(weights)  # rows in and out are as wide as a square matrix of as many weights
+    moved = np.asarray(read) * WEIGHT_BYTES[ground.plan.weights] + 4.0 * rows * side
+    return compute.upper(ground.bytes.inverse(moved / share_of))
+
+
+def _share(ground: Ground) -> int:
+    """Among how many cards each layer is divided."""
+    return 1 if ground.plan.trains else ground.plan.gpus
+
+
+def _between(ground: Ground, group: Layers, hidden: int, tokens: Numbers) -> Interval:
+    """Norms, sums, rotary embedding and activation: traffic alone."""
+    mixer, wide = group.mixer, group.feed_forward
+    turned = mixer.heads * mixer.head_dim + mixer.cached_columns() if mixer.attends else mixer.columns_in
+    inside = wide.intermediate + wide.active * wide.expert_intermediate
+    columns = HIDDEN_PASSES * hidden + (ROTARY_PASSES * turned + ACTIVATION_PASSES * inside) / _share(ground)
+    state = mixer.state_elements * 8.0 if mixer.kind == LINEAR else 0.0
+    moved = tokens * (2.0 * columns + state / _chunk(ground))
+    return ground.bytes.inverse(moved)
+
+
+def _chunk(ground: Ground) -> int:
+    """Tokens between two writes of a linear layer's state: one in decode, a chunk otherwise."""
+    return 1 if ground.plan.task == "decode" else 64
+
+
+def _attention(
+    ground: Ground,
+    model: Architecture,
+    workload: Workload,
+    batch: Numbers,
+    context: Numbers,
+    implementation: str | None,
+    known: Mapping[Mixer, AttentionTime],
+) -> tuple[Interval, Numbers, AttentionTime | None]:
+    """Seconds and FLOPs of all attention, and the layer kind that takes longest, for its basis."""
+    times: list[Interval] = []
+    longest: tuple[float, AttentionTime] | None = None
+    flops = np.zeros_like(batch)
+    for mixer, count in kinds(model, _share(ground)).items():
+        timed = known.get(mixer) or attention_seconds(
+            ground.gpu, mixer, workload, batch, context, implementation
+        )
+        times.append(timed.seconds.times(count))
+        flops = flops + count * _share(ground) * _score_flops(mixer, workload, batch, context)
+        here = count * float(timed.seconds.value.max())
+        if longest is None or here > longest[0]:
+            longest = (here, timed)
+    seconds = total(times) if times else Interval.exactly(np.zeros_like(batch))
+    return seconds, flops, longest[1] if longest else None
+
+
+def kinds(model: Architecture, cards: int) -> dict[Mixer, int]:
+    """Layers by their attention, as one of `cards` sees it: its part of the heads."""
+    found: dict[Mixer, int] = {}
+    for group in model.layers:
+        if group.mixer.attends:
+            part = _divided(group.mixer, cards)
+            found[part] = found.get(part, 0) + group.count
+    return found
+
+
+def _divided(mixer: Mixer, cards: int) -> Mixer:
+    heads = max(1, -(-mixer.heads // cards))
+    kv_heads = max(1, mixer.kv_heads // cards)
+    return replace(mixer, heads=heads, kv_heads=kv_heads if heads % kv_heads == 0 else heads)
+
+
+def _score_flops(mixer: Mixer, workload: Workload, batch: Numbers, context: Numbers) -> Numbers:
+    """FLOPs of the two products with scores, forward; a causal mask leaves half."""
+    keys = context if mixer.window is None else np.minimum(context, mixer.window + 1.0)
+    rows = np.ones_like(context) if workload.task == "decode" else context
+    halved = 0.5 if workload.causal and workload.task != "decode" and mixer.window is None else 1.0
+    found: Numbers = 2.0 * halved * batch * mixer.heads * rows * keys * (mixer.head_dim + mixer.head_dim_v)
+    return found
+
+
+def _sums(ground: Ground, model: Architecture, tokens: Numbers) -> Interval:
+    """Sums of the hidden state over the cards, twice a layer, as a ring passes them.
+
+    Raises:
+        CannotDo: no link between such cards is known.
+    """
+    found = link_rate(ground.gpu)
+    if found is None:
+        raise CannotDo("error.no_link", gpu=ground.gpu.name, gpus=ground.plan.gpus)
+    cards = ground.plan.gpus
+    number = SUMS_PER_LAYER * model.layer_count
+    moved = 2.0 * (cards - 1) / cards * tokens * model.hidden * ELEMENT_BYTES["bf16"]
+    # Over NVLink cards sum in pairs of pairs; over PCIe a ring passes the parts on, twice around.
+    hops = np.log2(cards) if found[1] == "nvlink" else 2.0 * (cards - 1)
+    return found[0].inverse(number * moved) + step_latency().times(number * hops * np.ones_like(tokens))

@@ -1,0 +1,75 @@
+"""How a model is run: types, cards, and for training what is trained and kept."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from l4guide.errors import BadInput
+from l4guide.workload import one_of, whole_number, yes_or_no
+
+WEIGHT_DTYPES = ("bf16", "fp16", "fp32", "fp8", "int4")
+METHODS = ("full", "lora", "qlora")
+MAX_GPUS = 1024
+DEFAULT_RANK = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How a model is run.
+
+    `weights` is the type that they are stored in, `method` how it is trained; `recompute` keeps only what enters each
+    layer and runs the forward again; `flash` is attention that never writes its scores.
+    """
+
+    task: str = "decode"
+    dtype: str = "bf16"
+    weights: str = "bf16"
+    kv_dtype: str = "bf16"
+    gpus: int = 1
+    method: str = "full"
+    rank: int = DEFAULT_RANK
+    recompute: bool = True
+    flash: bool = True
+
+    @property
+    def trains(self) -> bool:
+        """Whether gradients are needed."""
+        return self.task == "training"
+
+
+def plan_of(options: Mapping[str, object], *, task: str, dtype: str, stored: str | None) -> Plan:
+    """The plan among a user's options: `weights`, `kv_dtype`, `gpus`, `method`, `rank`, `recompute` and `flash`.
+
+    Args:
+        options: what was said; missing ones take their default.
+        task: prefill, decode or training.
+        dtype: the type of the arithmetic.
+        stored: the type that the model is published in; None where it is not known.
+
+    Raises:
+        BadInput: an option is malformed, or contradicts another.
+    """
+    said = {name: value for name, value in options.items() if value is not None}
+    method = one_of("method", said.get("method", "full"), METHODS)
+    weights = one_of("weights", said.get("weights", _usual(stored, method, task, dtype)), WEIGHT_DTYPES)
+    if task == "training" and method == "full" and weights in ("int4", "fp8"):
+        raise BadInput("error.full_training_weights", weights=weights)
+    return Plan(
+        task=task,
+        dtype=dtype,
+        weights="int4" if method == "qlora" and task == "training" else weights,
+        kv_dtype=str(said.get("kv_dtype", dtype)),
+        gpus=whole_number("gpus", said.get("gpus", 1), at_most=MAX_GPUS),
+        method=method,
+        rank=whole_number("rank", said.get("rank", DEFAULT_RANK), at_most=4096),
+        recompute=yes_or_no("recompute", said.get("recompute", True)),
+        flash=yes_or_no("flash", said.get("flash", True)),
+    )
+
+
+def _usual(stored: str | None, method: str, task: str, dtype: str) -> str:
+    """The type of the weights where it is not said: as published, but in 16 bits for training."""
+    if task == "training" and method == "full":
+        return dtype if dtype in ("fp16", "bf16", "fp32") else "bf16"
+    if stored is None or stored in ("bf16", "fp16", "fp32"):
+        return dtype if dtype in ("fp16", "bf16") else "bf16"
+    return "int4" if "4" in stored else "fp8" if "8" in stored else "bf16"

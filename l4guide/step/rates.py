@@ -1,0 +1,126 @@
+"""What a card sustains for a whole model: products, memory, links; each with its interval and its kind."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from l4guide.catalogue import Gpu, data_folder
+from l4guide.errors import BadData, CannotDo
+from l4guide.interval import Interval
+
+#: GB/s of sixteen PCIe lanes in one direction, by generation: 8, 16 and 32 GT/s with 128b/130b coding.
+PCIE_GB_PER_S = {3: 15.75, 4: 31.5, 5: 63.0}
+#: Scaling and quantising keep FP8 products from the full ratio of the peaks.
+FP8_LOSS = 0.85
+SECTIONS = ("gemm_over_peak", "serving_gemm", "memory_bandwidth", "layer_gap_us", "power", "link")
+
+
+@cache
+def constants() -> Mapping[str, Mapping[str, float]]:
+    """The tables of `data/calibration/model.toml`.
+
+    Raises:
+        BadData: the file is missing or broken.
+    """
+    return _tables("model.toml", SECTIONS)
+
+
+@cache
+def training_factors() -> Mapping[str, float]:
+    """`factors` of `data/calibration/training.toml`: what multiplies each part of a training step, and the interval.
+
+    Raises:
+        BadData: the file is missing or broken.
+    """
+    return _tables("training.toml", ("factors",))["factors"]
+
+
+def _tables(name: str, sections: tuple[str, ...]) -> Mapping[str, Mapping[str, float]]:
+    path = data_folder() / "calibration" / name
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return {section: table[section] for section in sections}
+    except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
+        raise BadData("error.bad_calibration", file=path.name, problem=str(error)) from error
+
+
+@cache
+def share(name: str) -> Interval:
+    """One of the triples of the calibration."""
+    triple = constants()[name]
+    return Interval.of(triple["low"], triple["value"], triple["high"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """A rate in FLOP/s or bytes/s, and whether its middle was published or follows from the peak."""
+
+    per_second: Interval
+    kind: str
+
+
+def gemm_rate(gpu: Gpu, dtype: str, weights: str) -> Rate:
+    """FLOP/s of large products with activations of type `dtype` and weights of type `weights`.
+
+    fp8 weights are multiplied as fp8 where the card has such cores; otherwise they, and int4 ones, are widened first.
+
+    Raises:
+        CannotDo: the card has no rate for the type.
+    """
+    published = _published(gpu, dtype)
+    peak = _peak(gpu, dtype)
+    if published is None and peak is None:
+        raise CannotDo("error.no_rate", gpu=gpu.name, dtype=dtype)
+    if published is not None:
+        low, high = published
+        rate = Rate(per_second=Interval.of(low, (low + high) / 2, high).times(1e12), kind="published")
+    else:
+        rate = Rate(per_second=share("gemm_over_peak").times((peak or 0.0) * 1e12), kind="estimated")
+    if weights == "fp8" and gpu.fp8_tflops and gpu.tensor_16bit_tflops:
+        faster = gpu.fp8_tflops / gpu.tensor_16bit_tflops
+        rate = Rate(per_second=rate.per_second.times(faster * FP8_LOSS), kind="estimated")
+    return rate
+
+
+def _published(gpu: Gpu, dtype: str) -> tuple[float, float] | None:
+    low, high = (
+        (gpu.gemm_fp16_tflops_low, gpu.gemm_fp16_tflops_high)
+        if dtype == "fp16"
+        else (gpu.gemm_bf16_tflops_low, gpu.gemm_bf16_tflops_high)
+    )
+    known = low or high
+    return None if dtype not in ("fp16", "bf16") or known is None else (low or known, high or known)
+
+
+def _peak(gpu: Gpu, dtype: str) -> float | None:
+    """Dense peak in TFLOP/s; a card without tensor cores for the type multiplies as fp32."""
+    if dtype == "fp32":
+        return gpu.fp32_tflops
+    if gpu.tensor_16bit_tflops is None or (dtype == "bf16" and not gpu.bf16_tensor_cores):
+        return gpu.fp32_tflops
+    return gpu.tensor_16bit_tflops
+
+
+def memory_rate(gpu: Gpu) -> Interval:
+    """Bytes per second that arrive."""
+    return share("memory_bandwidth").times(gpu.bandwidth_gb_per_s * 1e9)
+
+
+def link_rate(gpu: Gpu) -> tuple[Interval, str] | None:
+    """Bytes per second between two cards in one direction, and over which link; None where none is known."""
+    link = constants()["link"]
+    if gpu.nvlink_gb_per_s:
+        one_way, name = gpu.nvlink_gb_per_s / 2, "nvlink"
+    elif gpu.pcie_gen in PCIE_GB_PER_S:
+        one_way, name = PCIE_GB_PER_S[gpu.pcie_gen], "pcie"
+    else:
+        return None
+    reached = Interval.of(*(link[f"{name}_{end}"] for end in ("low", "value", "high")))
+    return reached.times(one_way * 1e9), name
+
+
+def step_latency() -> Interval:
+    """Seconds of one step of a collective."""
+    link = constants()["link"]
+    return Interval.of(*(link[f"step_us_{end}"] for end in ("low", "value", "high"))).times(1e-6)

@@ -1,0 +1,98 @@
+"""One step of a model under a plan, whatever the task: seconds, tokens, and how well the tensor cores are used."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from l4guide.catalogue import Gpu
+from l4guide.interval import Interval, Numbers
+from l4guide.model import Architecture, Mixer
+from l4guide.step.attention import AttentionTime
+from l4guide.step.forward import NOTHING_KNOWN, forward, ground_of
+from l4guide.step.plan import Plan
+from l4guide.step.training import training_step
+from l4guide.workload import Workload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step on all cards of a plan, arrays of one shape.
+
+    `tokens` are those that the step yields over all cards: of the prompt, generated or trained. `flops` counts nothing
+    twice, as for MFU. `attention_basis` is that of the layer kind that takes longest; None where nothing attends.
+    """
+
+    seconds: Interval
+    parts: dict[str, Interval]
+    tokens: Numbers
+    flops: Numbers
+    attention_basis: str | None
+    implementation: str | None
+    gemm_kind: str
+
+    @property
+    def tokens_per_s(self) -> Interval:
+        """Tokens of all cards in a second."""
+        return self.seconds.inverse(self.tokens)
+
+    def utilisation(self, gpu: Gpu, cards: int) -> Interval | None:
+        """Share of the dense 16-bit peak of all cards; None where the card has no tensor cores."""
+        if gpu.tensor_16bit_tflops is None:
+            return None
+        return self.seconds.inverse(self.flops / (gpu.tensor_16bit_tflops * 1e12 * cards))
+
+
+def step(
+    gpu: Gpu,
+    model: Architecture,
+    plan: Plan,
+    workload: Workload,
+    batch: Numbers | float,
+    context: Numbers | float,
+    implementation: str | None = None,
+    known: Mapping[Mixer, AttentionTime] = NOTHING_KNOWN,
+) -> Step:
+    """Time one step.
+
+    Args:
+        gpu: the card.
+        model: what runs.
+        plan: how it runs; serving divides the model among `plan.gpus` cards, training gives each its own `batch`.
+        workload: the attention question, for its task, types and mask.
+        batch: sequences, an array or one number.
+        context: tokens of a sequence; for decode those already in the cache.
+        implementation: of attention; None takes the fastest that was measured on such cards.
+        known: attention of a serving step that was timed beforehand.
+
+    Raises:
+        BadInput: the implementation is not known.
+        CannotDo: the card has no rate for the type, or no known link joins several.
+    """
+    some = np.broadcast_arrays(
+        np.atleast_1d(np.asarray(batch, float)), np.atleast_1d(np.asarray(context, float))
+    )
+    sequences, keys = (np.array(item) for item in some)
+    ground = ground_of(gpu, plan)
+    per_sequence = 1.0 if plan.task == "decode" else keys
+    if plan.trains:
+        trained = training_step(ground, model, workload, sequences, keys, implementation)
+        return Step(
+            seconds=trained.seconds,
+            parts=trained.parts,
+            tokens=sequences * keys * plan.gpus,
+            flops=trained.model_flops * plan.gpus,
+            attention_basis=trained.attention_basis,
+            implementation=trained.implementation,
+            gemm_kind=trained.gemm_kind,
+        )
+    once = forward(ground, model, workload, sequences, keys, implementation, known)
+    return Step(
+        seconds=once.seconds,
+        parts=once.parts,
+        tokens=sequences * per_sequence,
+        flops=once.flops,
+        attention_basis=once.attention_basis,
+        implementation=once.implementation,
+        gemm_kind=once.gemm_kind,
+    )
