@@ -58,7 +58,7 @@ def test_sizes_are_what_triton_takes() -> None:
 @pytest.mark.parametrize("kernel", QUANTIZED)
 def test_codes_of_8_bits_have_tiles_where_they_exist(kernel: str, arch: int) -> None:
     """Every head_dim to 256 has a tile whose keys share a scale; e4m3 is refused before sm_89; there is no formula."""
-    for head_dim in range(1, 257):
+    for head_dim in range(1, 577):
         if kernel.endswith("fp8") and arch < 89:
             with pytest.raises(UnsupportedError, match=rf"sm_{arch} has no fp8, which starts at sm_89: use "):
                 tile_for(kernel, head_dim, "bf16", arch)
@@ -91,10 +91,10 @@ def test_the_flagship_tile_fits_an_a100_but_no_l4() -> None:
     assert LIMITS[89] < 132096 < LIMITS[80]
 
 
-@pytest.mark.parametrize("head_dim", [0, -8, 257, 1.5, "abc", True, None])
+@pytest.mark.parametrize("head_dim", [0, -8, 577, 1.5, "abc", True, None])
 def test_head_dims_that_no_kernel_serves(head_dim: object) -> None:
-    """A head_dim outside 1 to 256 is refused with the limit and a way out."""
-    with pytest.raises(UnsupportedError, match=r"outside 1 to 256: use torch"):
+    """A head_dim outside 1 to 576 is refused with the limit and a way out."""
+    with pytest.raises(UnsupportedError, match=r"outside 1 to 576: use torch"):
         head_parts(head_dim)  # type: ignore[arg-type]
 
 
