@@ -101,11 +101,6 @@ def flash_attn_with_kvcache(
         same_batch=not paged and cache_batch_idx is None,
         coded=True,
     )
-    if k is not None and k_cache.dtype in DECODERS:
-        raise NotImplementedError(
-            f"k and v for a cache of {k_cache.dtype}: divide them by k_descale and v_descale, round them and write "
-            "them into the cache before the call"
-        )
     if not 0 <= num_splits <= launch.MOST_SPLITS:
         raise ShapeError(f"num_splits {num_splits} is outside 0 to {launch.MOST_SPLITS}: 0 chooses for you")
     batch, device = q.shape[0], q.device
@@ -136,9 +131,7 @@ def flash_attn_with_kvcache(
         v_descale=descale(v_descale, "v_descale", q, v_cache),
         pages=block_table,
         leftpad=None if cache_leftpad is None else integers(cache_leftpad, "cache_leftpad", batch, device),
-        slots=None
-        if cache_batch_idx is None
-        else _slots(integers(cache_batch_idx, "cache_batch_idx", batch, device), k_cache.shape[0]),
+        slots=_slots(cache_batch_idx, batch, device, k_cache.shape[0]),
     )
     if k is not None:
         _check_room(lengths, k.shape[1], capacity)
@@ -218,6 +211,11 @@ def _check_new(
 ) -> None:
     if k is None and v is None:
         return
+    if k_cache.dtype in DECODERS:
+        raise NotImplementedError(
+            f"k and v for a cache of {k_cache.dtype}: divide them by k_descale and v_descale, round them and write "
+            "them into the cache before the call"
+        )
     if k is None or v is None:
         raise ShapeError("k and v are appended together: give both, or neither")
     if cache_seqlens is None:
@@ -239,7 +237,12 @@ def _check_room(lengths: torch.Tensor, new: int, capacity: int) -> None:
         )
 
 
-def _slots(slots: torch.Tensor, entries: int) -> torch.Tensor:
+def _slots(
+    cache_batch_idx: torch.Tensor | None, batch: int, device: torch.device, entries: int
+) -> torch.Tensor | None:
+    if cache_batch_idx is None:
+        return None
+    slots = integers(cache_batch_idx, "cache_batch_idx", batch, device)
     if readable(slots) and slots.numel() and not bool(((slots >= 0) & (slots < entries)).all()):
         raise ShapeError(
             f"cache_batch_idx {slots.tolist()} go outside 0 to {entries - 1}, the cache's entries"

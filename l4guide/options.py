@@ -1,0 +1,39 @@
+"""The options of the command line by what they say something of: name and what it means."""
+
+#: Options of the question; each is handed on as text so that one place validates it and says what is wrong.
+QUESTION = (
+    ("task", "prefill, decode or training"),
+    ("head-dim", "columns of one head, such as 128"),
+    ("head-dim-v", "columns of one head of V where they differ"),
+    ("batch", "sequences in one call"),
+    ("seqlen", "tokens in a sequence, for queries and keys alike"),
+    ("seqlen-q", "query tokens in a sequence"),
+    ("seqlen-kv", "key tokens in a sequence"),
+    ("heads", "query heads"),
+    ("kv-heads", "key and value heads; must divide the query heads"),
+    ("dtype", "fp16, bf16, fp32 or fp8"),
+    ("kv-dtype", "type of the KV cache"),
+    ("dropout", "dropout probability, 0 or more and below 1"),
+    ("window", "sliding window: keys to the left that a query sees"),
+    ("softcap", "soft cap on the scores; 0 is none"),
+    ("paged-block-size", "tokens in a page of a paged KV cache"),
+    ("num-splits", "pieces that the keys are split into: 1 is none, 0 leaves it to a heuristic"),
+)
+FLAGS = ("alibi", "deterministic", "varlen", "block_sparse", "append_kv", "score_mod")
+PRICE = (
+    ("gpus", "cards that serve at once"),
+    ("price", "your own price in USD per GPU-hour"),
+    ("provider", "take this provider's published price"),
+    ("region", "take the published price of this region"),
+    ("tariff", "what you pay for energy, in USD per kWh"),
+)
+#: Options of a whole model.
+MODEL = (
+    ("weights", "type that the weights are stored in: bf16, fp16, fp32, fp8 or int4"),
+    ("method", "how it is trained: full, lora or qlora"),
+    ("lora-rank", "rank of the adapters (default 16)"),
+    ("load", "tokens per second to hold for a month"),
+    ("run-tokens", "tokens of a training run or a job"),
+    ("max-latency-ms", "longest first token (prefill), token (decode) or step (training)"),
+)
+MODEL_FLAGS = ("recompute", "flash")
