@@ -6,6 +6,12 @@ are not in here: integers inside a tuple are always specialised on their value.)
 
 from typing import Any, NamedTuple
 
+#: Sizes and strides that every kernel over queries and keys takes, and that are never specialised on their value.
+NOT_SPECIALISED = (
+    *("stride_qb", "stride_qs", "stride_qh", "stride_kb", "stride_ks", "stride_kh"),
+    *("stride_vb", "stride_vs", "stride_vh", "heads", "group", "seqlen_q", "seqlen_k"),
+)
+
 #: A pointer to a tensor at launch, a type or a constant in the compiler: Triton has no type for the three.
 Argument = Any
 

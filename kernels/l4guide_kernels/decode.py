@@ -9,6 +9,7 @@ FlashAttention-2's choice.
 import triton
 import triton.language as tl
 
+from l4guide_kernels.arguments import NOT_SPECIALISED
 from l4guide_kernels.dialect import (
     ALIGN,
     add_rows,
@@ -53,12 +54,7 @@ def split_count(programs: int, blocks: int, processors: int, most: int = 128) ->
     return next(splits for splits, filled in efficiency.items() if filled >= 0.85 * best)
 
 
-@triton.jit(
-    do_not_specialize=[
-        *("stride_qb", "stride_qs", "stride_qh", "stride_kb", "stride_ks", "stride_kh"),
-        *("stride_vb", "stride_vs", "stride_vh", "heads", "group", "seqlen_q", "seqlen_k", "splits"),
-    ]
-)
+@triton.jit(do_not_specialize=[*NOT_SPECIALISED, "splits"])
 def decode_kernel(
     q_ptr,
     k_ptr,

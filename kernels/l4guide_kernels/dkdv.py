@@ -12,6 +12,7 @@ the keys. They share no output, hence no atomics and the same bits every time.
 import triton
 import triton.language as tl
 
+from l4guide_kernels.arguments import NOT_SPECIALISED
 from l4guide_kernels.dialect import (
     ALIGN,
     dot_heads,
@@ -160,12 +161,7 @@ def _query_blocks(
     return first, whole_from, whole_to, end
 
 
-@triton.jit(
-    do_not_specialize=[
-        *("stride_qb", "stride_qs", "stride_qh", "stride_kb", "stride_ks", "stride_kh"),
-        *("stride_vb", "stride_vs", "stride_vh", "heads", "group", "seqlen_q", "seqlen_k", "rows_q"),
-    ]
-)
+@triton.jit(do_not_specialize=[*NOT_SPECIALISED, "rows_q"])
 def dkdv_kernel(
     q_ptr,
     k_ptr,

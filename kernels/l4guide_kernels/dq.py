@@ -3,6 +3,7 @@
 import triton
 import triton.language as tl
 
+from l4guide_kernels.arguments import NOT_SPECIALISED
 from l4guide_kernels.dialect import (
     ALIGN,
     dot_heads,
@@ -76,12 +77,7 @@ def _walk_keys(
     return dq
 
 
-@triton.jit(
-    do_not_specialize=[
-        *("stride_qb", "stride_qs", "stride_qh", "stride_kb", "stride_ks", "stride_kh"),
-        *("stride_vb", "stride_vs", "stride_vh", "heads", "group", "seqlen_q", "seqlen_k", "rows_q"),
-    ]
-)
+@triton.jit(do_not_specialize=[*NOT_SPECIALISED, "rows_q"])
 def dq_kernel(
     q_ptr,
     k_ptr,

@@ -9,6 +9,7 @@ edges of a window and the ragged end go through the same loop with MASKED set.
 import triton
 import triton.language as tl
 
+from l4guide_kernels.arguments import NOT_SPECIALISED
 from l4guide_kernels.dialect import (
     ALIGN,
     dot_rows,
@@ -88,12 +89,7 @@ def attend(
     return acc, m_i, l_i
 
 
-@triton.jit(
-    do_not_specialize=[
-        *("stride_qb", "stride_qs", "stride_qh", "stride_kb", "stride_ks", "stride_kh"),
-        *("stride_vb", "stride_vs", "stride_vh", "heads", "group", "seqlen_q", "seqlen_k", "rows_q"),
-    ]
-)
+@triton.jit(do_not_specialize=[*NOT_SPECIALISED, "rows_q"])
 def forward_kernel(
     q_ptr,
     k_ptr,

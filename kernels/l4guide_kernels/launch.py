@@ -48,7 +48,8 @@ def _strides(x: torch.Tensor) -> tuple[int, int, int]:
     return outer, row, head
 
 
-def _sums(x: torch.Tensor) -> torch.dtype:
+def sums(x: torch.Tensor) -> torch.dtype:
+    """What log-sum-exps and partial outputs of `x` are kept in."""
     return torch.float64 if x.dtype == torch.float64 else torch.float32
 
 
@@ -59,13 +60,17 @@ def _empty(like: torch.Tensor, shape: tuple[int, ...], problem: Problem) -> torc
     return make(shape, dtype=like.dtype, device=like.device)
 
 
-def _sizes(q: torch.Tensor, k: torch.Tensor, problem: Problem) -> dict[str, int]:
+def _asked(q: torch.Tensor, k: torch.Tensor, problem: Problem) -> dict[str, object]:
+    """What every kernel over scores is told of the problem."""
     heads = q.shape[-2]
     return {
         "heads": heads,
         "group": heads // k.shape[-2],
         "seqlen_q": problem.seqlen_q(q),
         "seqlen_k": problem.seqlen_k(k),
+        "scale_log2": problem.scale * LOG2_E.value,
+        "span": problem.span(k),
+        "extras": problem.extras(),
     }
 
 
@@ -90,7 +95,7 @@ def forward(
     heads, head_dim_v = q.shape[-2], v.shape[-1]
     rows_q = q.shape[:-2].numel()
     out = _empty(q, (*q.shape[:-1], head_dim_v), problem)
-    lse = torch.empty((heads, rows_q), dtype=_sums(q), device=q.device)
+    lse = torch.empty((heads, rows_q), dtype=sums(q), device=q.device)
     if problem.cu_q is not None:
         lse.fill_(float("-inf"))
     batch, seqlen_q = problem.batch(q), problem.seqlen_q(q)
@@ -99,11 +104,8 @@ def forward(
     tile = problem.plan.tile("forward", q, v)
     forward_kernel[(triton.cdiv(seqlen_q, tile.block_m), heads, batch)](
         *(q, k, v, out, lse, *_strides(q), *_strides(k), *_strides(v)),
-        **_sizes(q, k, problem),
+        **_asked(q, k, problem),
         rows_q=rows_q,
-        scale_log2=problem.scale * LOG2_E.value,
-        span=problem.span(k),
-        extras=problem.extras(),
         **_constants(q, v, problem, tile),
     )
     return out, lse
@@ -112,7 +114,7 @@ def forward(
 def _delta(out: torch.Tensor, dout: torch.Tensor) -> torch.Tensor:
     """rowsum(dO ∘ O) (heads, rows) of two contiguous tensors."""
     heads, rows = out.shape[-2], out.shape[:-2].numel()
-    delta = torch.empty((heads, rows), dtype=_sums(out), device=out.device)
+    delta = torch.empty((heads, rows), dtype=sums(out), device=out.device)
     delta_kernel[(triton.cdiv(rows, _ROWS), heads)](
         *(out, dout, delta),
         heads=heads,
@@ -144,22 +146,16 @@ def backward(
         dsink = None if problem.sink is None else _dsink(problem.sink, lse, nothing)
         return dq.zero_(), dk.zero_(), dv.zero_(), dsink
     delta = _less_dlse(_delta(out, dout), lse, dlse)
-    sizes = {**_sizes(q, k, problem), "rows_q": q.shape[:-2].numel()}
+    asked = {**_asked(q, k, problem), "rows_q": q.shape[:-2].numel(), "scale": problem.scale}
     inputs = (q, k, v, dout, lse, delta)
     strides = (*_strides(q), *_strides(k), *_strides(v))
-    rest = {
-        "scale": problem.scale,
-        "scale_log2": problem.scale * LOG2_E.value,
-        "span": problem.span(k),
-        "extras": problem.extras(),
-    }
     tile = problem.plan.tile("backward-dkdv", q, v)
     dkdv_kernel[(triton.cdiv(seqlen_k, tile.block_n), k.shape[-2], batch)](
-        *(*inputs, dk, dv, *strides), **sizes, **rest, **_constants(q, v, problem, tile)
+        *(*inputs, dk, dv, *strides), **asked, **_constants(q, v, problem, tile)
     )
     tile = problem.plan.tile("backward-dq", q, v)
     dq_kernel[(triton.cdiv(seqlen_q, tile.block_m), q.shape[-2], batch)](
-        *(*inputs, dq, *strides), **sizes, **rest, **_constants(q, v, problem, tile)
+        *(*inputs, dq, *strides), **asked, **_constants(q, v, problem, tile)
     )
     return dq, dk, dv, None if problem.sink is None else _dsink(problem.sink, lse, delta)
 
@@ -190,7 +186,7 @@ def decode(
     batch, seqlen_q, heads, _ = q.shape
     kv_heads, head_dim_v = k.shape[-2], v.shape[-1]
     out = torch.empty((*q.shape[:-1], head_dim_v), dtype=q.dtype, device=q.device)
-    lse = torch.empty((heads, batch * seqlen_q), dtype=_sums(q), device=q.device)
+    lse = torch.empty((heads, batch * seqlen_q), dtype=sums(q), device=q.device)
     if out.numel() == 0:
         return out, lse
     tile = problem.plan.tile(DECODERS.get(k.dtype, "decode"), q, v)
@@ -200,15 +196,12 @@ def decode(
         splits = split_count(batch * kv_heads * row_blocks, blocks, _processors(q.device))
     part, part_lse = out, lse
     if splits > 1:
-        part = torch.empty((splits, *out.shape), dtype=_sums(q), device=q.device)
-        part_lse = torch.empty((splits, *lse.shape), dtype=_sums(q), device=q.device)
+        part = torch.empty((splits, *out.shape), dtype=sums(q), device=q.device)
+        part_lse = torch.empty((splits, *lse.shape), dtype=sums(q), device=q.device)
     decode_kernel[(row_blocks * splits, kv_heads, batch)](
         *(q, k, v, part, part_lse, *_strides(q), *_strides(k), *_strides(v)),
-        **_sizes(q, k, problem),
+        **_asked(q, k, problem),
         splits=splits,
-        scale_log2=problem.scale * LOG2_E.value,
-        span=problem.span(k),
-        extras=problem.extras(),
         **_constants(q, v, problem, tile),
     )
     if splits > 1:
@@ -273,11 +266,8 @@ def probabilities(q: torch.Tensor, k: torch.Tensor, lse: torch.Tensor, problem: 
     grid = (triton.cdiv(seqlen_q, _ROWS), triton.cdiv(seqlen_k, _ROWS), batch * heads)
     probabilities_kernel[grid](
         *(q, k, lse, made, *_strides(q), *_strides(k)),
-        **_sizes(q, k, problem),
+        **_asked(q, k, problem),
         rows_q=q.shape[:-2].numel(),
-        scale_log2=problem.scale * LOG2_E.value,
-        span=problem.span(k),
-        extras=problem.extras(),
         CAUSAL=problem.causal,
         HEAD_DIM=q.shape[-1],
         BLOCK_M=_ROWS,

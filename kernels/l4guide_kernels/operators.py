@@ -22,8 +22,6 @@ from l4guide_kernels import launch
 from l4guide_kernels.problem import Plan, Problem, device_arch
 from l4guide_kernels.tiles import HEAD_MULTIPLE, KERNELS, QUANTIZED, Tile
 
-_SUMS = {torch.float64: torch.float64}
-_VARLEN_AXES = 3
 _TILED = (*KERNELS, *QUANTIZED)
 
 _KINDS: dict[object, str] = {
@@ -36,7 +34,6 @@ _KINDS: dict[object, str] = {
 _HINTS = get_type_hints(Problem)
 _FIELDS = tuple(field for field in fields(Problem) if field.name != "plan")
 _NAMES = tuple(field.name for field in _FIELDS)
-_TENSORS = tuple(name for name in _NAMES if _HINTS[name] == torch.Tensor | None)
 _SETTINGS = ", ".join(
     [
         f"{_KINDS[_HINTS[field.name]]} {field.name}"
@@ -160,7 +157,7 @@ def _forward_fake(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     # Not torch.Size.numel: it would tie an exported graph to the lengths of its example.
     rows = math.prod(q.shape[:-2])
-    lse = q.new_empty((q.shape[-2], rows), dtype=_SUMS.get(q.dtype, torch.float32))
+    lse = q.new_empty((q.shape[-2], rows), dtype=launch.sums(q))
     return q.new_empty((*q.shape[:-1], v.shape[-1])), lse
 
 
