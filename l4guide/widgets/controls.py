@@ -6,7 +6,7 @@ import ipywidgets
 
 from l4guide import catalogue
 from l4guide.text import LANGUAGES, say
-from l4guide.widgets.field import Choices, Field
+from l4guide.widgets.field import Field, same
 from l4guide.widgets.markup import render
 from l4guide.widgets.page_state import PageState
 from l4guide.widgets.state import CUSTOM, GuideState
@@ -36,7 +36,7 @@ class Controls:
             "head_dim_entry": Field(state, "head_dim", _entry(), key="head_dim_entry"),
             "gpu": Field(state, "gpu", ipywidgets.Dropdown(), choices=self._gpus),
             "model": Field(state, "model", ipywidgets.Dropdown(), choices=_models),
-            "dtype": Field(state, "dtype", ipywidgets.Dropdown(), choices=_same(DTYPES)),
+            "dtype": Field(state, "dtype", ipywidgets.Dropdown(), choices=same(DTYPES)),
             **{
                 name: Field(state, name, _entry())
                 for name in ("dropout", "batch", "seqlen", "heads", "kv_heads")
@@ -88,10 +88,6 @@ class LanguageSwitch:
 def _entry() -> ipywidgets.Text:
     """A text entry that speaks when the user has finished: on Enter or on leaving it."""
     return ipywidgets.Text(continuous_update=False)
-
-
-def _same(values: Sequence[str]) -> Choices:
-    return lambda _: [(value, value) for value in values]
 
 
 def _tasks(language: str) -> list[tuple[str, str]]:

@@ -13,6 +13,11 @@ from l4guide.widgets.page_state import PageState
 Choices = Callable[[str], Sequence[tuple[str, str]]]
 
 
+def same(values: Sequence[str]) -> Choices:
+    """Choices that are called what they are, in either language."""
+    return lambda _: [(value, value) for value in values]
+
+
 class Field:
     """Binds a widget to one input of the state, both ways, and labels it by the text key `<section><key>`."""
 

@@ -9,6 +9,7 @@ from l4guide.plots.rows import tile_text
 from l4guide.resources import Resources
 from l4guide.text import say
 from l4guide.widgets.action import action_button
+from l4guide.widgets.box import box
 from l4guide.widgets.controls import LanguageSwitch
 from l4guide.widgets.kernel_state import PRESETS, KernelState
 from l4guide.widgets.listing import listing
@@ -62,19 +63,19 @@ class KernelPage:
     def _lay_out(self) -> ipywidgets.Widget:
         state = self.state
         heading = HtmlPanel(state, _draw_heading, ["language"], "l4g-title").view
-        top = _box([heading, LanguageSwitch(state).view], "l4g-top")
+        top = box([heading, LanguageSwitch(state).view], "l4g-top")
         error = HtmlPanel(state, _draw_error, ["error", "language"], "l4g-error").view
         watched = ["steps", "resources", "language"]
         steps = HtmlPanel(state, _draw_steps, watched, "kernel-reading", maths=True).view
         steps.add_class("l4g-card")
         moved = HtmlPanel(state, _draw_moved, ANSWER, "l4g-card").view
-        bench = _box([self._controls(), moved], "kernel-bench")
+        bench = box([self._controls(), moved], "kernel-bench")
         tried = HtmlPanel(state, _draw_tried, ["tried", "language"], "l4g-card").view
         mix = HtmlPanel(state, _draw_mix, ["resources", "language"], "l4g-card").view
         page = ipywidgets.VBox(
             [
-                *(top, error, _box([steps, bench], "kernel-columns"), tried),
-                *(_box([self.figure], "l4g-plots"), mix, self.trace.view, _Assets()),
+                *(top, error, box([steps, bench], "kernel-columns"), tried),
+                *(box([self.figure], "l4g-plots"), mix, self.trace.view, _Assets()),
             ]
         )
         page.add_class("l4g-page")
@@ -83,13 +84,13 @@ class KernelPage:
 
     def _controls(self) -> ipywidgets.Widget:
         state = self.state
-        inputs = _box([field.view for field in self.fields.values()], "l4g-ledger-fields")
+        inputs = box([field.view for field in self.fields.values()], "l4g-ledger-fields")
         progress = HtmlPanel(state, _draw_progress, ["progress", "running", "language"], "l4g-live-progress")
         controls = ipywidgets.VBox(
             [
                 inputs,
-                _box([*self.presets.values()], "l4g-buttons"),
-                _box([self.compile, self.stop], "l4g-buttons"),
+                box([*self.presets.values()], "l4g-buttons"),
+                box([self.compile, self.stop], "l4g-buttons"),
                 progress.view,
             ]
         )
@@ -119,12 +120,6 @@ def kernel(**inputs: object) -> ipywidgets.Widget:
 
 def _choose(state: KernelState, name: str, _button: object) -> None:
     state.choose_preset(name)
-
-
-def _box(children: list[ipywidgets.Widget], css_class: str) -> ipywidgets.Box:
-    box = ipywidgets.Box(children)
-    box.add_class(css_class)
-    return box
 
 
 def _draw_heading(state: KernelState) -> str:

@@ -5,6 +5,7 @@ import ipywidgets
 from l4guide import plots
 from l4guide.text import say
 from l4guide.widgets.action import action_button
+from l4guide.widgets.box import box
 from l4guide.widgets.controls import LanguageSwitch
 from l4guide.widgets.ledger_state import FIRST_TILE, LedgerState
 from l4guide.widgets.markup import render
@@ -46,17 +47,17 @@ class LedgerPanel:
     def _lay_out(self) -> ipywidgets.Widget:
         state = self.state
         heading = HtmlPanel(state, _draw_heading, ["language", "gpu", "causal"], "l4g-title").view
-        top = _box([heading, LanguageSwitch(state).view], "l4g-top")
-        inputs = _box([field.view for field in self.fields.values()], "l4g-ledger-fields")
+        top = box([heading, LanguageSwitch(state).view], "l4g-top")
+        inputs = box([field.view for field in self.fields.values()], "l4g-ledger-fields")
         progress = HtmlPanel(state, _draw_progress, ["progress", "running", "language"], "l4g-live-progress")
-        controls = ipywidgets.VBox([inputs, _box([*self.buttons.values()], "l4g-buttons"), progress.view])
+        controls = ipywidgets.VBox([inputs, box([*self.buttons.values()], "l4g-buttons"), progress.view])
         controls.add_class("l4g-card")
         controls.add_class("ledger-controls")
         error = HtmlPanel(state, _draw_error, ["error", "language"], "l4g-error").view
         fixes = HtmlPanel(state, _draw_fixes, ANSWER, "l4g-card").view
         mix = HtmlPanel(state, _draw_mix, ANSWER, "l4g-card").view
         table = HtmlPanel(state, _draw_table, ANSWER, "l4g-card").view
-        figure = _box([self.figure], "l4g-plots")
+        figure = box([self.figure], "l4g-plots")
         page = ipywidgets.VBox([top, error, controls, figure, fixes, mix, table, PageAssets()])
         page.add_class("l4g-page")
         return page
@@ -76,12 +77,6 @@ class LedgerPanel:
 def ledger(**inputs: object) -> ipywidgets.Widget:
     """The ledger, ready to be displayed; see `LedgerPanel` for the inputs."""
     return LedgerPanel(**inputs).view
-
-
-def _box(children: list[ipywidgets.Widget], css_class: str) -> ipywidgets.Box:
-    box = ipywidgets.Box(children)
-    box.add_class(css_class)
-    return box
 
 
 def _draw_heading(state: LedgerState) -> str:

@@ -12,6 +12,7 @@ from l4guide.matrix import ALL, HEAD_DIMS, SYMBOLS, Matrix, library_names
 from l4guide.matrix.texts import caption, column_name, legend, release_names
 from l4guide.support.verdict import link, said
 from l4guide.text import say
+from l4guide.widgets.box import box
 from l4guide.widgets.controls import LanguageSwitch
 from l4guide.widgets.field import Choices, Field
 from l4guide.widgets.markup import asset, render
@@ -91,13 +92,13 @@ class MatrixPage:
     def _lay_out(self) -> ipywidgets.Widget:
         state, fields = self.state, self.fields
         title = HtmlPanel(state, _draw_title, ["language"], "l4g-title").view
-        top = _box([title, LanguageSwitch(state).view], "l4g-top")
+        top = box([title, LanguageSwitch(state).view], "l4g-top")
         error = HtmlPanel(state, _draw_error, ["error", "language"], "l4g-error").view
         names = ("library", "version", "gpu", "task", "dtype", "dropout")
-        filters = _box([fields[name].view for name in names], "l4g-filters", "l4g-card")
+        filters = box([fields[name].view for name in names], "l4g-filters", "l4g-card")
         since = HtmlPanel(state, _draw_since, ["timeline", "language"], "l4g-since").view
         spans = HtmlPanel(state, _draw_spans, ["timeline", "language"], "l4g-card").view
-        self.plots = _box([self.figure], "l4g-plots")
+        self.plots = box([self.figure], "l4g-plots")
         self.history = ipywidgets.VBox([since, fields["head_dim"].view, self.plots, spans])
         self.history.add_class("l4g-history")
         page = ipywidgets.VBox([top, error, filters, self.table, self.history, PageAssets()])
@@ -162,13 +163,6 @@ def _same(values: Sequence[str]) -> list[tuple[str, str]]:
 
 def _all(name: str, language: str) -> tuple[str, str]:
     return say(f"matrix_page.{name}", language), ALL
-
-
-def _box(children: list[ipywidgets.Widget], *css_classes: str) -> ipywidgets.Box:
-    box = ipywidgets.Box(children)
-    for css_class in css_classes:
-        box.add_class(css_class)
-    return box
 
 
 def _draw_title(state: MatrixState) -> str:

@@ -3,6 +3,7 @@
 import ipywidgets
 
 from l4guide.measure import probe
+from l4guide.widgets.box import box
 from l4guide.widgets.breakeven import BreakEvenPanel, model_panel
 from l4guide.widgets.controls import Controls, LanguageSwitch
 from l4guide.widgets.diagnosis import DiagnosisPanel
@@ -50,9 +51,9 @@ class Guide:
         title = HtmlPanel(state, lambda s: render("title", s.language), ["language"], "l4g-title").view
         side = ipywidgets.HBox([self.export.view, LanguageSwitch(state).view])
         side.add_class("l4g-side")
-        top = _row([title, side], "l4g-top")
+        top = box([title, side], "l4g-top")
         error = HtmlPanel(state, _draw_error, ["error", "language"], "l4g-error").view
-        question = _row([self.controls.view, self.verdict.view], "l4g-question")
+        question = box([self.controls.view, self.verdict.view], "l4g-question")
         whole = [model_panel(state).view, self.break_even.view]
         evidence = evidence_table(state).view
         resources = resources_table(state).view
@@ -73,12 +74,6 @@ class Guide:
 def guide(**inputs: object) -> ipywidgets.Widget:
     """The guide, ready to be displayed; see `Guide` for the inputs."""
     return Guide(**inputs).view
-
-
-def _row(children: list[ipywidgets.Widget], css_class: str) -> ipywidgets.Box:
-    row = ipywidgets.Box(children)
-    row.add_class(css_class)
-    return row
 
 
 def _draw_error(state: GuideState) -> str:

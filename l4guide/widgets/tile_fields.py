@@ -6,7 +6,7 @@ import ipywidgets
 
 from l4guide import catalogue
 from l4guide.resources import PASSES, TILE_LIMITS
-from l4guide.widgets.field import Choices, Field
+from l4guide.widgets.field import Field, same
 from l4guide.widgets.tile_state import TileState
 from l4guide.workload import DTYPES
 
@@ -15,7 +15,7 @@ def tile_fields(state: TileState) -> dict[str, Field]:
     """Kernel, shape, card, the four numbers of a tile and the mask, each by its name in the state."""
 
     def field(name: str, choices: Sequence[str]) -> Field:
-        return Field(state, name, ipywidgets.Dropdown(), choices=_same(choices), section="ledger.")
+        return Field(state, name, ipywidgets.Dropdown(), choices=same(choices), section="ledger.")
 
     head_dim = Field(state, "head_dim", ipywidgets.Text(continuous_update=False), section="ledger.")
     return {
@@ -31,7 +31,3 @@ def tile_fields(state: TileState) -> dict[str, Field]:
 
 def _powers(low: int, high: int) -> list[str]:
     return [str(1 << bit) for bit in range(high.bit_length()) if low <= 1 << bit <= high]
-
-
-def _same(values: Sequence[str]) -> Choices:
-    return lambda _: [(value, value) for value in values]
