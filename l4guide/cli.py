@@ -30,7 +30,7 @@ def question(options: Options) -> dict[str, object]:
     """What was said of the workload and the price, by option name; what was not said is absent."""
     names = [name.replace("-", "_") for name, _ in (*QUESTION, *PRICE, *MODEL)] + [
         *FLAGS,
-        *MODEL_FLAGS,
+        *(name for name, _ in MODEL_FLAGS),
         "causal",
         "model",
         "config",
@@ -232,10 +232,7 @@ def _add_question(
         parser.add_argument("--config", metavar="FILE", help="a model's config.json, in place of a preset")
         for name, text in MODEL:
             parser.add_argument(f"--{name}", help=text)
-        for name, text in (
-            ("recompute", "run the forward again in training"),
-            ("flash", "never write scores"),
-        ):
+        for name, text in MODEL_FLAGS:
             parser.add_argument(
                 f"--{name}", action=argparse.BooleanOptionalAction, default=None, help=f"{text} (default yes)"
             )

@@ -36,4 +36,5 @@ MODEL = (
     ("run-tokens", "tokens of a training run or a job"),
     ("max-latency-ms", "longest first token (prefill), token (decode) or step (training)"),
 )
-MODEL_FLAGS = ("recompute", "flash")
+#: Both are on unless said otherwise.
+MODEL_FLAGS = (("recompute", "run the forward again in training"), ("flash", "never write scores"))

@@ -10,6 +10,7 @@ from l4guide.cost.price import Rate, Terms, rate_of
 from l4guide.errors import CannotDo
 from l4guide.interval import Interval
 from l4guide.memory import Fit, fit
+from l4guide.memory.sizes import GIB
 from l4guide.model import Architecture
 from l4guide.step import Plan, Step, step
 from l4guide.step.rates import share
@@ -18,7 +19,6 @@ from l4guide.workload import Workload, real_number
 SECONDS_PER_HOUR, HOURS_PER_MONTH = 3600, 730
 MILLION = 1e6
 JOULES_PER_KWH = 3.6e6
-GIB = 2**30
 MAX_LOAD, MAX_TOKENS, MAX_LATENCY_MS = 1e12, 1e18, 1e12
 
 

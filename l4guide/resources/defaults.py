@@ -8,7 +8,7 @@ what fits of the rest too.
 from collections.abc import Iterator, Sequence
 from itertools import product
 
-from l4guide.resources.specialisation import HEAD_MULTIPLE, Specialisation, specialise
+from l4guide.resources.specialisation import Specialisation, specialise
 
 #: The cards most asked about come first, so that an interrupted run has answered them.
 ARCH_ORDER = (89, 80, 90, 86, 100, 120, 103)
@@ -55,7 +55,7 @@ def _masks(arch: int, dtype: str) -> tuple[bool, ...]:
 
 def _shapes(arch: int, dtype: str) -> Iterator[tuple[str, int, int]]:
     """Each kernel with each head dim that has a specialisation, and that of a value."""
-    from l4guide_kernels.tiles import KERNELS, SPECIALISATIONS
+    from l4guide_kernels.tiles import HEAD_MULTIPLE, KERNELS, SPECIALISATIONS
 
     widest = WIDEST_SINGLE if dtype == "fp32" else max(SPECIALISATIONS) if arch in WIDE else WIDEST_COMMON
     widths = [width for width in SPECIALISATIONS if width <= widest]

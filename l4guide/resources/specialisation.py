@@ -10,9 +10,6 @@ from l4guide.resources.mix import Mix
 
 if TYPE_CHECKING:
     from l4guide_kernels.tiles import Tile
-
-#: Heads reach the kernels padded to a multiple of this many columns, so that 16-byte loads stay aligned.
-HEAD_MULTIPLE = 8
 _HALF = ("bf16", "fp16")
 
 
@@ -38,12 +35,12 @@ class Specialisation:
     @property
     def head_dim(self) -> int:
         """The widest head dim that this specialisation serves, with which it is compiled."""
-        return sum(self.head_parts) - (HEAD_MULTIPLE if self.masked else 0)
+        return _widest(self.head_parts, self.masked)
 
     @property
     def head_dim_v(self) -> int:
         """The same of a value."""
-        return sum(self.head_parts_v) - (HEAD_MULTIPLE if self.masked_v else 0)
+        return _widest(self.head_parts_v, self.masked_v)
 
     @property
     def twins(self) -> tuple[Specialisation, ...]:
@@ -108,9 +105,16 @@ def specialise(
     )
 
 
+def _widest(parts: tuple[int, int], masked: bool) -> int:
+    """The most columns of a head that these blocks hold, or the most that leave some of theirs over."""
+    from l4guide_kernels.tiles import HEAD_MULTIPLE
+
+    return sum(parts) - (HEAD_MULTIPLE if masked else 0)
+
+
 def _columns(head_dim: int) -> tuple[tuple[int, int], bool]:
     """The column blocks of a head, and whether some of their columns lie beyond it."""
-    from l4guide_kernels.tiles import head_parts
+    from l4guide_kernels.tiles import HEAD_MULTIPLE, head_parts
 
     parts = head_parts(head_dim)
     return parts, -(-head_dim // HEAD_MULTIPLE) * HEAD_MULTIPLE < sum(parts)
