@@ -20,7 +20,8 @@ report: ## Write report.html; needs no browser
 test: ## Run the tests, the browser's included; finds or installs Chromium and other versions of Triton
 	@$(SETUP) dev chromium tritons
 	$(BIN)/pytest -n auto --maxprocesses 8 tests/kernels
-	$(BIN)/pytest tests --ignore=tests/kernels
+	$(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile tests --ignore=tests/kernels --ignore=tests/browser
+	$(BIN)/pytest tests/browser
 
 gpu: ## On a machine with an NVIDIA GPU and its own PyTorch and Triton: the tests that need them, and a benchmark
 	PYTHONPATH=.:kernels $(PYTHON) tests/gpu/everything.py
