@@ -174,7 +174,9 @@ def _attention(
         return NOTHING_KNOWN
     workload = suited(question, offer.gpu).workload
     mixers = list(dict.fromkeys(mixer for model in models for mixer in kinds(model, offer.cards)))
-    return attention_of_many(offer.gpu, mixers, workload, batch, context) if mixers else NOTHING_KNOWN
+    if not mixers:
+        return NOTHING_KNOWN
+    return attention_of_many(offer.gpu, mixers, workload, batch, context, question.estimator)
 
 
 def with_head_dim(model: Architecture, head_dim: int) -> Architecture:
@@ -205,7 +207,15 @@ def _dollars(
     plan = replace(question.plan, gpus=offer.cards)
     try:
         found = step(
-            offer.gpu, question.model, plan, question.workload, batch, context, question.implementation, known
+            offer.gpu,
+            question.model,
+            plan,
+            question.workload,
+            batch,
+            context,
+            question.implementation,
+            known,
+            question.estimator,
         )
     except Problem:
         return Interval.exactly(np.full(batch.shape, np.inf))

@@ -8,6 +8,7 @@ from datetime import date
 from l4guide.catalogue import Gpu
 from l4guide.cost.price import Rate, Terms, rate_of
 from l4guide.errors import CannotDo
+from l4guide.estimate import NO_RUNS, LiveEstimator
 from l4guide.interval import Interval
 from l4guide.memory import Fit, fit
 from l4guide.memory.sizes import GIB
@@ -52,12 +53,13 @@ def order_of(options: Mapping[str, object]) -> Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A model and how it is to run."""
+    """A model and how it is to run; `estimator` times its attention, put right by runs where there are some."""
 
     model: Architecture
     plan: Plan
     workload: Workload
     implementation: str | None = None
+    estimator: LiveEstimator = NO_RUNS
 
     @property
     def batch(self) -> int:
@@ -159,6 +161,7 @@ class Whole:
             **self._utilisation(),
             "parts_ms": {name: part.value.item() * 1e3 for name, part in self.step.parts.items()},
             "basis": self.step.attention_basis or "roofline",
+            "runs_on_this_card": self.step.runs,
             "gemm": self.step.gemm_kind,
             "kind": "estimated",
         }
@@ -300,4 +303,5 @@ def timed(gpu: Gpu, question: Question, task: str, *, batch: int | None = None) 
         float(batch or question.batch),
         float(question.context),
         question.implementation,
+        estimator=question.estimator,
     )
