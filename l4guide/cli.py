@@ -13,7 +13,7 @@ from l4guide import __version__
 from l4guide.errors import BadInput, CannotDo, Problem
 from l4guide.files import write_text
 from l4guide.options import FLAGS, MODEL, MODEL_FLAGS, PRICE, QUESTION
-from l4guide.text import LANGUAGES, digits, say
+from l4guide.text import LANGUAGES, Sentence, digits, say
 
 Options = argparse.Namespace
 
@@ -36,6 +36,8 @@ def question(options: Options) -> dict[str, object]:
         "config",
         "component",
         "spot",
+        "measured",
+        "as_fitted",
     ]
     return {name: value for name in names if (value := getattr(options, name, None)) is not None}
 
@@ -44,8 +46,17 @@ def _advise(options: Options) -> tuple[object, str]:
     from l4guide.advise import advise
 
     advice = advise(options.gpu, question(options))
-    lines = [advice.headline, *advice.why, advice.recommendation, *advice.gaps]
-    return advice.to_json(options.language), "\n".join(line.say(options.language) for line in lines)
+    changes = () if advice.model is None else advice.model.changes
+    lines = [advice.headline, *advice.why, *advice.model_lines, advice.recommendation, *changes, *advice.gaps]
+    return advice.to_json(options.language), _told(lines, advice.lost, options.language)
+
+
+def _told(lines: Sequence[Sentence], lost: Sequence[Sentence], language: str) -> str:
+    """An answer in lines, and below it why each other card lost."""
+    said = [line.say(language) for line in lines]
+    if lost:
+        said += [say("model.others", language), *(f"  {line.say(language)}" for line in lost)]
+    return "\n".join(said)
 
 
 def _support(options: Options) -> tuple[object, str]:
@@ -92,9 +103,10 @@ def _estimate(options: Options) -> tuple[object, str]:
 
     if options.workloads is not None:
         return _estimate_many(Path(options.workloads), options)
-    gpu, estimate = estimate_of(options.gpu, question(options), options.implementation)
-    said = estimate.to_json()
-    return said, say("cli.estimate", options.language, gpu=gpu, **_rounded(said))
+    gpu, estimate, runs = estimate_of(options.gpu, question(options), options.implementation)
+    said = estimate.to_json() | {"runs": [line.say(options.language) for line in runs]}
+    answer = Sentence("cli.estimate", {"gpu": gpu, **_rounded(said)})
+    return said, _told([answer, *runs], (), options.language)
 
 
 def _estimate_many(path: Path, options: Options) -> tuple[object, str]:
@@ -134,7 +146,7 @@ def _cost(options: Options) -> tuple[object, str]:
     if "model" in asked or "config" in asked:
         answer = model_answer(options.gpu, asked, options.implementation)
         said = answer.to_json(options.language)
-        return said, "\n".join(line.say(options.language) for line in answer.lines())
+        return said, _told(answer.lines(), answer.others, options.language)
     gpu, cost = cost_for(options.gpu, asked, options.implementation)
     said = cost.to_json()
     shown = {**_rounded(said), "hourly": digits(cost.usd_per_hour), "provider": cost.provider}
@@ -215,7 +227,12 @@ def _lab(options: Options) -> tuple[object, str]:
 
 
 def _add_question(
-    parser: argparse.ArgumentParser, *, model: bool, price: bool, gpu: str | None = "L4"
+    parser: argparse.ArgumentParser,
+    *,
+    model: bool = False,
+    price: bool = False,
+    runs: bool = False,
+    gpu: str | None = "L4",
 ) -> None:
     parser.add_argument(
         "--gpu", default=gpu, help=f"a card, however written (default {gpu or 'the attached one'})"
@@ -237,12 +254,22 @@ def _add_question(
                 f"--{name}", action=argparse.BooleanOptionalAction, default=None, help=f"{text} (default yes)"
             )
         parser.add_argument("--component", help="one attention component of the model")
+    if runs:
+        parser.add_argument(
+            "--measured",
+            metavar="FILE",
+            action="append",
+            help="put the estimate right by this record of runs; may be said again",
+        )
+        parser.add_argument(
+            "--as-fitted", action="store_true", default=None, help="leave every recorded run out"
+        )
     if price:
         parser.add_argument("--spot", action="store_true", default=None, help="take spot prices")
 
 
 def _add_matrix(parser: argparse.ArgumentParser) -> None:
-    _add_question(parser, model=False, price=False)
+    _add_question(parser)
     parser.add_argument("--head-dims", help="a column for each, between commas")
     parser.add_argument("--library", help="one library, or several between commas (default: every one)")
     parser.add_argument("--version", help="a release of the library; all: every one (default: the newest)")
@@ -275,10 +302,11 @@ def build_parser() -> Parser:
         _command(commands, "advise", _advise, "the whole answer for a workload on a card"),
         model=True,
         price=True,
+        runs=True,
     )
 
     support = _command(commands, "support", _support, "whether one library release runs a workload on a card")
-    _add_question(support, model=False, price=False)
+    _add_question(support)
     support.add_argument("--library", default="flash-attn")
     support.add_argument("--version", help="a release; without it the newest known")
 
@@ -300,13 +328,13 @@ def build_parser() -> Parser:
     resources.add_argument("--compile", action="store_true", help="compile for the card now, here")
 
     estimate = _command(commands, "estimate", _estimate, "how long one attention call takes")
-    _add_question(estimate, model=False, price=False)
+    _add_question(estimate, model=True, price=True, runs=True)
     estimate.add_argument("--implementation", default="flash-attn")
     estimate.add_argument("--workloads", metavar="IN.csv", help="answer every row of a CSV")
     estimate.add_argument("--out", metavar="OUT.csv", help="where the answered rows go")
 
     cost = _command(commands, "cost", _cost, "what a model, or attention alone, costs per million tokens")
-    _add_question(cost, model=True, price=True)
+    _add_question(cost, model=True, price=True, runs=True)
     cost.add_argument(
         "--implementation", help="the implementation to time (default: the fastest measured one)"
     )
@@ -320,13 +348,11 @@ def build_parser() -> Parser:
 
     _add_question(
         _command(commands, "doctor", _doctor, "this machine, and what the rules say of what is installed"),
-        model=False,
-        price=False,
         gpu=None,
     )
 
     report = _command(commands, "report", _report, "the answer as one HTML file, JSON beside it")
-    _add_question(report, model=True, price=True)
+    _add_question(report, model=True, price=True, runs=True)
     report.add_argument("--out", default="report.html")
 
     measure = _command(commands, "measure", _measure, "time the kernels and their peers on the attached GPU")

@@ -35,6 +35,8 @@ MODEL = (
     ("load", "tokens per second to hold for a month"),
     ("run-tokens", "tokens of a training run or a job"),
     ("max-latency-ms", "longest first token (prefill), token (decode) or step (training)"),
+    ("ttft-ms", "longest time to the first token of a request"),
+    ("tpot-ms", "longest time of each token after the first"),
 )
 #: Both are on unless said otherwise.
 MODEL_FLAGS = (("recompute", "run the forward again in training"), ("flash", "never write scores"))

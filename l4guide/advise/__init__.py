@@ -5,8 +5,10 @@ from l4guide.advise.figures import cost_for, estimate_of, estimate_rows
 from l4guide.advise.guard import supports
 from l4guide.advise.install import Installation, install_flash_attn
 from l4guide.advise.machine import Checkup, doctor
+from l4guide.advise.measured import PutRight, put_right, put_right_by
+from l4guide.advise.model import ModelAnswer, model_lines
 from l4guide.advise.records import Advice, Alternative, Part, Question
-from l4guide.advise.whole import ModelAnswer, break_even, model_answer, model_lines
+from l4guide.advise.whole import break_even, model_answer
 
 __all__ = [
     "Advice",
@@ -15,6 +17,7 @@ __all__ = [
     "Installation",
     "ModelAnswer",
     "Part",
+    "PutRight",
     "Question",
     "advise",
     "break_even",
@@ -25,6 +28,8 @@ __all__ = [
     "install_flash_attn",
     "model_answer",
     "model_lines",
+    "put_right",
+    "put_right_by",
     "support_of",
     "supports",
 ]

@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 
-from l4guide.advise.question import BESIDE_THE_WORKLOAD, ask_for, complete, workload_options
+from l4guide.advise.measured import put_right
+from l4guide.advise.question import BESIDE_THE_WORKLOAD, ask_for_shape, complete
 from l4guide.advise.whole import architecture_of, question_of
 from l4guide.catalogue import find_gpu
 from l4guide.cost import Cost, cost_of, order_of, terms_of, whole_of
 from l4guide.errors import BadInput, CannotDo, Problem
-from l4guide.estimate import Estimate, attention_time, best_implementation
+from l4guide.estimate import Estimate
+from l4guide.text import Sentence
 from l4guide.workload import Workload
 
 OPTIONS = frozenset(
@@ -22,16 +24,20 @@ MODEL_ANSWER = (
 )
 
 
-def estimate_of(gpu: str, options: Mapping[str, object], implementation: str) -> tuple[str, Estimate]:
-    """The card's name and the time of one attention call of one layer.
+def estimate_of(
+    gpu: str, options: Mapping[str, object], implementation: str
+) -> tuple[str, Estimate, tuple[Sentence, ...]]:
+    """The card's name, the time of one attention call of one layer, and what runs on the card did to it.
 
     Raises:
         BadInput: the card, an option or the implementation is not known.
         CannotDo: nothing measured supports a number.
     """
     card, _ = find_gpu(gpu)
-    workload, _ = ask_for(card, workload_options(options))
-    return card.name, attention_time(workload, card, implementation)
+    workload, _ = ask_for_shape(card, options)
+    runs = put_right(options)
+    found = runs.estimator.attention_time(workload, card, implementation)
+    return card.name, found, runs.said(card, workload.task)
 
 
 def estimate_rows(
@@ -50,7 +56,7 @@ def estimate_rows(
             if said.get("model") is not None or said.get("config") is not None:
                 answer = _model_columns(gpu, said, row.get("implementation") or None)
             else:
-                _, estimate = estimate_of(gpu, said, implementation)
+                _, estimate, _ = estimate_of(gpu, said, implementation)
                 answer = {name: getattr(estimate, name) for name in ANSWER}
             answered.append({**row, **answer, "problem": ""})
         except Problem as problem:
@@ -95,7 +101,8 @@ def cost_for(gpu: str, options: Mapping[str, object], implementation: str | None
         CannotDo: nothing measured supports a number, or no price is known.
     """
     question, _ = complete(gpu, options)
-    chosen = implementation or best_implementation(question.workload, question.gpu)
+    estimator = put_right(options).estimator
+    chosen = implementation or estimator.best_implementation(question.workload, question.gpu)
     if chosen is None:
         raise CannotDo(
             "error.no_estimate",
@@ -103,7 +110,7 @@ def cost_for(gpu: str, options: Mapping[str, object], implementation: str | None
             gpu=question.gpu.name,
             capability=question.gpu.capability,
         )
-    estimate = attention_time(question.workload, question.gpu, chosen)
+    estimate = estimator.attention_time(question.workload, question.gpu, chosen)
     terms = terms_of(options)
     return question.gpu.name, cost_of(
         estimate, question.workload, question.gpu, terms=terms, layers=question.layers

@@ -177,8 +177,10 @@ def _source_keys(advice: Advice) -> Iterator[str]:
             yield from card.estimate.sources
         if card.cost is not None and card.cost.source is not None:
             yield card.cost.source
-    if advice.whole is not None and advice.whole.rate is not None and advice.whole.rate.source is not None:
-        yield advice.whole.rate.source
+    for item in () if advice.model is None else advice.model.ranking:
+        rate = None if item.whole is None else item.whole.rate
+        if rate is not None and rate.source is not None:
+            yield rate.source
     if advice.cost is not None:
         yield from (offer.source for offer in advice.cost.offers)
     yield from (tile.source for tile in advice.published_tiles)

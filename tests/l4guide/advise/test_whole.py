@@ -88,7 +88,7 @@ def test_a_too_long_text_leaves_the_verdict_standing() -> None:
     """`advise` judges the heads all the same, and says why there is no memory and no cost of the whole."""
     advice = advise("L4", {"model": "GPT-2", "task": "prefill", "seqlen": 4096})
     assert "yes" == advice.answer
-    assert None is advice.whole
+    assert None is advice.model
     assert "error.context_over_model" in [gap.key for gap in advice.gaps]
 
 

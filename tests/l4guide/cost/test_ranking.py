@@ -56,7 +56,7 @@ def test_a_latency_target_puts_slow_cards_out() -> None:
     """Under 20 ms a token neither L4 nor T4 will do; the reason names both times."""
     found = ranked(limit_ms=20)
     for name in ("L4", "T4"):
-        assert ("out", "contender.latency") == (found[name].place, found[name].reason.key)
+        assert ("out", "contender.late") == (found[name].place, found[name].reason.key)
     assert "20" in found["L4"].reason.say("en")
     assert found["H100 SXM"].place != "out"
 

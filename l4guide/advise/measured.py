@@ -1,0 +1,105 @@
+"""Recorded runs, put to use: which there are, what they put right, and what is said of them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from l4guide.catalogue import Gpu, data_folder, find_gpu
+from l4guide.errors import BadInput
+from l4guide.estimate import FEWEST_RUNS, NO_RUNS, LiveEstimator, is_usable, recalibrate, together
+from l4guide.measure.measurement import Measurement, Record, read
+from l4guide.text import Sentence
+from l4guide.workload import yes_or_no
+
+#: Files beside the records that are of another kind.
+NO_RECORDS = "tiles-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutRight:
+    """The estimator with what was run on cards; `origins` name the records of each, `remarks` what helps nobody."""
+
+    estimator: LiveEstimator
+    origins: Mapping[str, tuple[str, ...]]
+    remarks: tuple[Sentence, ...] = ()
+
+    def said(self, gpu: Gpu, task: str) -> tuple[Sentence, ...]:
+        """What runs on a card do for a task, implementation by implementation, and how many more are wanted."""
+        kind = "decode" if task == "decode" else "prompt"
+        found = []
+        for (card, implementation, of), live in self.estimator.corrections.items():
+            if (card, of) != (gpu.name, kind):
+                continue
+            origin = ", ".join(self.origins.get(card, ()))
+            values = {"implementation": implementation, "gpu": card, "runs": live.runs, "origin": origin}
+            more = {"more": FEWEST_RUNS - live.runs}
+            found.append(Sentence("runs.put_right" if live.seen else "runs.few", values | more))
+        return (*found, *self.remarks)
+
+
+AS_FITTED = PutRight(estimator=NO_RUNS, origins={})
+
+
+def put_right(options: Mapping[str, object]) -> PutRight:
+    """What the options say of runs: `measured` (files, or a `PutRight` already made), or `as_fitted` (none at all).
+
+    Records in `data/measurements/` are found by themselves.
+
+    Raises:
+        BadInput: both were said.
+        BadData: a file is no record.
+        CannotDo: a file cannot be read.
+    """
+    said, plain = options.get("measured"), options.get("as_fitted")
+    if plain is not None and yes_or_no("as-fitted", plain):
+        if said is not None and not isinstance(said, PutRight):
+            raise BadInput("error.measured_as_fitted")
+        return AS_FITTED
+    if isinstance(said, PutRight):
+        return said
+    names = [] if said is None else [said] if isinstance(said, str | Path) else list(said)  # type: ignore[call-overload]
+    return _from_files(tuple(Path(str(name)) for name in names), _found())
+
+
+def _found() -> tuple[Path, ...]:
+    """The records that come with the guide."""
+    folder = data_folder() / "measurements"
+    return tuple(path for path in sorted(folder.glob("*.json")) if not path.name.startswith(NO_RECORDS))
+
+
+@lru_cache(maxsize=8)
+def _from_files(given: tuple[Path, ...], found: tuple[Path, ...]) -> PutRight:
+    return put_right_by((path.name, read(path)) for path in dict.fromkeys((*given, *found)))
+
+
+def put_right_by(records: Iterable[tuple[str, Record]]) -> PutRight:
+    """The estimator put right by records, each with the name of its origin.
+
+    Rows of the interpreter are of no card and never count.
+    """
+    runs: dict[Gpu, list[Measurement]] = {}
+    origins: dict[str, tuple[str, ...]] = {}
+    remarks: list[Sentence] = []
+    for origin, record in records:
+        rows = [row for row in record.rows if row.basis == "gpu" and is_usable(row)]
+        card = _card(record)
+        if record.basis != "gpu":
+            remarks.append(Sentence("runs.interpreter", {"origin": origin}))
+        elif card is None:
+            values = {"origin": origin, "gpu": record.gpu or record.gpu_reported_name or "?"}
+            remarks.append(Sentence("runs.unknown_card", values))
+        elif not rows:
+            remarks.append(Sentence("runs.nothing_timed", {"origin": origin}))
+        else:
+            runs.setdefault(card, []).extend(rows)
+            origins[card.name] = (*origins.get(card.name, ()), origin)
+    estimators = [recalibrate(rows, card) for card, rows in runs.items()]
+    return PutRight(estimator=together(estimators), origins=origins, remarks=tuple(remarks))
+
+
+def _card(record: Record) -> Gpu | None:
+    try:
+        return find_gpu(record.gpu)[0] if record.gpu is not None else None
+    except BadInput:
+        return None
