@@ -6,7 +6,7 @@ from l4guide.advise.guard import supports
 from l4guide.advise.install import Installation, install_flash_attn
 from l4guide.advise.machine import Checkup, doctor
 from l4guide.advise.measured import PutRight, put_right, put_right_by
-from l4guide.advise.model import ModelAnswer, model_lines
+from l4guide.advise.model import ModelAnswer, cards_of, model_lines
 from l4guide.advise.records import Advice, Alternative, Part, Question
 from l4guide.advise.whole import break_even, model_answer
 
@@ -21,6 +21,7 @@ __all__ = [
     "Question",
     "advise",
     "break_even",
+    "cards_of",
     "cost_for",
     "doctor",
     "estimate_of",
