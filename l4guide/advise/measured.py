@@ -1,6 +1,6 @@
 """Recorded runs, put to use: which there are, what they put right, and what is said of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,24 +18,32 @@ NO_RECORDS = "tiles-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PutRight:
-    """The estimator with what was run on cards; `origins` name the records of each, `remarks` what helps nobody."""
+    """The estimator with what was run on cards.
+
+    `origins` name the records by card and implementation, `remarks` say what puts nothing right.
+    """
 
     estimator: LiveEstimator
-    origins: Mapping[str, tuple[str, ...]]
+    origins: Mapping[tuple[str, str], tuple[str, ...]]
     remarks: tuple[Sentence, ...] = ()
 
     def said(self, gpu: Gpu, task: str) -> tuple[Sentence, ...]:
         """What runs on a card do for a task, implementation by implementation, and how many more are wanted."""
-        kind = "decode" if task == "decode" else "prompt"
-        found = []
-        for (card, implementation, of), live in self.estimator.corrections.items():
-            if (card, of) != (gpu.name, kind):
-                continue
-            origin = ", ".join(self.origins.get(card, ()))
-            values = {"implementation": implementation, "gpu": card, "runs": live.runs, "origin": origin}
-            more = {"more": FEWEST_RUNS - live.runs}
-            found.append(Sentence("runs.put_right" if live.seen else "runs.few", values | more))
+        found = (line for card, line in self._lines(task) if card == gpu.name)
         return (*found, *self.remarks)
+
+    def said_of_every_card(self, task: str) -> tuple[Sentence, ...]:
+        """The same of every card that something was run on."""
+        return (*(line for _, line in self._lines(task)), *self.remarks)
+
+    def _lines(self, task: str) -> Iterator[tuple[str, Sentence]]:
+        kind = "decode" if task == "decode" else "prompt"
+        for (card, implementation, of), live in self.estimator.corrections.items():
+            if of == kind:
+                origin = ", ".join(self.origins[card, implementation])
+                values = {"implementation": implementation, "gpu": card, "runs": live.runs, "origin": origin}
+                more = {"more": FEWEST_RUNS - live.runs}
+                yield card, Sentence("runs.put_right" if live.seen else "runs.few", values | more)
 
 
 AS_FITTED = PutRight(estimator=NO_RUNS, origins={})
@@ -59,7 +67,13 @@ def put_right(options: Mapping[str, object]) -> PutRight:
     if isinstance(said, PutRight):
         return said
     names = [] if said is None else [said] if isinstance(said, str | Path) else list(said)  # type: ignore[call-overload]
-    return _from_files(tuple(Path(str(name)) for name in names), _found())
+    paths = dict.fromkeys((*(Path(str(name)) for name in names), *_found()))
+    return _from_files(tuple((path, _changed_ns(path)) for path in paths))
+
+
+def _changed_ns(path: Path) -> int:
+    """When a file was written last, so that a new one is read anew."""
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 def _found() -> tuple[Path, ...]:
@@ -69,8 +83,17 @@ def _found() -> tuple[Path, ...]:
 
 
 @lru_cache(maxsize=8)
-def _from_files(given: tuple[Path, ...], found: tuple[Path, ...]) -> PutRight:
-    return put_right_by((path.name, read(path)) for path in dict.fromkeys((*given, *found)))
+def _from_files(files: tuple[tuple[Path, int], ...]) -> PutRight:
+    return put_right_by((path.name, read(path)) for path, _ in files)
+
+
+def found_records() -> tuple[tuple[str, Record], ...]:
+    """The records that come with the guide, each with the name of its file.
+
+    Raises:
+        BadData: a file is no record.
+    """
+    return tuple((path.name, read(path)) for path in _found())
 
 
 def put_right_by(records: Iterable[tuple[str, Record]]) -> PutRight:
@@ -79,7 +102,7 @@ def put_right_by(records: Iterable[tuple[str, Record]]) -> PutRight:
     Rows of the interpreter are of no card and never count.
     """
     runs: dict[Gpu, list[Measurement]] = {}
-    origins: dict[str, tuple[str, ...]] = {}
+    origins: dict[tuple[str, str], tuple[str, ...]] = {}
     remarks: list[Sentence] = []
     for origin, record in records:
         rows = [row for row in record.rows if row.basis == "gpu" and is_usable(row)]
@@ -93,7 +116,8 @@ def put_right_by(records: Iterable[tuple[str, Record]]) -> PutRight:
             remarks.append(Sentence("runs.nothing_timed", {"origin": origin}))
         else:
             runs.setdefault(card, []).extend(rows)
-            origins[card.name] = (*origins.get(card.name, ()), origin)
+            for key in dict.fromkeys((card.name, row.implementation) for row in rows):
+                origins[key] = (*origins.get(key, ()), origin)
     estimators = [recalibrate(rows, card) for card, rows in runs.items()]
     return PutRight(estimator=together(estimators), origins=origins, remarks=tuple(remarks))
 

@@ -96,7 +96,8 @@ def cards_of(gpu: Gpu, number: int) -> str:
 
 
 def _taken(item: Contender) -> Sentence:
-    return Sentence("model.taken", {"gpu": cards_of(item.gpu, item.cards or 1), "reason": item.reason})
+    number = 1 if item.place == "out" else item.cards or 1
+    return Sentence("model.taken", {"gpu": cards_of(item.gpu, number), "reason": item.reason})
 
 
 def _choice(mine: Contender, best: Contender | None) -> str:
@@ -156,6 +157,8 @@ def _memory_line(whole: Whole) -> Sentence:
 def _speed_lines(whole: Whole) -> tuple[Sentence, ...]:
     low, value, high = (digits(end) for end in whole.step.tokens_per_s.ends())
     said = [Sentence("model.speed", {"speed": value, "low": low, "high": high})]
+    if whole.step.runs:
+        said.append(Sentence("model.put_right", {"runs": whole.step.runs, "gpu": whole.gpu.name}))
     if whole.prefill is not None and whole.decode is not None:
         first, each = whole.prefill.seconds.times(1e3), whole.decode.seconds.times(1e3)
         values = {"ttft": digits(first.value.item()), "tpot": digits(each.value.item())}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import fields
 
-from l4guide.advise.config import as_model, read_architecture
+from l4guide.advise.config import model_of
 from l4guide.advise.records import Question
 from l4guide.catalogue import Component, Gpu, Model, find_gpu, model
 from l4guide.cost.whole import LATENCIES
@@ -108,7 +108,7 @@ def complete(
     notes = (note,) if note is not None else ()
     said = workload_options(options)
     if options.get("config") is not None:
-        chosen = as_model(read_architecture(options["config"]))
+        chosen = model_of(options["config"])
     elif options.get("model") is not None:
         chosen = model(str(options["model"]))
     else:

@@ -44,7 +44,8 @@ class BreakEven:
 
     `across` is a length or a width, named by `axis` (context or head_dim); `batches` goes up. `winner` numbers
     `offers`, `NOBODY` where none has the memory; `uncertain` where another's interval reaches below the winner's high
-    end. Arrays are `(batches, across)`; `usd` holds the winner's dollars per million tokens.
+    end. Arrays are `(batches, across)`; `usd` holds the winner's dollars per million tokens. `put_right` names the
+    cards whose times were put right by runs on them.
     """
 
     axis: str
@@ -54,6 +55,7 @@ class BreakEven:
     winner: NDArray[np.int64]
     uncertain: NDArray[np.bool_]
     usd: Interval
+    put_right: tuple[str, ...] = ()
 
     @property
     def winners(self) -> tuple[Offer, ...]:
@@ -78,6 +80,8 @@ class BreakEven:
         if not said:
             return (Sentence("breakeven.nobody"),)
         percent = digits(100 * float(self.uncertain.sum()) / cells)
+        if self.put_right:
+            said.append(Sentence("breakeven.put_right", {"gpus": ", ".join(self.put_right)}))
         return (*said, Sentence("breakeven.uncertain", {"share": percent}))
 
     def to_json(self) -> dict[str, object]:
@@ -93,6 +97,7 @@ class BreakEven:
                 [v if np.isfinite(v) else None for v in row] for row in self.usd.value
             ],
             "kind": "estimated",
+            "put_right_by_runs": list(self.put_right),
         }
 
 
@@ -121,7 +126,12 @@ def by_context(
     offers = offers_of(question, gpus, terms or Terms())
     batch, context = (grid.astype(float) for grid in np.meshgrid(batches, contexts, indexing="ij"))
     dollars = [_dollars(question, offer, batch, context) for offer in offers]
-    return _map("context", contexts, batches, offers, dollars)
+    return _put_right(_map("context", contexts, batches, offers, dollars), question)
+
+
+def _put_right(found: BreakEven, question: Question) -> BreakEven:
+    run = question.estimator.cards
+    return replace(found, put_right=tuple(o.gpu.name for o in found.offers if o.gpu.name in run))
 
 
 def turning(
@@ -163,7 +173,7 @@ def by_head_dim(
         columns = [_dollars(replace(question, model=model), offer, batch, context, known) for model in models]
         ends = (np.stack([getattr(c, end) for c in columns], axis=1) for end in ("low", "value", "high"))
         dollars.append(Interval.of(*ends))
-    return _map("head_dim", np.array(head_dims), batches, offers, dollars)
+    return _put_right(_map("head_dim", np.array(head_dims), batches, offers, dollars), question)
 
 
 def _attention(

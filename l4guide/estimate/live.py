@@ -132,6 +132,11 @@ class LiveEstimator:
     corrections: Mapping[Case, Live]
     measured_ms: Mapping[tuple[object, ...], float]
 
+    @property
+    def cards(self) -> frozenset[str]:
+        """Names of the cards that something was run on."""
+        return frozenset(card for card, _, _ in self.corrections)
+
     def live(self, gpu: Gpu, implementation: str, task: str) -> Live:
         """What runs of an implementation on a card have shown."""
         return self.corrections.get(_case(gpu, implementation, task), AS_FITTED)
