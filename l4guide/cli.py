@@ -12,10 +12,12 @@ from typing import Any, NoReturn
 from l4guide import __version__
 from l4guide.errors import BadInput, CannotDo, Problem
 from l4guide.files import write_text
-from l4guide.options import FLAGS, MODEL, MODEL_FLAGS, PRICE, QUESTION
+from l4guide.options import FLAGS, MODEL, MODEL_FLAGS, PRICE, QUESTION, add_question
 from l4guide.text import LANGUAGES, Sentence, digits, say
 
 Options = argparse.Namespace
+#: What an attention call is estimated for where nobody names an implementation.
+USUAL = "flash-attn"
 
 
 class Parser(argparse.ArgumentParser):
@@ -99,14 +101,25 @@ def _resources(options: Options) -> tuple[object, str]:
 
 
 def _estimate(options: Options) -> tuple[object, str]:
-    from l4guide.advise import estimate_of
+    from l4guide.advise import estimate_of, model_lines, whole_estimate
+    from l4guide.cost import memory_json
 
     if options.workloads is not None:
         return _estimate_many(Path(options.workloads), options)
-    gpu, estimate, runs = estimate_of(options.gpu, question(options), options.implementation)
-    said = estimate.to_json() | {"runs": [line.say(options.language) for line in runs]}
+    asked = question(options)
+    if "model" in asked or "config" in asked:
+        whole, runs = whole_estimate(options.gpu, asked, options.implementation)
+        memory = memory_json(whole.memory, whole.cards)
+        told = {"gpu": whole.gpu.name, **whole.to_json(), "memory": memory}
+        return told | _said_of(runs, options), _told([*model_lines(whole), *runs], (), options.language)
+    gpu, estimate, runs = estimate_of(options.gpu, asked, options.implementation or USUAL)
+    said = estimate.to_json() | _said_of(runs, options)
     answer = Sentence("cli.estimate", {"gpu": gpu, **_rounded(said)})
     return said, _told([answer, *runs], (), options.language)
+
+
+def _said_of(runs: Sequence[Sentence], options: Options) -> dict[str, object]:
+    return {"runs": [line.say(options.language) for line in runs]}
 
 
 def _estimate_many(path: Path, options: Options) -> tuple[object, str]:
@@ -119,7 +132,7 @@ def _estimate_many(path: Path, options: Options) -> tuple[object, str]:
         raise CannotDo(
             "error.cannot_read", path=path, problem=getattr(error, "strerror", None) or error
         ) from error
-    defaults: dict[str, object] = {"gpu": options.gpu, "implementation": options.implementation}
+    defaults: dict[str, object] = {"gpu": options.gpu, "implementation": options.implementation or USUAL}
     answered = estimate_rows(rows, {**defaults, **question(options)}, options.language)
     if options.out is not None:
         columns = list(dict.fromkeys(name for row in answered for name in row))
@@ -226,50 +239,8 @@ def _lab(options: Options) -> tuple[object, str]:
     open_lab(port=options.port, browser=options.browser, language=options.language)
 
 
-def _add_question(
-    parser: argparse.ArgumentParser,
-    *,
-    model: bool = False,
-    price: bool = False,
-    runs: bool = False,
-    gpu: str | None = "L4",
-) -> None:
-    parser.add_argument(
-        "--gpu", default=gpu, help=f"a card, however written (default {gpu or 'the attached one'})"
-    )
-    for name, text in QUESTION + (PRICE if price else ()):
-        parser.add_argument(f"--{name}", help=text)
-    parser.add_argument(
-        "--causal", action=argparse.BooleanOptionalAction, default=None, help="causal mask (default yes)"
-    )
-    for name in FLAGS:
-        parser.add_argument(f"--{name.replace('_', '-')}", action="store_true", default=None)
-    if model:
-        parser.add_argument("--model", help="a model preset; fills heads, kv-heads and head-dim")
-        parser.add_argument("--config", metavar="FILE", help="a model's config.json, in place of a preset")
-        for name, text in MODEL:
-            parser.add_argument(f"--{name}", help=text)
-        for name, text in MODEL_FLAGS:
-            parser.add_argument(
-                f"--{name}", action=argparse.BooleanOptionalAction, default=None, help=f"{text} (default yes)"
-            )
-        parser.add_argument("--component", help="one attention component of the model")
-    if runs:
-        parser.add_argument(
-            "--measured",
-            metavar="FILE",
-            action="append",
-            help="put the estimate right by this record of runs; may be said again",
-        )
-        parser.add_argument(
-            "--as-fitted", action="store_true", default=None, help="leave every recorded run out"
-        )
-    if price:
-        parser.add_argument("--spot", action="store_true", default=None, help="take spot prices")
-
-
 def _add_matrix(parser: argparse.ArgumentParser) -> None:
-    _add_question(parser)
+    add_question(parser)
     parser.add_argument("--head-dims", help="a column for each, between commas")
     parser.add_argument("--library", help="one library, or several between commas (default: every one)")
     parser.add_argument("--version", help="a release of the library; all: every one (default: the newest)")
@@ -298,7 +269,7 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"l4guide {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    _add_question(
+    add_question(
         _command(commands, "advise", _advise, "the whole answer for a workload on a card"),
         model=True,
         price=True,
@@ -306,7 +277,7 @@ def build_parser() -> Parser:
     )
 
     support = _command(commands, "support", _support, "whether one library release runs a workload on a card")
-    _add_question(support)
+    add_question(support)
     support.add_argument("--library", default="flash-attn")
     support.add_argument("--version", help="a release; without it the newest known")
 
@@ -327,14 +298,18 @@ def build_parser() -> Parser:
         resources.add_argument(f"--{name}")
     resources.add_argument("--compile", action="store_true", help="compile for the card now, here")
 
-    estimate = _command(commands, "estimate", _estimate, "how long one attention call takes")
-    _add_question(estimate, model=True, price=True, runs=True)
-    estimate.add_argument("--implementation", default="flash-attn")
+    estimate = _command(
+        commands, "estimate", _estimate, "how long one attention call, or one step of a model, takes"
+    )
+    add_question(estimate, model=True, price=True, runs=True)
+    estimate.add_argument(
+        "--implementation", help=f"default: {USUAL}, of a whole model the fastest measured one"
+    )
     estimate.add_argument("--workloads", metavar="IN.csv", help="answer every row of a CSV")
     estimate.add_argument("--out", metavar="OUT.csv", help="where the answered rows go")
 
     cost = _command(commands, "cost", _cost, "what a model, or attention alone, costs per million tokens")
-    _add_question(cost, model=True, price=True, runs=True)
+    add_question(cost, model=True, price=True, runs=True)
     cost.add_argument(
         "--implementation", help="the implementation to time (default: the fastest measured one)"
     )
@@ -346,13 +321,13 @@ def build_parser() -> Parser:
         commands, "diagnose", _diagnose, "what a pasted traceback, warning or log line means"
     ).add_argument("file", nargs="?", metavar="FILE", help="where the text is (default: standard input)")
 
-    _add_question(
+    add_question(
         _command(commands, "doctor", _doctor, "this machine, and what the rules say of what is installed"),
         gpu=None,
     )
 
     report = _command(commands, "report", _report, "the answer as one HTML file, JSON beside it")
-    _add_question(report, model=True, price=True, runs=True)
+    add_question(report, model=True, price=True, runs=True)
     report.add_argument("--out", default="report.html")
 
     measure = _command(commands, "measure", _measure, "time the kernels and their peers on the attached GPU")

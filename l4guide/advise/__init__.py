@@ -2,7 +2,7 @@
 
 from l4guide.advise.answer import advise, support_of
 from l4guide.advise.config import model_of
-from l4guide.advise.figures import cost_for, estimate_of, estimate_rows
+from l4guide.advise.figures import cost_for, estimate_of, estimate_rows, whole_estimate
 from l4guide.advise.guard import supports
 from l4guide.advise.install import Installation, install_flash_attn
 from l4guide.advise.machine import Checkup, doctor
@@ -36,4 +36,5 @@ __all__ = [
     "put_right_by",
     "support_of",
     "supports",
+    "whole_estimate",
 ]

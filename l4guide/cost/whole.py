@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from l4guide.catalogue import Gpu
-from l4guide.cost.price import Rate, Terms, rate_of
+from l4guide.cost.price import Rate, Terms, above_zero, rate_of
 from l4guide.errors import BadInput, CannotDo
 from l4guide.estimate import NO_RUNS, LiveEstimator
 from l4guide.interval import Interval
@@ -15,7 +15,7 @@ from l4guide.memory.sizes import GIB
 from l4guide.model import Architecture
 from l4guide.step import Plan, Step, step
 from l4guide.step.rates import share
-from l4guide.workload import Workload, real_number
+from l4guide.workload import Workload
 
 SECONDS_PER_HOUR, HOURS_PER_MONTH = 3600, 730
 MILLION = 1e6
@@ -51,7 +51,7 @@ def order_of(options: Mapping[str, object]) -> Order:
     """
     limits = {"load": MAX_LOAD, "run_tokens": MAX_TOKENS} | dict.fromkeys(LATENCIES, MAX_LATENCY_MS)
     found = {
-        name: real_number(name.replace("_", "-"), options[name], at_least=1e-9, below=below)
+        name: above_zero(name.replace("_", "-"), options[name], below)
         for name, below in limits.items()
         if options.get(name) is not None
     }
