@@ -15,9 +15,8 @@ LENGTHS = (256, 512, 1024, 2048, 4096, 8192)
 
 def _row(card: str, task: str, length: int, factor: float, implementation: str) -> Measurement:
     """A forward pass that took `factor` times what the estimate says of it."""
-    queries, batch = (1, 8) if task == "decode" else (length, 1)
-    shape = {"batch": batch, "seqlen_q": queries, "seqlen_kv": length, "heads": 32, "kv_heads": 8}
-    workload, _ = ask({**shape, "task": task, "head_dim": 128})
+    shape = {"task": task, "batch": 8 if task == "decode" else 1, "heads": 32, "kv_heads": 8, "head_dim": 128}
+    workload, _ = ask({**shape, "seqlen_kv": length, "seqlen_q": 1 if task == "decode" else length})
     expected = attention_time(workload, gpu(card), implementation).latency_ms
     return Measurement(
         implementation=implementation,
@@ -27,9 +26,13 @@ def _row(card: str, task: str, length: int, factor: float, implementation: str) 
         basis="gpu",
         task=task,
         attention_pass="forward",
-        **shape,
-        head_dim=128,
-        dtype="bf16",
+        batch=workload.batch,
+        seqlen_q=workload.seqlen_q,
+        seqlen_kv=workload.seqlen_kv,
+        heads=workload.heads,
+        kv_heads=workload.kv_heads,
+        head_dim=workload.head_dim,
+        dtype=workload.dtype,
         causal=True,
         latency_ms=factor * expected,
         low_ms=0.98 * factor * expected,

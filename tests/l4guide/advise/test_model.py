@@ -48,7 +48,7 @@ def test_a_latency_target_decides(limit: dict[str, object], answer: str) -> None
 def test_alternatives_are_the_ranking_of_cost() -> None:
     """One ranking: `advise` names the same cards, dollars and reasons as `cost`, but for the card that was asked."""
     said, cost = advise("L4", DECODE).to_json(), model_answer("L4", DECODE).to_json()
-    ranking = [item for item in cost["ranking"] if item["gpu"] != "L4"]  # type: ignore[attr-defined, index]
+    ranking = [item for item in cost["ranking"] if item["gpu"] != "L4"]  # type: ignore[attr-defined]
     assert [{"of": "model", **item} for item in ranking] == said["alternatives"]
     assert cost["recommendation"] == said["recommendation"]
     assert cost["what_would_change"] == said["what_would_change"]
