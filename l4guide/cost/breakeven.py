@@ -20,6 +20,8 @@ from l4guide.step.forward import NOTHING_KNOWN, kinds
 from l4guide.text import Sentence, digits
 
 CELLS = 40
+#: How many times as many numbers are tried for so many different whole ones.
+DRAWN_AT_MOST = 3
 LARGEST_BATCH = 256
 #: The context of a map where the model does not say how far it reads.
 LONGEST_CONTEXT = 131_072
@@ -201,8 +203,15 @@ def with_head_dim(model: Architecture, head_dim: int) -> Architecture:
 
 
 def _steps(first: int, last: int, cells: int) -> NDArray[np.int64]:
-    """Whole numbers from first to last, evenly apart in the logarithm, each once."""
-    return np.unique(np.round(np.geomspace(first, last, cells)).astype(np.int64))
+    """`cells` whole numbers from first to last, evenly apart in the logarithm, each once; fewer where there are fewer.
+
+    Small numbers lie closer together than whole ones can, so more are drawn until enough of them differ.
+    """
+    for drawn in range(cells, DRAWN_AT_MOST * cells):
+        found = np.unique(np.round(np.geomspace(first, last, drawn)).astype(np.int64))
+        if len(found) >= cells:
+            break
+    return found
 
 
 def _dollars(
