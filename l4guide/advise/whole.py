@@ -167,9 +167,9 @@ def refusal(question: Question, gpu: Gpu) -> Sentence | None:
         shaped = replace(question.workload, heads=number, kv_heads=kept, head_dim=wide, head_dim_v=wide_v)
         if not gpu.bf16_tensor_cores and shaped.dtype == "bf16":
             shaped = replace(shaped, dtype="fp16", kv_dtype="fp16")
-        verdicts = [check(shaped, gpu, library) for library in RUNNERS]
+        verdicts = (check(shaped, gpu, library) for library in RUNNERS)
         if all(verdict.status in ("refused", "unsafe") for verdict in verdicts):
-            return Sentence("contender.refused", {"text": verdicts[0].message})
+            return Sentence("contender.refused", {"text": check(shaped, gpu, RUNNERS[0]).message})
     return None
 
 
