@@ -16,7 +16,7 @@ from l4guide.workload import Workload
 OPTIONS = frozenset(
     {f.name for f in fields(Workload)} | {"seqlen", "gpu", "implementation"} | set(BESIDE_THE_WORKLOAD)
 )
-ANSWER = ("latency_ms", "low_ms", "high_ms", "tflops", "gb_per_s", "basis")
+ANSWER = ("latency_ms", "low_ms", "high_ms", "tflops", "gb_per_s", "basis", "runs")
 #: What a row about a whole model gains beside the answer; latency is then that of a step.
 MODEL_ANSWER = (
     *("tokens_per_s", "tokens_per_s_low", "tokens_per_s_high", "ttft_ms", "tpot_ms", "mfu"),
@@ -118,6 +118,7 @@ def _model_columns(gpu: str, said: Mapping[str, object], implementation: str | N
         "tflops": flops / value / 1e9,
         "gb_per_s": "",
         "basis": found["basis"],
+        "runs": whole.step.runs,
         **{name: found.get(name, "") for name in MODEL_ANSWER},
         "memory_gib": whole.memory.sizes.bytes.value.item() / 2**30,
         "fits": whole.memory.fits,

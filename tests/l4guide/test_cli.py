@@ -386,17 +386,3 @@ def test_the_text_says_why_each_other_card_lost(capsys: pytest.CaptureFixture[st
         code, out, _ = run(capsys, *command, "--task", "decode")
         lost = out.split("Why not the others:")[1].strip().splitlines()
         assert (0, True) == (code, len(lost) > 30)
-
-
-def test_a_row_with_too_few_or_too_many_cells_loses_itself_alone(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    """Nobody guesses which cell belongs where; the row between them is answered."""
-    rows = tmp_path / "rows.csv"
-    rows.write_text("gpu,task,batch\nL4,prefill\nL4,prefill,1\nL4,prefill,1,7\n", encoding="utf-8")
-    out = tmp_path / "out.csv"
-    assert 0 == run(capsys, "estimate", "--workloads", str(rows), "--out", str(out))[0]
-    short, good, long = csv.DictReader(out.read_text(encoding="utf-8").splitlines())
-    assert ("2 cells", "4 cells") == tuple(" ".join(row["problem"].split()[3:5]) for row in (short, long))
-    assert "" == good["problem"]
-    assert float(good["latency_ms"]) > 0
