@@ -1,7 +1,7 @@
 """Recorded runs, put to use: which there are, what they put right, and what is said of them."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,16 +20,20 @@ NO_RECORDS = "tiles-"
 class PutRight:
     """The estimator with what was run on cards.
 
-    `origins` name the records by card and implementation, `remarks` say what puts nothing right.
+    `origins` name the records by card and implementation, `given` those that were asked for by name, and `remarks` say
+    what puts nothing right.
     """
 
     estimator: LiveEstimator
     origins: Mapping[tuple[str, str], tuple[str, ...]]
     remarks: tuple[Sentence, ...] = ()
+    given: tuple[str, ...] = ()
 
     def said(self, gpu: Gpu, task: str) -> tuple[Sentence, ...]:
         """What runs on a card do for a task, implementation by implementation, and how many more are wanted."""
-        found = (line for card, line in self._lines(task) if card == gpu.name)
+        found = [line for card, line in self._lines(task) if card == gpu.name]
+        if self.given and not found and not self.remarks:
+            found = [Sentence("runs.other", {"origin": ", ".join(self.given), "gpu": gpu.name})]
         return (*found, *self.remarks)
 
     def said_of_every_card(self, task: str) -> tuple[Sentence, ...]:
@@ -67,8 +71,10 @@ def put_right(options: Mapping[str, object]) -> PutRight:
     if isinstance(said, PutRight):
         return said
     names = [] if said is None else [said] if isinstance(said, str | Path) else list(said)  # type: ignore[call-overload]
-    paths = dict.fromkeys((*(Path(str(name)) for name in names), *_found()))
-    return _from_files(tuple((path, _changed_ns(path)) for path in paths))
+    given = tuple(Path(str(name)) for name in names)
+    paths = dict.fromkeys((*given, *_found()))
+    found = _from_files(tuple((path, _changed_ns(path)) for path in paths))
+    return replace(found, given=tuple(path.name for path in given))
 
 
 def _changed_ns(path: Path) -> int:

@@ -231,6 +231,7 @@ def _measured(estimate: Estimate, latency_ms: float) -> Estimate:
         gb_per_s_low=estimate.gb_per_s_low / factor,
         gb_per_s_high=estimate.gb_per_s_high / factor,
         basis="measured",
+        kind="measured",
     )
 
 

@@ -1,6 +1,7 @@
 """Recorded runs put estimates right: of their card and kernel, in every answer, and they can be left out."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,29 @@ def test_what_puts_nothing_right_says_so(recorded: Recorded, change: dict[str, o
     runs = put_right_by([("it", recorded(**change))])
     assert ({}, {}) == (runs.estimator.corrections, runs.estimator.measured_ms)
     assert [key] == [line.key for line in runs.said(gpu("L4"), "prefill")]
+
+
+@pytest.mark.parametrize(("card", "task"), [("H100 SXM", "prefill"), ("L4", "decode")])
+def test_a_record_of_something_else_says_that_it_does_nothing(
+    recorded: Recorded, file_of: Callable[[Record], str], card: str, task: str
+) -> None:
+    """Prompts on an L4 say nothing of an H100, nor of steps; who named the file is told."""
+    record = recorded()
+    prompts = replace(record, rows=tuple(row for row in record.rows if row.task == "prefill"))
+    asked = {"task": task, "seqlen": 512, "measured": file_of(prompts)}
+    _, found, said = estimate_of(card, asked, "flash-attn")
+    assert (0, ["runs.other"]) == (found.runs, [line.key for line in said])
+    assert "run0.json" in said[0].say()
+
+
+def test_a_shape_that_was_run_is_measured(recorded: Recorded, file_of: Callable[[Record], str]) -> None:
+    """Its time is the run's, and of that kind; the next shape's is an estimate."""
+    measured = file_of(recorded(factor=1.3))
+    _, plain, _ = estimate_of("L4", {**PROMPT, "seqlen": 2048}, "flash-attn")
+    _, run, _ = estimate_of("L4", {**PROMPT, "seqlen": 2048, "measured": measured}, "flash-attn")
+    _, near, _ = estimate_of("L4", {**PROMPT, "measured": measured}, "flash-attn")
+    assert 1.3 * plain.latency_ms == pytest.approx(run.latency_ms)
+    assert ("measured", "estimated") == (run.kind, near.kind)
 
 
 def test_records_of_the_guide_are_found_and_can_be_left_out(
