@@ -5,6 +5,9 @@ from dataclasses import replace
 from l4guide.catalogue import gpus
 from l4guide.cost import Contender, Question, Whole, turning, whole_of
 from l4guide.errors import Problem
+from l4guide.memory import fit
+from l4guide.memory.sizes import GIB
+from l4guide.step import METHODS
 from l4guide.text import Sentence, digits
 
 
@@ -20,6 +23,7 @@ def changes(whole: Whole, ranking: tuple[Contender, ...]) -> tuple[Sentence, ...
         found.append(Sentence("change.memory", {**values, "asked": question.context, "at": question.batch}))
     found += _price_change(whole, ranking)
     found += _turning(whole)
+    found += _lighter(whole)
     found += _variant(whole, "change.weights", _narrower(question))
     if room.fits == "no":
         return tuple(found)
@@ -66,6 +70,21 @@ def _narrower(question: Question) -> Question | None:
     if question.plan.trains or narrower is None:
         return None
     return replace(question, plan=replace(question.plan, weights=narrower))
+
+
+def _lighter(whole: Whole) -> list[Sentence]:
+    """The training that fits where what was asked for does not: of adapters, over the weights or over narrow ones."""
+    question, gpu = whole.question, whole.gpu
+    if not question.plan.trains or whole.memory.fits != "no":
+        return []
+    for method in METHODS[METHODS.index(question.plan.method) + 1 :]:
+        weights = "int4" if method == "qlora" else question.plan.weights
+        plan = replace(question.plan, method=method, weights=weights)
+        room = fit(question.model, plan, gpu, question.batch, question.context)
+        if room.fits == "yes":
+            gib = digits(room.sizes.bytes.value.item() / GIB)
+            return [Sentence("change.method", {"method": method, "gib": gib, "gpu": gpu.name})]
+    return []
 
 
 def _fuller(whole: Whole) -> Question | None:
