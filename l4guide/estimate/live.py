@@ -77,7 +77,8 @@ class Run(Protocol):
 
 
 Case = tuple[str, str, str]  # card, implementation, and decode or prompt
-SHAPE = ("task", "batch", "seqlen_q", "seqlen_kv", "heads", "kv_heads", "head_dim", "dtype", "causal")
+Shape = tuple[str, str, Workload]  # card, implementation, and exactly what was run
+FIELDS = ("task", "batch", "seqlen_q", "seqlen_kv", "heads", "kv_heads", "head_dim", "dtype", "causal")
 
 
 def _case(gpu: Gpu, implementation: str, task: str) -> Case:
@@ -130,7 +131,7 @@ class LiveEstimator:
     """The estimator put right for the cards that something was run on; on any other it is the estimator as fitted."""
 
     corrections: Mapping[Case, Live]
-    measured_ms: Mapping[tuple[object, ...], float]
+    measured_ms: Mapping[Shape, float]
 
     @property
     def cards(self) -> frozenset[str]:
@@ -150,7 +151,7 @@ class LiveEstimator:
         """
         live = self.live(gpu, implementation, workload.task)
         estimate = attention_time(workload, gpu, implementation, live=live)
-        measured = self.measured_ms.get(_shape(workload, gpu, implementation))
+        measured = self.measured_ms.get((gpu.name, implementation, workload))
         if measured is None or workload.task == "training":
             return estimate
         return _measured(estimate, measured)
@@ -211,10 +212,6 @@ class LiveEstimator:
 NO_RUNS = LiveEstimator(corrections={}, measured_ms={})
 
 
-def _shape(workload: Workload, gpu: Gpu, implementation: str) -> tuple[object, ...]:
-    return (gpu.name, implementation, *(getattr(workload, name) for name in SHAPE))
-
-
 def _measured(estimate: Estimate, latency_ms: float) -> Estimate:
     """The estimate with its time replaced by the run's; the interval keeps its width, since runs differ too."""
     factor = latency_ms / estimate.latency_ms
@@ -244,13 +241,13 @@ def is_usable(run: Run) -> bool:
 def recalibrate(runs: Iterable[Run], gpu: Gpu) -> LiveEstimator:
     """The estimator put right by forward runs on `gpu`; runs of kernels that it does not know are passed over."""
     cases: dict[Case, list[tuple[Workload, float]]] = {}
-    measured: dict[tuple[object, ...], float] = {}
+    measured: dict[Shape, float] = {}
     for run in runs:
         if not is_usable(run) or run.latency_ms is None:
             continue
-        workload, _ = ask({name: getattr(run, name) for name in SHAPE})
+        workload, _ = ask({name: getattr(run, name) for name in FIELDS})
         cases.setdefault(_case(gpu, run.implementation, run.task), []).append((workload, run.latency_ms))
-        measured[_shape(workload, gpu, run.implementation)] = run.latency_ms
+        measured[gpu.name, run.implementation, workload] = run.latency_ms
     corrections = {}
     for case, calls in cases.items():
         workloads = [workload for workload, _ in calls]
@@ -267,7 +264,7 @@ def recalibrate(runs: Iterable[Run], gpu: Gpu) -> LiveEstimator:
 def together(estimators: Iterable[LiveEstimator]) -> LiveEstimator:
     """Several cards' corrections as one."""
     corrections: dict[Case, Live] = {}
-    measured: dict[tuple[object, ...], float] = {}
+    measured: dict[Shape, float] = {}
     for one in estimators:
         corrections |= one.corrections
         measured |= one.measured_ms
