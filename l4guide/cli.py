@@ -12,10 +12,12 @@ from typing import Any, NoReturn
 from l4guide import __version__
 from l4guide.errors import BadInput, CannotDo, Problem
 from l4guide.files import write_text
-from l4guide.options import FLAGS, MODEL, MODEL_FLAGS, PRICE, QUESTION
-from l4guide.text import LANGUAGES, digits, say
+from l4guide.options import FLAGS, MODEL, MODEL_FLAGS, PRICE, QUESTION, add_question
+from l4guide.text import LANGUAGES, Sentence, digits, say
 
 Options = argparse.Namespace
+#: What an attention call is estimated for where nobody names an implementation.
+USUAL = "flash-attn"
 
 
 class Parser(argparse.ArgumentParser):
@@ -36,6 +38,8 @@ def question(options: Options) -> dict[str, object]:
         "config",
         "component",
         "spot",
+        "measured",
+        "as_fitted",
     ]
     return {name: value for name in names if (value := getattr(options, name, None)) is not None}
 
@@ -44,8 +48,17 @@ def _advise(options: Options) -> tuple[object, str]:
     from l4guide.advise import advise
 
     advice = advise(options.gpu, question(options))
-    lines = [advice.headline, *advice.why, advice.recommendation, *advice.gaps]
-    return advice.to_json(options.language), "\n".join(line.say(options.language) for line in lines)
+    changes = () if advice.model is None else advice.model.changes
+    lines = [advice.headline, *advice.why, *advice.model_lines, advice.recommendation, *changes, *advice.gaps]
+    return advice.to_json(options.language), _told(lines, advice.lost, options.language)
+
+
+def _told(lines: Sequence[Sentence], lost: Sequence[Sentence], language: str) -> str:
+    """An answer in lines, and below it why each other card lost."""
+    said = [line.say(language) for line in lines]
+    if lost:
+        said += [say("model.others", language), *(f"  {line.say(language)}" for line in lost)]
+    return "\n".join(said)
 
 
 def _support(options: Options) -> tuple[object, str]:
@@ -88,13 +101,25 @@ def _resources(options: Options) -> tuple[object, str]:
 
 
 def _estimate(options: Options) -> tuple[object, str]:
-    from l4guide.advise import estimate_of
+    from l4guide.advise import estimate_of, model_lines, whole_estimate
+    from l4guide.cost import memory_json
 
     if options.workloads is not None:
         return _estimate_many(Path(options.workloads), options)
-    gpu, estimate = estimate_of(options.gpu, question(options), options.implementation)
-    said = estimate.to_json()
-    return said, say("cli.estimate", options.language, gpu=gpu, **_rounded(said))
+    asked = question(options)
+    if "model" in asked or "config" in asked:
+        whole, runs = whole_estimate(options.gpu, asked, options.implementation)
+        memory = memory_json(whole.memory, whole.cards)
+        told = {"gpu": whole.gpu.name, **whole.to_json(), "memory": memory}
+        return told | _said_of(runs, options), _told([*model_lines(whole), *runs], (), options.language)
+    gpu, estimate, runs = estimate_of(options.gpu, asked, options.implementation or USUAL)
+    said = estimate.to_json() | _said_of(runs, options)
+    answer = Sentence("cli.estimate", {"gpu": gpu, **_rounded(said)})
+    return said, _told([answer, *runs], (), options.language)
+
+
+def _said_of(runs: Sequence[Sentence], options: Options) -> dict[str, object]:
+    return {"runs": [line.say(options.language) for line in runs]}
 
 
 def _estimate_many(path: Path, options: Options) -> tuple[object, str]:
@@ -107,7 +132,7 @@ def _estimate_many(path: Path, options: Options) -> tuple[object, str]:
         raise CannotDo(
             "error.cannot_read", path=path, problem=getattr(error, "strerror", None) or error
         ) from error
-    defaults: dict[str, object] = {"gpu": options.gpu, "implementation": options.implementation}
+    defaults: dict[str, object] = {"gpu": options.gpu, "implementation": options.implementation or USUAL}
     answered = estimate_rows(rows, {**defaults, **question(options)}, options.language)
     if options.out is not None:
         columns = list(dict.fromkeys(name for row in answered for name in row))
@@ -134,7 +159,7 @@ def _cost(options: Options) -> tuple[object, str]:
     if "model" in asked or "config" in asked:
         answer = model_answer(options.gpu, asked, options.implementation)
         said = answer.to_json(options.language)
-        return said, "\n".join(line.say(options.language) for line in answer.lines())
+        return said, _told(answer.lines(), answer.others, options.language)
     gpu, cost = cost_for(options.gpu, asked, options.implementation)
     said = cost.to_json()
     shown = {**_rounded(said), "hourly": digits(cost.usd_per_hour), "provider": cost.provider}
@@ -214,35 +239,8 @@ def _lab(options: Options) -> tuple[object, str]:
     open_lab(port=options.port, browser=options.browser, language=options.language)
 
 
-def _add_question(
-    parser: argparse.ArgumentParser, *, model: bool, price: bool, gpu: str | None = "L4"
-) -> None:
-    parser.add_argument(
-        "--gpu", default=gpu, help=f"a card, however written (default {gpu or 'the attached one'})"
-    )
-    for name, text in QUESTION + (PRICE if price else ()):
-        parser.add_argument(f"--{name}", help=text)
-    parser.add_argument(
-        "--causal", action=argparse.BooleanOptionalAction, default=None, help="causal mask (default yes)"
-    )
-    for name in FLAGS:
-        parser.add_argument(f"--{name.replace('_', '-')}", action="store_true", default=None)
-    if model:
-        parser.add_argument("--model", help="a model preset; fills heads, kv-heads and head-dim")
-        parser.add_argument("--config", metavar="FILE", help="a model's config.json, in place of a preset")
-        for name, text in MODEL:
-            parser.add_argument(f"--{name}", help=text)
-        for name, text in MODEL_FLAGS:
-            parser.add_argument(
-                f"--{name}", action=argparse.BooleanOptionalAction, default=None, help=f"{text} (default yes)"
-            )
-        parser.add_argument("--component", help="one attention component of the model")
-    if price:
-        parser.add_argument("--spot", action="store_true", default=None, help="take spot prices")
-
-
 def _add_matrix(parser: argparse.ArgumentParser) -> None:
-    _add_question(parser, model=False, price=False)
+    add_question(parser)
     parser.add_argument("--head-dims", help="a column for each, between commas")
     parser.add_argument("--library", help="one library, or several between commas (default: every one)")
     parser.add_argument("--version", help="a release of the library; all: every one (default: the newest)")
@@ -271,14 +269,15 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"l4guide {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    _add_question(
+    add_question(
         _command(commands, "advise", _advise, "the whole answer for a workload on a card"),
         model=True,
         price=True,
+        runs=True,
     )
 
     support = _command(commands, "support", _support, "whether one library release runs a workload on a card")
-    _add_question(support, model=False, price=False)
+    add_question(support)
     support.add_argument("--library", default="flash-attn")
     support.add_argument("--version", help="a release; without it the newest known")
 
@@ -299,14 +298,18 @@ def build_parser() -> Parser:
         resources.add_argument(f"--{name}")
     resources.add_argument("--compile", action="store_true", help="compile for the card now, here")
 
-    estimate = _command(commands, "estimate", _estimate, "how long one attention call takes")
-    _add_question(estimate, model=False, price=False)
-    estimate.add_argument("--implementation", default="flash-attn")
+    estimate = _command(
+        commands, "estimate", _estimate, "how long one attention call, or one step of a model, takes"
+    )
+    add_question(estimate, model=True, price=True, runs=True)
+    estimate.add_argument(
+        "--implementation", help=f"default: {USUAL}, of a whole model the fastest measured one"
+    )
     estimate.add_argument("--workloads", metavar="IN.csv", help="answer every row of a CSV")
     estimate.add_argument("--out", metavar="OUT.csv", help="where the answered rows go")
 
     cost = _command(commands, "cost", _cost, "what a model, or attention alone, costs per million tokens")
-    _add_question(cost, model=True, price=True)
+    add_question(cost, model=True, price=True, runs=True)
     cost.add_argument(
         "--implementation", help="the implementation to time (default: the fastest measured one)"
     )
@@ -318,15 +321,13 @@ def build_parser() -> Parser:
         commands, "diagnose", _diagnose, "what a pasted traceback, warning or log line means"
     ).add_argument("file", nargs="?", metavar="FILE", help="where the text is (default: standard input)")
 
-    _add_question(
+    add_question(
         _command(commands, "doctor", _doctor, "this machine, and what the rules say of what is installed"),
-        model=False,
-        price=False,
         gpu=None,
     )
 
     report = _command(commands, "report", _report, "the answer as one HTML file, JSON beside it")
-    _add_question(report, model=True, price=True)
+    add_question(report, model=True, price=True, runs=True)
     report.add_argument("--out", default="report.html")
 
     measure = _command(commands, "measure", _measure, "time the kernels and their peers on the attached GPU")

@@ -22,8 +22,11 @@ class Interval:
     @classmethod
     def of(cls, low: object, value: object, high: object) -> Interval:
         """An interval of plain numbers or arrays of one shape."""
-        a, b, c = (np.asarray(end, dtype=np.float64) for end in (low, value, high))
-        return cls(low=a, value=b, high=c)
+        return cls(
+            low=np.asarray(low, dtype=np.float64),
+            value=np.asarray(value, dtype=np.float64),
+            high=np.asarray(high, dtype=np.float64),
+        )
 
     @classmethod
     def exactly(cls, value: object) -> Interval:

@@ -1,5 +1,7 @@
 """The options of the command line by what they say something of: name and what it means."""
 
+import argparse
+
 #: Options of the question; each is handed on as text so that one place validates it and says what is wrong.
 QUESTION = (
     ("task", "prefill, decode or training"),
@@ -35,6 +37,51 @@ MODEL = (
     ("load", "tokens per second to hold for a month"),
     ("run-tokens", "tokens of a training run or a job"),
     ("max-latency-ms", "longest first token (prefill), token (decode) or step (training)"),
+    ("ttft-ms", "longest time to the first token of a request"),
+    ("tpot-ms", "longest time of each token after the first"),
 )
 #: Both are on unless said otherwise.
 MODEL_FLAGS = (("recompute", "run the forward again in training"), ("flash", "never write scores"))
+
+
+def add_question(
+    parser: argparse.ArgumentParser,
+    *,
+    model: bool = False,
+    price: bool = False,
+    runs: bool = False,
+    gpu: str | None = "L4",
+) -> None:
+    """Let a command take the question: of the workload, and where asked for of a model, its price and recorded runs."""
+    parser.add_argument(
+        "--gpu", default=gpu, help=f"a card, however written (default {gpu or 'the attached one'})"
+    )
+    for name, text in QUESTION + (PRICE if price else ()):
+        parser.add_argument(f"--{name}", help=text)
+    parser.add_argument(
+        "--causal", action=argparse.BooleanOptionalAction, default=None, help="causal mask (default yes)"
+    )
+    for name in FLAGS:
+        parser.add_argument(f"--{name.replace('_', '-')}", action="store_true", default=None)
+    if model:
+        parser.add_argument("--model", help="a model preset; fills heads, kv-heads and head-dim")
+        parser.add_argument("--config", metavar="FILE", help="a model's config.json, in place of a preset")
+        for name, text in MODEL:
+            parser.add_argument(f"--{name}", help=text)
+        for name, text in MODEL_FLAGS:
+            parser.add_argument(
+                f"--{name}", action=argparse.BooleanOptionalAction, default=None, help=f"{text} (default yes)"
+            )
+        parser.add_argument("--component", help="one attention component of the model")
+    if runs:
+        parser.add_argument(
+            "--measured",
+            metavar="FILE",
+            action="append",
+            help="put the estimate right by this record of runs; may be said again",
+        )
+        parser.add_argument(
+            "--as-fitted", action="store_true", default=None, help="leave every recorded run out"
+        )
+    if price:
+        parser.add_argument("--spot", action="store_true", default=None, help="take spot prices")

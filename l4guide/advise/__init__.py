@@ -1,12 +1,15 @@
 """The one place that joins rules, resources, estimates and prices into an answer."""
 
 from l4guide.advise.answer import advise, support_of
-from l4guide.advise.figures import cost_for, estimate_of, estimate_rows
+from l4guide.advise.config import model_of
+from l4guide.advise.figures import cost_for, estimate_of, estimate_rows, whole_estimate
 from l4guide.advise.guard import supports
 from l4guide.advise.install import Installation, install_flash_attn
 from l4guide.advise.machine import Checkup, doctor
+from l4guide.advise.measured import PutRight, found_records, put_right, put_right_by
+from l4guide.advise.model import ModelAnswer, cards_of, model_lines
 from l4guide.advise.records import Advice, Alternative, Part, Question
-from l4guide.advise.whole import ModelAnswer, break_even, model_answer, model_lines
+from l4guide.advise.whole import break_even, model_answer
 
 __all__ = [
     "Advice",
@@ -15,16 +18,23 @@ __all__ = [
     "Installation",
     "ModelAnswer",
     "Part",
+    "PutRight",
     "Question",
     "advise",
     "break_even",
+    "cards_of",
     "cost_for",
     "doctor",
     "estimate_of",
     "estimate_rows",
+    "found_records",
     "install_flash_attn",
     "model_answer",
     "model_lines",
+    "model_of",
+    "put_right",
+    "put_right_by",
     "support_of",
     "supports",
+    "whole_estimate",
 ]

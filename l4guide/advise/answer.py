@@ -3,15 +3,17 @@
 from collections.abc import Iterable, Mapping
 
 from l4guide.advise.install import install_flash_attn
+from l4guide.advise.measured import put_right
+from l4guide.advise.model import ModelAnswer
 from l4guide.advise.own import FLASH, LIBRARY, oversized, own_resources, own_snippet, own_verdict
 from l4guide.advise.question import ask_for, complete, workload_options
 from l4guide.advise.ranking import MEASURED, NOT_COUNTED, alternatives_to, recommend
 from l4guide.advise.records import FIRST, Advice, Part, Question
-from l4guide.advise.whole import architecture_of, model_lines, question_of
+from l4guide.advise.whole import answer_about, architecture_of
 from l4guide.catalogue import Gpu, find_gpu
-from l4guide.cost import Cost, Terms, Whole, cost_of, order_of, terms_of, whole_of
+from l4guide.cost import Cost, Terms, cost_of, terms_of
 from l4guide.errors import BadInput, CannotDo
-from l4guide.estimate import Estimate, attention_time, best_implementation
+from l4guide.estimate import Estimate, LiveEstimator
 from l4guide.measure.probe import Machine
 from l4guide.support import Verdict, check, install_line, libraries, releases, snippet
 from l4guide.text import Joined, Sentence
@@ -33,22 +35,29 @@ def advise(
         gpu: a card's name, however written.
         options: the fields of `Workload`, `seqlen` for both lengths, `model` or `config`, `component`; for the price
             `gpus`, `price`, `provider`, `region`, `spot` and `tariff`; for a model how it runs (`weights`, `method`,
-            `lora_rank`, `recompute`, `flash`). None or absent: the default.
+            `lora_rank`, `recompute`, `flash`) and what for (`load`, `run_tokens`, `max_latency_ms`, `ttft_ms`,
+            `tpot_ms`); `measured`, records of runs, or `as_fitted`, none. None or absent: the default.
         here: the machine that the install line is for; None where it is for any.
 
     Raises:
         BadInput: an option is malformed, unknown, or contradicts another.
+        BadData: a file of `measured` is no record.
+        CannotDo: a file of `measured` cannot be read.
     """
     said = dict(options or {})
     question, shapes = complete(gpu, said)
     terms = terms_of(said)
     parts = tuple(_part(name, workload, question.gpu) for name, workload in shapes)
     resources, problem = own_resources(question.workload, question.gpu)
-    estimate, cost, gaps = _figures(question, parts[0], terms)
-    whole, uncounted = _whole(question.gpu, said)
-    answer = worst(part.answer for part in parts)
+    runs = put_right(said)
+    estimate, cost, gaps = _figures(question, parts[0], terms, runs.estimator)
+    model, uncounted = _model(question.gpu, said)
+    attention = worst(part.answer for part in parts)
+    headline = _headline(question, parts, attention)
     runner = _runner(parts[0].implementations)
-    alternatives = alternatives_to(question, estimate, cost, terms)
+    alternatives = alternatives_to(question, estimate, cost, terms, runs.estimator)
+    if model is None:
+        gaps = (*gaps, *runs.said(question.gpu, question.workload.task))
     if problem is not None:
         gaps = (*gaps, problem.sentence)
     install, remark = _install(runner, question, here)
@@ -56,8 +65,8 @@ def advise(
         gaps = (*gaps, remark)
     return Advice(
         question=question,
-        answer=answer,
-        headline=_headline(question, parts, answer),
+        answer=attention if model is None else worst((attention, model.answer)),
+        headline=headline if model is None else model.headline(headline),
         why=_why(question, parts[0]),
         parts=parts,
         published_tiles=_tiles(question.workload, question.gpu),
@@ -65,10 +74,11 @@ def advise(
         oversized=oversized(question.workload, question.gpu),
         estimate=estimate,
         cost=cost,
-        whole=whole,
-        model_lines=() if whole is None else model_lines(whole),
+        model=model,
         alternatives=alternatives,
-        recommendation=recommend(question, parts[0].implementations, cost, alternatives),
+        recommendation=recommend(question, parts[0].implementations, cost, alternatives)
+        if model is None
+        else model.recommendation,
         install=install,
         snippet=None if runner is None else _snippet(runner, question),
         gaps=(*gaps, *uncounted),
@@ -116,14 +126,14 @@ def _part(name: str | None, workload: Workload, gpu: Gpu) -> Part:
 
 
 def _figures(
-    question: Question, part: Part, terms: Terms
+    question: Question, part: Part, terms: Terms, estimator: LiveEstimator
 ) -> tuple[Estimate | None, Cost | None, tuple[Sentence, ...]]:
     """Time and cost of an implementation that runs here, or why there is none."""
     if not any(verdict.status == "ok" and verdict.library in MEASURED for verdict in part.implementations):
         return None, None, (Sentence("gap.unmeasured", {"gpu": question.gpu.name}),)
-    implementation = best_implementation(question.workload, question.gpu) or FLASH
+    implementation = estimator.best_implementation(question.workload, question.gpu) or FLASH
     try:
-        estimate = attention_time(question.workload, question.gpu, implementation)
+        estimate = estimator.attention_time(question.workload, question.gpu, implementation)
     except CannotDo as problem:
         return None, None, (problem.sentence,)
     try:
@@ -133,8 +143,8 @@ def _figures(
     return estimate, cost, ()
 
 
-def _whole(gpu: Gpu, said: Mapping[str, object]) -> tuple[Whole | None, tuple[Sentence, ...]]:
-    """The whole model with its memory and cost, or why there is none; and what the rest of the answer counts.
+def _model(gpu: Gpu, said: Mapping[str, object]) -> tuple[ModelAnswer | None, tuple[Sentence, ...]]:
+    """The whole model here and elsewhere, or why there is none; and what the rest of the answer counts.
 
     Raises:
         BadInput: an option of the model or its cost is malformed.
@@ -144,7 +154,7 @@ def _whole(gpu: Gpu, said: Mapping[str, object]) -> tuple[Whole | None, tuple[Se
         model = architecture_of(said)
         if model is None:
             return None, (alone,)
-        whole = whole_of(gpu, question_of(gpu, model, said), terms_of(said), order_of(said))
+        found = answer_about(gpu, model, said)
     except CannotDo as problem:
         return None, (problem.sentence, alone)
     except BadInput as problem:
@@ -152,7 +162,7 @@ def _whole(gpu: Gpu, said: Mapping[str, object]) -> tuple[Whole | None, tuple[Se
         if problem.sentence.key not in ATTENTION_STANDS:
             raise
         return None, (problem.sentence, alone)
-    return whole, (Sentence("gap.model_counted"),)
+    return found, (Sentence("gap.model_counted"), *found.remarks)
 
 
 def _runner(verdicts: tuple[Verdict, ...]) -> Verdict | None:

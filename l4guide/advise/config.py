@@ -33,6 +33,15 @@ def read_architecture(config: object) -> Architecture:
     return from_file(Path(text))
 
 
+def model_of(config: object) -> Model:
+    """A configuration as a preset is.
+
+    Raises:
+        BadInput: it cannot be read, a field is missing, malformed or out of limits, or nothing in it attends.
+    """
+    return as_model(read_architecture(config))
+
+
 def as_model(architecture: Architecture) -> Model:
     """An architecture as a preset is: a component for each kind of attention in it."""
     components = tuple(

@@ -3,18 +3,20 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 
-from l4guide.advise.question import BESIDE_THE_WORKLOAD, ask_for, complete, workload_options
+from l4guide.advise.measured import put_right
+from l4guide.advise.question import BESIDE_THE_WORKLOAD, ask_for_shape, complete
 from l4guide.advise.whole import architecture_of, question_of
 from l4guide.catalogue import find_gpu
-from l4guide.cost import Cost, cost_of, order_of, terms_of, whole_of
+from l4guide.cost import Cost, Whole, cost_of, order_of, terms_of, whole_of
 from l4guide.errors import BadInput, CannotDo, Problem
-from l4guide.estimate import Estimate, attention_time, best_implementation
+from l4guide.estimate import Estimate
+from l4guide.text import Sentence
 from l4guide.workload import Workload
 
 OPTIONS = frozenset(
     {f.name for f in fields(Workload)} | {"seqlen", "gpu", "implementation"} | set(BESIDE_THE_WORKLOAD)
 )
-ANSWER = ("latency_ms", "low_ms", "high_ms", "tflops", "gb_per_s", "basis")
+ANSWER = ("latency_ms", "low_ms", "high_ms", "tflops", "gb_per_s", "basis", "runs")
 #: What a row about a whole model gains beside the answer; latency is then that of a step.
 MODEL_ANSWER = (
     *("tokens_per_s", "tokens_per_s_low", "tokens_per_s_high", "ttft_ms", "tpot_ms", "mfu"),
@@ -22,16 +24,23 @@ MODEL_ANSWER = (
 )
 
 
-def estimate_of(gpu: str, options: Mapping[str, object], implementation: str) -> tuple[str, Estimate]:
-    """The card's name and the time of one attention call of one layer.
+def estimate_of(
+    gpu: str, options: Mapping[str, object], implementation: str
+) -> tuple[str, Estimate, tuple[Sentence, ...]]:
+    """The card's name, the time of one attention call of one layer, and what runs on the card did to it.
+
+    How many cards at what price matters to the cost alone, but nonsense is refused here as well.
 
     Raises:
         BadInput: the card, an option or the implementation is not known.
         CannotDo: nothing measured supports a number.
     """
     card, _ = find_gpu(gpu)
-    workload, _ = ask_for(card, workload_options(options))
-    return card.name, attention_time(workload, card, implementation)
+    workload, _ = ask_for_shape(card, options)
+    terms_of(options)
+    runs = put_right(options)
+    found = runs.estimator.attention_time(workload, card, implementation)
+    return card.name, found, runs.said(card, workload.task)
 
 
 def estimate_rows(
@@ -47,15 +56,48 @@ def estimate_rows(
         said = {**defaults, **{name: value for name, value in row.items() if name in OPTIONS and value}}
         gpu, implementation = str(said.pop("gpu")), str(said.pop("implementation"))
         try:
+            _check_cells(row)
             if said.get("model") is not None or said.get("config") is not None:
                 answer = _model_columns(gpu, said, row.get("implementation") or None)
             else:
-                _, estimate = estimate_of(gpu, said, implementation)
+                _, estimate, _ = estimate_of(gpu, said, implementation)
                 answer = {name: getattr(estimate, name) for name in ANSWER}
             answered.append({**row, **answer, "problem": ""})
         except Problem as problem:
-            answered.append({**row, **dict.fromkeys(ANSWER, ""), "problem": problem.say(language)})
+            kept = {name: value for name, value in row.items() if name is not None}
+            answered.append({**kept, **dict.fromkeys(ANSWER, ""), "problem": problem.say(language)})
     return answered
+
+
+def _check_cells(row: Mapping[str, object]) -> None:
+    """A row of a table has as many cells as the table has columns.
+
+    Raises:
+        BadInput: it has more or fewer; which cell belongs where is then anyone's guess.
+    """
+    columns = [name for name in row if name is not None]
+    found = len([name for name in columns if row[name] is not None])
+    more = row.get(None)  # type: ignore[call-overload]  # where csv puts what is too much
+    if more is not None or found < len(columns):
+        raise BadInput("error.cells", found=found + len(more or ()), needed=len(columns))
+
+
+def whole_estimate(
+    gpu: str, options: Mapping[str, object], implementation: str | None = None
+) -> tuple[Whole, tuple[Sentence, ...]]:
+    """A whole model on one card, without the others, and what runs on the card did to it.
+
+    Raises:
+        BadInput: an option is malformed, unknown, or contradicts another; the configuration cannot be used.
+        CannotDo: the model's widths are not known, or the card has no rate for the type.
+    """
+    card, _ = find_gpu(gpu)
+    model = architecture_of(options)
+    if model is None:
+        raise BadInput("error.no_model")
+    question = question_of(card, model, options, implementation)
+    found = whole_of(card, question, terms_of(options), order_of(options))
+    return found, put_right(options).said(card, question.plan.task)
 
 
 def _model_columns(gpu: str, said: Mapping[str, object], implementation: str | None) -> dict[str, object]:
@@ -65,12 +107,7 @@ def _model_columns(gpu: str, said: Mapping[str, object], implementation: str | N
         BadInput: an option is not known or malformed.
         CannotDo: nothing supports a number.
     """
-    card, _ = find_gpu(gpu)
-    model = architecture_of(said)
-    if model is None:
-        raise BadInput("error.no_model")
-    question = question_of(card, model, said, implementation)
-    whole = whole_of(card, question, terms_of(said), order_of(said))
+    whole, _ = whole_estimate(gpu, said, implementation)
     low, value, high = whole.latency_ms.ends()
     flops = whole.step.flops.item()
     found = whole.to_json()
@@ -81,6 +118,7 @@ def _model_columns(gpu: str, said: Mapping[str, object], implementation: str | N
         "tflops": flops / value / 1e9,
         "gb_per_s": "",
         "basis": found["basis"],
+        "runs": whole.step.runs,
         **{name: found.get(name, "") for name in MODEL_ANSWER},
         "memory_gib": whole.memory.sizes.bytes.value.item() / 2**30,
         "fits": whole.memory.fits,
@@ -95,7 +133,8 @@ def cost_for(gpu: str, options: Mapping[str, object], implementation: str | None
         CannotDo: nothing measured supports a number, or no price is known.
     """
     question, _ = complete(gpu, options)
-    chosen = implementation or best_implementation(question.workload, question.gpu)
+    estimator = put_right(options).estimator
+    chosen = implementation or estimator.best_implementation(question.workload, question.gpu)
     if chosen is None:
         raise CannotDo(
             "error.no_estimate",
@@ -103,7 +142,7 @@ def cost_for(gpu: str, options: Mapping[str, object], implementation: str | None
             gpu=question.gpu.name,
             capability=question.gpu.capability,
         )
-    estimate = attention_time(question.workload, question.gpu, chosen)
+    estimate = estimator.attention_time(question.workload, question.gpu, chosen)
     terms = terms_of(options)
     return question.gpu.name, cost_of(
         estimate, question.workload, question.gpu, terms=terms, layers=question.layers

@@ -3,19 +3,21 @@
 from collections.abc import Mapping
 from dataclasses import fields
 
-from l4guide.advise.config import as_model, read_architecture
+from l4guide.advise.config import model_of
 from l4guide.advise.records import Question
 from l4guide.catalogue import Component, Gpu, Model, find_gpu, model
+from l4guide.cost.whole import LATENCIES
 from l4guide.errors import BadInput
 from l4guide.text import Sentence
 from l4guide.workload import Workload, ask
 
-#: Options of the question that are about the model or the price, not the workload.
+#: What can be asked of a whole model alone.
+OF_A_MODEL = ("weights", "method", "lora_rank", "load", "run_tokens", *LATENCIES)
+#: Options of the question that are about the model, the price or recorded runs, not the workload.
 BESIDE_THE_WORKLOAD = (
     *("model", "component", "config"),
     *("gpus", "price", "provider", "region", "spot", "tariff"),
-    *("weights", "method", "lora_rank", "recompute", "flash"),
-    *("load", "run_tokens", "max_latency_ms"),
+    *("recompute", "flash", "measured", "as_fitted", *OF_A_MODEL),
 )
 
 
@@ -26,6 +28,18 @@ def workload_options(options: Mapping[str, object]) -> dict[str, object]:
         for name, value in options.items()
         if name not in BESIDE_THE_WORKLOAD and value is not None
     }
+
+
+def ask_for_shape(gpu: Gpu, options: Mapping[str, object]) -> tuple[Workload, tuple[str, ...]]:
+    """The workload of a question that names no model.
+
+    Raises:
+        BadInput: an option is malformed, unknown, contradicts another, or is of a whole model.
+    """
+    for name in OF_A_MODEL:
+        if options.get(name) is not None:
+            raise BadInput("error.needs_model", name=name.replace("_", "-"))
+    return ask_for(gpu, workload_options(options))
 
 
 def ask_for(gpu: Gpu, said: Mapping[str, object]) -> tuple[Workload, tuple[str, ...]]:
@@ -94,11 +108,11 @@ def complete(
     notes = (note,) if note is not None else ()
     said = workload_options(options)
     if options.get("config") is not None:
-        chosen = as_model(read_architecture(options["config"]))
+        chosen = model_of(options["config"])
     elif options.get("model") is not None:
         chosen = model(str(options["model"]))
     else:
-        workload, assumed = ask_for(gpu, said)
+        workload, assumed = ask_for_shape(gpu, options)
         return _question(workload, gpu, assumed, notes), ((None, workload),)
     named = options.get("component")
     asked = _component(chosen, None if named is None else str(named))

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 
+from l4guide.advise.model import provider_of
 from l4guide.advise.records import FIRST, Alternative, Question
 from l4guide.catalogue import Gpu, gpus
 from l4guide.cost import Cost, Terms, cost_of
 from l4guide.errors import CannotDo, Problem
-from l4guide.estimate import Estimate, attention_time, best_implementation
+from l4guide.estimate import Estimate, LiveEstimator
 from l4guide.support import Verdict, check
 from l4guide.text import Sentence, digits
 
@@ -20,15 +21,19 @@ MEASURED = ("flash-attn", "torch/flash")
 
 
 def alternatives_to(
-    question: Question, estimate: Estimate | None, cost: Cost | None, terms: Terms
+    question: Question,
+    estimate: Estimate | None,
+    cost: Cost | None,
+    terms: Terms,
+    estimator: LiveEstimator,
 ) -> tuple[Alternative, ...]:
-    """Every other card, cheapest per token first, then those without a price, then those that cannot do it.
+    """Every other card for the attention, cheapest per token first, then without a price, then without a verdict.
 
     The user's own price and chosen provider are for the asked card; others take the cheapest published price.
     """
     published = Terms(gpus=terms.gpus, spot=terms.spot)
     found = [
-        _alternative(gpu, question, estimate, cost, published)
+        _alternative(gpu, question, estimate, cost, published, estimator)
         for gpu in gpus()
         if gpu.name != question.gpu.name
     ]
@@ -44,7 +49,12 @@ def _order(item: Alternative) -> tuple[int, float]:
 
 
 def _alternative(
-    gpu: Gpu, question: Question, mine: Estimate | None, my_cost: Cost | None, terms: Terms
+    gpu: Gpu,
+    question: Question,
+    mine: Estimate | None,
+    my_cost: Cost | None,
+    terms: Terms,
+    estimator: LiveEstimator,
 ) -> Alternative:
     verdicts = [check(question.workload, gpu, CANDIDATES[0])]
     for library in CANDIDATES[1:]:
@@ -55,7 +65,7 @@ def _alternative(
     cost: Cost | None = None
     gap: Sentence | None = Sentence("alternative.no_estimate")
     if runner.library in MEASURED and runner.status == "ok":
-        estimate, cost, gap = _figures(gpu, question, terms)
+        estimate, cost, gap = _figures(gpu, question, terms, estimator)
     return Alternative(
         gpu=gpu,
         status=runner.status,
@@ -67,13 +77,13 @@ def _alternative(
 
 
 def _figures(
-    gpu: Gpu, question: Question, terms: Terms
+    gpu: Gpu, question: Question, terms: Terms, estimator: LiveEstimator
 ) -> tuple[Estimate | None, Cost | None, Sentence | None]:
-    implementation = best_implementation(question.workload, gpu)
+    implementation = estimator.best_implementation(question.workload, gpu)
     if implementation is None:
         return None, None, Sentence("alternative.no_estimate")
     try:
-        estimate = attention_time(question.workload, gpu, implementation)
+        estimate = estimator.attention_time(question.workload, gpu, implementation)
     except CannotDo as problem:
         return None, None, problem.sentence
     try:
@@ -154,8 +164,7 @@ def _figures_of(cost: Cost | None) -> dict[str, object]:
         "low": digits(cost.low_usd),
         "high": digits(cost.high_usd),
         "hourly": digits(cost.usd_per_hour),
-        "provider": Sentence("price.own") if cost.as_of is None else cost.provider,
-        "as_of": "" if cost.as_of is None else cost.as_of.isoformat(),
+        "provider": provider_of(cost.rate),
     }
 
 

@@ -2,8 +2,9 @@
 
 from dataclasses import asdict, dataclass
 
+from l4guide.advise.model import ModelAnswer, model_lines
 from l4guide.catalogue import Gpu, Model
-from l4guide.cost import Cost, Whole, memory_json
+from l4guide.cost import Cost, memory_json
 from l4guide.estimate import Estimate
 from l4guide.resources import Resources
 from l4guide.support import Verdict
@@ -98,9 +99,10 @@ class Alternative:
 class Advice:
     """All of the answer.
 
-    `answer` is yes (flash-attn's newest release runs it), depends (another implementation does), or no.
-    `parts` holds the verdicts: one part for a bare shape, one per component for a model, the asked one first.
-    `estimate` and `cost` are None, and `gaps` says why, where nothing measured supports a number.
+    `answer` is yes (flash-attn's newest release runs it), depends (another implementation does), or no; for a whole
+    model the worse of that and of its memory and latency. `parts` holds the verdicts: one part for a bare shape, one
+    per component for a model, the asked one first. `estimate` and `cost` are of the attention alone, as are
+    `alternatives`; they are None, and `gaps` says why, where nothing measured supports a number.
     """
 
     question: Question
@@ -115,16 +117,29 @@ class Advice:
     oversized: Resources | None
     estimate: Estimate | None
     cost: Cost | None
-    #: The whole model, where one was asked about and its widths are known.
-    whole: Whole | None
-    #: The same in sentences: memory, speed, latency and cost.
-    model_lines: tuple[Sentence, ...]
+    #: The whole model on this card and every other, where one was asked about and its widths are known.
+    model: ModelAnswer | None
     alternatives: tuple[Alternative, ...]
     recommendation: Sentence
     #: How to install and call the best implementation that runs it here; None where there is none.
     install: str | None
     snippet: str | None
     gaps: tuple[Sentence, ...]
+
+    @property
+    def model_lines(self) -> tuple[Sentence, ...]:
+        """Memory, speed, latency and cost of the whole model in sentences; none where there is none."""
+        return () if self.model is None else model_lines(self.model.whole)
+
+    @property
+    def lost(self) -> tuple[Sentence, ...]:
+        """Why each other card is not the one to take: for the whole model where there is one."""
+        if self.model is not None:
+            return self.model.others
+        return tuple(
+            Sentence("model.taken", {"gpu": item.gpu.name, "reason": item.reason})
+            for item in self.alternatives
+        )
 
     @property
     def tiles(self) -> tuple[Resources, ...]:
@@ -165,13 +180,18 @@ class Advice:
             said["estimate"] = self.estimate.to_json()
         if self.cost is not None:
             said["cost"] = self.cost.to_json()
-        if self.whole is not None:
-            said["memory"] = memory_json(self.whole.memory, self.whole.cards)
+        alternatives = [item.to_json(language) for item in self.alternatives]
+        if self.model is not None:
+            whole = self.model.whole
+            said["memory"] = memory_json(whole.memory, whole.cards)
             of_attention = {"attention": said["cost"]} if "cost" in said else {}
-            said["cost"] = {**self.whole.to_json(), **of_attention}
+            said["cost"] = {**whole.to_json(), **of_attention}
+            said["what_would_change"] = [sentence.say(language) for sentence in self.model.changes]
+            ranked = (item for item in self.model.ranking if item.gpu != self.question.gpu)
+            alternatives = [{"of": "model", **item.to_json(language)} for item in ranked]
         return {
             **said,
-            "alternatives": [item.to_json(language) for item in self.alternatives],
+            "alternatives": alternatives,
             "recommendation": self.recommendation.say(language),
             "gaps": [gap.say(language) for gap in self.gaps],
         }

@@ -3,10 +3,11 @@
 from l4guide.cost.attention import Cost, cost_of
 from l4guide.cost.breakeven import BreakEven, Offer, by_context, by_head_dim, turning
 from l4guide.cost.price import Rate, Terms, offers_for, rate_of, terms_of
-from l4guide.cost.ranking import Contender, rank
+from l4guide.cost.ranking import MOST_CARDS, Contender, lateness, rank
 from l4guide.cost.whole import Order, Question, Whole, memory_json, order_of, whole_of
 
 __all__ = [
+    "MOST_CARDS",
     "BreakEven",
     "Contender",
     "Cost",
@@ -19,6 +20,7 @@ __all__ = [
     "by_context",
     "by_head_dim",
     "cost_of",
+    "lateness",
     "memory_json",
     "offers_for",
     "order_of",

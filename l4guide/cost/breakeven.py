@@ -20,6 +20,8 @@ from l4guide.step.forward import NOTHING_KNOWN, kinds
 from l4guide.text import Sentence, digits
 
 CELLS = 40
+#: How many times as many numbers are tried for so many different whole ones.
+DRAWN_AT_MOST = 3
 LARGEST_BATCH = 256
 #: The context of a map where the model does not say how far it reads.
 LONGEST_CONTEXT = 131_072
@@ -44,7 +46,8 @@ class BreakEven:
 
     `across` is a length or a width, named by `axis` (context or head_dim); `batches` goes up. `winner` numbers
     `offers`, `NOBODY` where none has the memory; `uncertain` where another's interval reaches below the winner's high
-    end. Arrays are `(batches, across)`; `usd` holds the winner's dollars per million tokens.
+    end. Arrays are `(batches, across)`; `usd` holds the winner's dollars per million tokens. `put_right` names the
+    cards whose times were put right by runs on them.
     """
 
     axis: str
@@ -54,6 +57,7 @@ class BreakEven:
     winner: NDArray[np.int64]
     uncertain: NDArray[np.bool_]
     usd: Interval
+    put_right: tuple[str, ...] = ()
 
     @property
     def winners(self) -> tuple[Offer, ...]:
@@ -78,6 +82,8 @@ class BreakEven:
         if not said:
             return (Sentence("breakeven.nobody"),)
         percent = digits(100 * float(self.uncertain.sum()) / cells)
+        if self.put_right:
+            said.append(Sentence("breakeven.put_right", {"gpus": ", ".join(self.put_right)}))
         return (*said, Sentence("breakeven.uncertain", {"share": percent}))
 
     def to_json(self) -> dict[str, object]:
@@ -93,6 +99,7 @@ class BreakEven:
                 [v if np.isfinite(v) else None for v in row] for row in self.usd.value
             ],
             "kind": "estimated",
+            "put_right_by_runs": list(self.put_right),
         }
 
 
@@ -121,7 +128,12 @@ def by_context(
     offers = offers_of(question, gpus, terms or Terms())
     batch, context = (grid.astype(float) for grid in np.meshgrid(batches, contexts, indexing="ij"))
     dollars = [_dollars(question, offer, batch, context) for offer in offers]
-    return _map("context", contexts, batches, offers, dollars)
+    return _put_right(_map("context", contexts, batches, offers, dollars), question)
+
+
+def _put_right(found: BreakEven, question: Question) -> BreakEven:
+    run = question.estimator.cards
+    return replace(found, put_right=tuple(o.gpu.name for o in found.offers if o.gpu.name in run))
 
 
 def turning(
@@ -163,7 +175,7 @@ def by_head_dim(
         columns = [_dollars(replace(question, model=model), offer, batch, context, known) for model in models]
         ends = (np.stack([getattr(c, end) for c in columns], axis=1) for end in ("low", "value", "high"))
         dollars.append(Interval.of(*ends))
-    return _map("head_dim", np.array(head_dims), batches, offers, dollars)
+    return _put_right(_map("head_dim", np.array(head_dims), batches, offers, dollars), question)
 
 
 def _attention(
@@ -174,7 +186,9 @@ def _attention(
         return NOTHING_KNOWN
     workload = suited(question, offer.gpu).workload
     mixers = list(dict.fromkeys(mixer for model in models for mixer in kinds(model, offer.cards)))
-    return attention_of_many(offer.gpu, mixers, workload, batch, context) if mixers else NOTHING_KNOWN
+    if not mixers:
+        return NOTHING_KNOWN
+    return attention_of_many(offer.gpu, mixers, workload, batch, context, question.estimator)
 
 
 def with_head_dim(model: Architecture, head_dim: int) -> Architecture:
@@ -189,8 +203,15 @@ def with_head_dim(model: Architecture, head_dim: int) -> Architecture:
 
 
 def _steps(first: int, last: int, cells: int) -> NDArray[np.int64]:
-    """Whole numbers from first to last, evenly apart in the logarithm, each once."""
-    return np.unique(np.round(np.geomspace(first, last, cells)).astype(np.int64))
+    """`cells` whole numbers from first to last, evenly apart in the logarithm, each once; fewer where there are fewer.
+
+    Small numbers lie closer together than whole ones can, so more are drawn until enough of them differ.
+    """
+    for drawn in range(cells, DRAWN_AT_MOST * cells):
+        found = np.unique(np.round(np.geomspace(first, last, drawn)).astype(np.int64))
+        if len(found) >= cells:
+            break
+    return found
 
 
 def _dollars(
@@ -205,7 +226,15 @@ def _dollars(
     plan = replace(question.plan, gpus=offer.cards)
     try:
         found = step(
-            offer.gpu, question.model, plan, question.workload, batch, context, question.implementation, known
+            offer.gpu,
+            question.model,
+            plan,
+            question.workload,
+            batch,
+            context,
+            question.implementation,
+            known,
+            question.estimator,
         )
     except Problem:
         return Interval.exactly(np.full(batch.shape, np.inf))

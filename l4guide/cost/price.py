@@ -1,12 +1,13 @@
 """What a card costs an hour: a published price with its date, or the user's own."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
 from l4guide.catalogue import Gpu, Price, prices
 from l4guide.errors import BadInput, CannotDo
-from l4guide.workload import real_number, whole_number, yes_or_no
+from l4guide.workload import whole_number, yes_or_no
 
 MAX_USD_PER_HOUR = 10_000
 MAX_GPUS = 1024
@@ -73,23 +74,26 @@ def terms_of(options: Mapping[str, object]) -> Terms:
     spot = options.get("spot")
     return Terms(
         gpus=1 if gpus is None else whole_number("gpus", gpus, at_most=MAX_GPUS),
-        usd_per_hour=None if price is None else _positive("price", price, MAX_USD_PER_HOUR),
+        usd_per_hour=None if price is None else above_zero("price", price, MAX_USD_PER_HOUR),
         provider=None if provider is None else str(provider),
         region=None if region is None else str(region),
         spot=False if spot is None else yes_or_no("spot", spot),
-        usd_per_kwh=None if tariff is None else _positive("tariff", tariff, MAX_USD_PER_KWH),
+        usd_per_kwh=None if tariff is None else above_zero("tariff", tariff, MAX_USD_PER_KWH),
     )
 
 
-def _positive(name: str, value: object, below: float) -> float:
+def above_zero(name: str, value: object, below: float) -> float:
     """A real number above zero.
 
     Raises:
         BadInput: it is none.
     """
-    found = real_number(name, value, at_least=0.0, below=below)
-    if found == 0:
-        raise BadInput("error.not_above_zero", name=name, value=str(value).strip(), high=below)
+    try:
+        found = float(str(value).strip())
+    except ValueError:
+        found = math.nan
+    if not 0 < found < below:
+        raise BadInput("error.not_above_zero", name=name, value=str(value).strip(), high=f"{below:,.0f}")
     return found
 
 

@@ -38,11 +38,14 @@ class Contender:
             said["gpus"] = self.cards
         if self.whole is None:
             return said
+        said["fits"] = self.whole.memory.fits
         said["latency_ms"] = self.whole.latency_ms.value.item()
         said["tokens_per_s"] = self.whole.step.tokens_per_s.value.item()
         if (dollars := self.whole.usd_per_million_tokens) is not None:
             low, value, high = dollars.ends()
             said |= {"usd_per_million_tokens": value, "low": low, "high": high}
+        if self.whole.step.runs:
+            said["runs_on_this_card"] = self.whole.step.runs
         return said
 
 
@@ -52,6 +55,7 @@ def rank(
     terms: Terms,
     order: Order,
     refused: Callable[[Gpu], Sentence | None] = lambda _: None,
+    asked: Gpu | None = None,
 ) -> tuple[Contender, ...]:
     """Every card, cheapest per token first, then those without a price, then those that cannot do it.
 
@@ -60,12 +64,13 @@ def rank(
     Args:
         question: the model and how it runs.
         gpus: the cards.
-        terms: on which they are rented; an own price or provider is for one card and is left out here.
-        order: holds the latency target.
+        terms: on which they are rented; an own price or provider is for the asked card alone.
+        order: holds the latency targets.
         refused: why the attention itself does not run on a card; None where it does.
+        asked: the card that the question is about.
     """
     published = replace(terms, usd_per_hour=None, provider=None, region=None)
-    entered = [_enter(gpu, question, published, order, refused) for gpu in gpus]
+    entered = [_enter(gpu, question, terms if gpu == asked else published, order, refused) for gpu in gpus]
     able = [whole for _, _, whole, reason in entered if whole is not None and reason is None]
     priced = [whole for whole in able if whole.rate is not None]
     cheapest = min(priced, key=_dollars, default=None)
@@ -108,12 +113,17 @@ def _enter(
         whole = whole_of(gpu, replace(question, plan=replace(question.plan, gpus=cards)), terms, order)
     except Problem as problem:
         return gpu, cards, None, problem.sentence
-    limit = order.max_latency_ms
-    low, value, high = whole.latency_ms.ends()
-    if limit is not None and value > limit:
-        values = {"latency": digits(value), "low": digits(low), "high": digits(high), "limit": digits(limit)}
-        return gpu, cards, whole, Sentence("contender.latency", values)
-    return gpu, cards, whole, None
+    return gpu, cards, whole, lateness(whole)
+
+
+def lateness(whole: Whole) -> Sentence | None:
+    """Which latency target a card misses, and by how much; None where it misses none."""
+    if whole.late is None:
+        return None
+    name, taken, limit = whole.late
+    low, value, high = (digits(end) for end in taken.ends())
+    values = {"latency": value, "low": low, "high": high, "limit": digits(limit)}
+    return Sentence("contender.late", {"what": Sentence(f"contender.{name}"), **values})
 
 
 def suited(question: Question, gpu: Gpu) -> Question:

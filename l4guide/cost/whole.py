@@ -6,58 +6,71 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from l4guide.catalogue import Gpu
-from l4guide.cost.price import Rate, Terms, rate_of
-from l4guide.errors import CannotDo
+from l4guide.cost.price import Rate, Terms, above_zero, rate_of
+from l4guide.errors import BadInput, CannotDo
+from l4guide.estimate import NO_RUNS, LiveEstimator
 from l4guide.interval import Interval
 from l4guide.memory import Fit, fit
 from l4guide.memory.sizes import GIB
 from l4guide.model import Architecture
 from l4guide.step import Plan, Step, step
 from l4guide.step.rates import share
-from l4guide.workload import Workload, real_number
+from l4guide.workload import Workload
 
 SECONDS_PER_HOUR, HOURS_PER_MONTH = 3600, 730
 MILLION = 1e6
 JOULES_PER_KWH = 3.6e6
 MAX_LOAD, MAX_TOKENS, MAX_LATENCY_MS = 1e12, 1e18, 1e12
+LATENCIES = ("max_latency_ms", "ttft_ms", "tpot_ms")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What the tokens are for: a load to hold for a month, a run of so many, a latency not to exceed."""
+    """What the tokens are for: a load to hold for a month, a run of so many, latencies not to exceed.
+
+    `max_latency_ms` is of a step of the task, `ttft_ms` of the first token of a request, `tpot_ms` of each one after.
+    """
 
     load_tokens_per_s: float | None = None
     run_tokens: float | None = None
     max_latency_ms: float | None = None
+    ttft_ms: float | None = None
+    tpot_ms: float | None = None
+
+    @property
+    def has_latency(self) -> bool:
+        """Whether any latency is not to be exceeded."""
+        return any(getattr(self, name) is not None for name in LATENCIES)
 
 
 def order_of(options: Mapping[str, object]) -> Order:
-    """The order among a user's options: `load`, `run_tokens` and `max_latency_ms`.
+    """The order among a user's options: `load`, `run_tokens`, `max_latency_ms`, `ttft_ms` and `tpot_ms`.
 
     Raises:
         BadInput: one is no number above zero.
     """
-    limits = {"load": MAX_LOAD, "run_tokens": MAX_TOKENS, "max_latency_ms": MAX_LATENCY_MS}
+    limits = {"load": MAX_LOAD, "run_tokens": MAX_TOKENS} | dict.fromkeys(LATENCIES, MAX_LATENCY_MS)
     found = {
-        name: real_number(name.replace("_", "-"), options[name], at_least=1e-9, below=below)
+        name: above_zero(name.replace("_", "-"), options[name], below)
         for name, below in limits.items()
         if options.get(name) is not None
     }
     return Order(
         load_tokens_per_s=found.get("load"),
         run_tokens=found.get("run_tokens"),
-        max_latency_ms=found.get("max_latency_ms"),
+        **{name: found.get(name) for name in LATENCIES},
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A model and how it is to run."""
+    """A model and how it is to run; `estimator` times its attention, put right by runs where there are some."""
 
     model: Architecture
     plan: Plan
     workload: Workload
     implementation: str | None = None
+    estimator: LiveEstimator = NO_RUNS
 
     @property
     def batch(self) -> int:
@@ -74,8 +87,7 @@ class Question:
 class Whole:
     """A model on a card: memory, time and, where a price is known, cost.
 
-    `step` is what was asked for; `prefill` and `decode` are the two serving steps of one more request, None for
-    training. Dollars, joules and tokens are of all cards of the plan together.
+    `step` is what was asked for. Dollars, joules and tokens are of all cards of the plan together.
     """
 
     gpu: Gpu
@@ -84,9 +96,36 @@ class Whole:
     terms: Terms
     memory: Fit
     step: Step
-    prefill: Step | None
-    decode: Step | None
     rate: Rate | None
+
+    @property
+    def serves(self) -> bool:
+        """Whether it writes tokens one after another."""
+        return self.question.model.causal and not self.question.plan.trains
+
+    @property
+    def prefill(self) -> Step | None:
+        """The prompt of one more request, or what was asked; None where nothing is served."""
+        if not self.serves or self.question.plan.task == "prefill":
+            return self.step if self.serves else None
+        return timed(self.gpu, self.question, "prefill", batch=1)
+
+    @property
+    def decode(self) -> Step | None:
+        """One more token of every sequence; None where nothing is served."""
+        if not self.serves or self.question.plan.task == "decode":
+            return self.step if self.serves else None
+        return timed(self.gpu, self.question, "decode")
+
+    @property
+    def late(self) -> tuple[str, Interval, float] | None:
+        """The first latency, in ms, that is longer than the order allows, by name and with its limit."""
+        for name, of in zip(LATENCIES, ("step", "prefill", "decode"), strict=True):
+            limit = getattr(self.order, name)
+            found: Step | None = None if limit is None else getattr(self, of)
+            if found is not None and found.seconds.value.item() * 1e3 > limit:
+                return name, found.seconds.times(1e3), limit
+        return None
 
     @property
     def cards(self) -> int:
@@ -159,6 +198,7 @@ class Whole:
             **self._utilisation(),
             "parts_ms": {name: part.value.item() * 1e3 for name, part in self.step.parts.items()},
             "basis": self.step.attention_basis or "roofline",
+            "runs_on_this_card": self.step.runs,
             "gemm": self.step.gemm_kind,
             "kind": "estimated",
         }
@@ -175,12 +215,11 @@ class Whole:
         return said
 
     def _latencies(self) -> dict[str, object]:
-        said: dict[str, object] = {}
-        if self.prefill is not None:
-            said |= _named("ttft_ms", self.prefill.seconds.times(1e3))
-        if self.decode is not None:
-            said |= _named("tpot_ms", self.decode.seconds.times(1e3))
-        return said
+        prefill, decode = self.prefill, self.decode
+        if prefill is None or decode is None:
+            return {}
+        first, each = prefill.seconds.times(1e3), decode.seconds.times(1e3)
+        return _named("ttft_ms", first) | _named("tpot_ms", each)
 
     def _utilisation(self) -> dict[str, object]:
         found = self.step.utilisation(self.gpu, self.cards)
@@ -257,7 +296,8 @@ def whole_of(
     """A model on a card; without a published price there are times and memory alone.
 
     Raises:
-        BadInput: the provider or region does not list the card, or the implementation is not known.
+        BadInput: the provider or region does not list the card, the implementation is not known, or the order asks
+            for tokens one after another of what does not serve.
         CannotDo: the card has no rate for the type, or no known link joins several.
     """
     terms, order = terms or Terms(), order or Order()
@@ -265,22 +305,20 @@ def whole_of(
         rate: Rate | None = rate_of(gpu, terms, today)
     except CannotDo:
         rate = None
-    asked = timed(gpu, question, question.plan.task)
-    prefill = decode = None
-    if not question.plan.trains and question.model.causal:
-        prefill = asked if question.plan.task == "prefill" else timed(gpu, question, "prefill", batch=1)
-        decode = asked if question.plan.task == "decode" else timed(gpu, question, "decode")
-    return Whole(
+    found = Whole(
         gpu=gpu,
         question=question,
         order=order,
         terms=terms,
         memory=fit(question.model, question.plan, gpu, question.batch, question.context),
-        step=asked,
-        prefill=prefill,
-        decode=decode,
+        step=timed(gpu, question, question.plan.task),
         rate=rate,
     )
+    for name in ("ttft_ms", "tpot_ms"):
+        if getattr(order, name) is not None and not found.serves:
+            values = {"name": name.replace("_", "-"), "model": question.model.name}
+            raise BadInput("error.latency_of_serving", **values, task=question.plan.task)
+    return found
 
 
 def timed(gpu: Gpu, question: Question, task: str, *, batch: int | None = None) -> Step:
@@ -300,4 +338,5 @@ def timed(gpu: Gpu, question: Question, task: str, *, batch: int | None = None) 
         float(batch or question.batch),
         float(question.context),
         question.implementation,
+        estimator=question.estimator,
     )

@@ -85,6 +85,8 @@ class Estimate:
     nearest: tuple[Nearest, ...]
     power: Power | None
     sources: tuple[str, ...]
+    #: Runs of the implementation on this very card that put the estimate right.
+    runs: int = 0
     kind: str = "estimated"
 
     def to_json(self) -> dict[str, object]:
@@ -106,6 +108,7 @@ class Estimate:
             "kind": self.kind,
             "fitted_on": list(self.gpus),
             "borrowed": self.borrowed,
+            "runs_on_this_card": self.runs,
             "nearest": [near.to_json() for near in self.nearest],
             "ceilings": [
                 {"name": c.name, "low": c.low, "high": c.high, "unit": c.unit, "kind": c.kind}
@@ -183,7 +186,9 @@ def call_times(
     return Times(low=low, value=ends[1], high=ends[2], forward=forward)
 
 
-def attention_times(workloads: Sequence[Workload], gpu: Gpu, implementation: str = "flash-attn") -> Times:
+def attention_times(
+    workloads: Sequence[Workload], gpu: Gpu, implementation: str = "flash-attn", *, live: Live = AS_FITTED
+) -> Times:
     """Times of many calls that share a task and types: a whole map in one go.
 
     Raises:
@@ -192,7 +197,18 @@ def attention_times(workloads: Sequence[Workload], gpu: Gpu, implementation: str
     """
     widest = max(workloads, key=lambda workload: workload.head_dim)
     chip, choice = chip_of(gpu, widest.dtype), choose(widest, gpu, implementation)
-    return call_times(problems_of(workloads), chip, choice, training=widest.task == "training")
+    return call_times(problems_of(workloads), chip, choice, training=widest.task == "training", live=live)
+
+
+def basis_of(workload: Workload, gpu: Gpu, implementation: str, *, live: Live = AS_FITTED) -> str:
+    """The basis of an estimate without its time.
+
+    Raises:
+        BadInput: the implementation is not one that this estimator knows.
+        CannotDo: there is no measured row to lean on for this card, type or implementation.
+    """
+    chip = chip_of(gpu, workload.dtype)
+    return _basis(choose(workload, gpu, implementation), chip, problems_of([workload]), live)
 
 
 def attention_time(
@@ -239,6 +255,7 @@ def attention_time(
         nearest=_nearest(choice.fit, chip, workload),
         power=None if power is None else power[0],
         sources=calibration().sources,
+        runs=live.runs,
     )
 
 

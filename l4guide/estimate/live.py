@@ -4,7 +4,7 @@ What one kernel shows is not carried to another: on the cards that we could try 
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -12,12 +12,19 @@ import numpy as np
 
 from l4guide.catalogue import Gpu
 from l4guide.errors import CannotDo
-from l4guide.estimate.attention import Estimate, attention_time, call_times
+from l4guide.estimate.attention import (
+    Estimate,
+    Times,
+    attention_time,
+    attention_times,
+    basis_of,
+    call_times,
+)
 from l4guide.estimate.chip import Chip, chip_of
 from l4guide.estimate.least_squares import Prior, fit
 from l4guide.estimate.physics import AS_FITTED, Live
 from l4guide.estimate.problems import Array, Problems, problems_of
-from l4guide.estimate.routes import IMPLEMENTATIONS, Choice, choose
+from l4guide.estimate.routes import IMPLEMENTATIONS, Choice, best_implementation, choose
 from l4guide.workload import Workload, ask
 
 #: What a card may differ by from the fit before any run of it, as deviations of the logarithm.
@@ -32,8 +39,10 @@ DEVIATIONS_OF_80_PERCENT = 2.56
 COVERAGE = 0.8
 #: However well or badly the runs fit, the interval is scaled by no less and no more.
 NARROWEST, WIDEST = 0.6, 4.0
-#: With fewer runs of a kernel three factors cannot be told apart, and the interval stays as it was.
+#: Fewer runs of a kernel move its estimate, held back by the priors; its interval stays as wide as it was.
 FEWEST_RUNS = 4
+#: Into so many parts runs are divided, each judged by the others; up to a dozen runs are judged one by one.
+MOST_PARTS = 12
 
 
 class Run(Protocol):
@@ -67,31 +76,34 @@ class Run(Protocol):
     def latency_ms(self) -> float | None: ...  # noqa: D102
 
 
-Case = tuple[str, str]  # implementation, and decode or prompt
-SHAPE = ("task", "batch", "seqlen_q", "seqlen_kv", "heads", "kv_heads", "head_dim", "dtype", "causal")
+Case = tuple[str, str, str]  # card, implementation, and decode or prompt
+Shape = tuple[str, str, Workload]  # card, implementation, and exactly what was run
+FIELDS = ("task", "batch", "seqlen_q", "seqlen_kv", "heads", "kv_heads", "head_dim", "dtype", "causal")
 
 
-def _case(implementation: str, task: str) -> Case:
-    return implementation, "decode" if task == "decode" else "prompt"
+def _case(gpu: Gpu, implementation: str, task: str) -> Case:
+    return gpu.name, implementation, "decode" if task == "decode" else "prompt"
 
 
 def correct(chip: Chip, choice: Choice, problems: Problems, measured_us: Array) -> Live:
     """The factors that bring the model closest to these runs, and how wide its interval must then be.
 
-    The width is judged on each run by factors from the others, so that no run vouches for itself.
+    The width is judged on each run by factors from others, so that no run vouches for itself.
     """
+    found = replace(_factors(chip, choice, problems, measured_us), runs=len(problems))
     if len(problems) < FEWEST_RUNS:
-        return replace(_factors(chip, choice, problems, measured_us), seen=True)
-    ratios = []
-    for left in range(len(problems)):
-        others = np.arange(len(problems)) != left
+        return found
+    ratios: list[float] = []
+    part = np.arange(len(problems)) % MOST_PARTS
+    for left in range(min(MOST_PARTS, len(problems))):
+        others = part != left
         live = _factors(chip, choice, problems.take(others), measured_us[others])
         times = call_times(problems.take(~others), chip, choice, live=replace(live, seen=True))
-        half = np.log(times.high / times.value)[0]
-        ratios.append(abs(float(np.log(times.value / measured_us[~others])[0])) / half)
+        half = np.log(times.high / times.value)
+        ratios += (np.abs(np.log(times.value / measured_us[~others])) / half).tolist()
     rank = min(math.ceil((len(ratios) + 1) * COVERAGE), len(ratios)) - 1
     widen = min(max(sorted(ratios)[rank], NARROWEST), WIDEST)
-    return replace(_factors(chip, choice, problems, measured_us), widen=widen, seen=True)
+    return replace(found, widen=widen, seen=True)
 
 
 def _live(values: Mapping[str, float]) -> Live:
@@ -116,11 +128,19 @@ def _factors(chip: Chip, choice: Choice, problems: Problems, measured_us: Array)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveEstimator:
-    """The estimator put right for one card; on any other card it is the estimator as fitted."""
+    """The estimator put right for the cards that something was run on; on any other it is the estimator as fitted."""
 
-    gpu: str
     corrections: Mapping[Case, Live]
-    measured_ms: Mapping[tuple[object, ...], float]
+    measured_ms: Mapping[Shape, float]
+
+    @property
+    def cards(self) -> frozenset[str]:
+        """Names of the cards that something was run on."""
+        return frozenset(card for card, _, _ in self.corrections)
+
+    def live(self, gpu: Gpu, implementation: str, task: str) -> Live:
+        """What runs of an implementation on a card have shown."""
+        return self.corrections.get(_case(gpu, implementation, task), AS_FITTED)
 
     def attention_time(self, workload: Workload, gpu: Gpu, implementation: str = "flash-attn") -> Estimate:
         """As `l4guide.estimate.attention_time`; a forward shape that was run is answered by its run.
@@ -129,15 +149,49 @@ class LiveEstimator:
             BadInput: the implementation is not one that the estimator knows.
             CannotDo: there is no measured row to lean on.
         """
-        live = AS_FITTED
-        if gpu.name == self.gpu:
-            live = self.corrections.get(_case(implementation, workload.task), AS_FITTED)
+        live = self.live(gpu, implementation, workload.task)
         estimate = attention_time(workload, gpu, implementation, live=live)
-        key = (implementation, *(getattr(workload, name) for name in SHAPE))
-        measured = self.measured_ms.get(key) if gpu.name == self.gpu else None
+        measured = self.measured_ms.get((gpu.name, implementation, workload))
         if measured is None or workload.task == "training":
             return estimate
         return _measured(estimate, measured)
+
+    def attention_times(self, workloads: Sequence[Workload], gpu: Gpu, implementation: str) -> Times:
+        """As `l4guide.estimate.attention_times`.
+
+        Raises:
+            BadInput: the implementation is not one that the estimator knows.
+            CannotDo: there is no measured row to lean on.
+        """
+        live = self.live(gpu, implementation, workloads[0].task)
+        return attention_times(workloads, gpu, implementation, live=live)
+
+    def basis(self, workload: Workload, gpu: Gpu, implementation: str) -> str:
+        """What times of an implementation stand on.
+
+        Raises:
+            BadInput: the implementation is not one that the estimator knows.
+            CannotDo: there is no measured row to lean on.
+        """
+        return basis_of(workload, gpu, implementation, live=self.live(gpu, implementation, workload.task))
+
+    def best_implementation(self, workload: Workload, gpu: Gpu) -> str | None:
+        """The fastest of the one that is usual on such cards and those that were run on this one often enough.
+
+        None where nothing was measured on such a card.
+        """
+        usual = best_implementation(workload, gpu)
+        *_, kind = _case(gpu, "", workload.task)
+        run = [
+            name
+            for (card, name, of), live in self.corrections.items()
+            if (card, of) == (gpu.name, kind) and live.seen
+        ]
+        return usual if not run else next(iter(self._fastest(workload, gpu, {usual, *run})), usual)
+
+    def _fastest(self, workload: Workload, gpu: Gpu, names: Iterable[str | None]) -> list[str]:
+        known = (name for name in names if name is not None)
+        return [found.implementation for _, found in self.ranked(workload, [gpu], known)]
 
     def ranked(
         self, workload: Workload, gpus: Iterable[Gpu], implementations: Iterable[str] = IMPLEMENTATIONS
@@ -152,6 +206,10 @@ class LiveEstimator:
                 except CannotDo:  # this one has no estimate here; the others do
                     continue
         return sorted(found, key=lambda pair: pair[1].latency_ms)
+
+
+#: The estimator as it was fitted.
+NO_RUNS = LiveEstimator(corrections={}, measured_ms={})
 
 
 def _measured(estimate: Estimate, latency_ms: float) -> Estimate:
@@ -170,28 +228,44 @@ def _measured(estimate: Estimate, latency_ms: float) -> Estimate:
         gb_per_s_low=estimate.gb_per_s_low / factor,
         gb_per_s_high=estimate.gb_per_s_high / factor,
         basis="measured",
+        kind="measured",
     )
+
+
+def is_usable(run: Run) -> bool:
+    """Whether a run puts an estimate right: a timed forward pass, correct, in 16 bits, of a kernel that is known."""
+    timed = run.status == "ok" and run.attention_pass == "forward" and bool(run.latency_ms)
+    return timed and run.dtype in ("fp16", "bf16") and run.implementation in IMPLEMENTATIONS
 
 
 def recalibrate(runs: Iterable[Run], gpu: Gpu) -> LiveEstimator:
     """The estimator put right by forward runs on `gpu`; runs of kernels that it does not know are passed over."""
     cases: dict[Case, list[tuple[Workload, float]]] = {}
-    measured: dict[tuple[object, ...], float] = {}
+    measured: dict[Shape, float] = {}
     for run in runs:
-        usable = run.status == "ok" and run.attention_pass == "forward" and run.dtype in ("fp16", "bf16")
-        if not usable or not run.latency_ms or run.implementation not in IMPLEMENTATIONS:
+        if not is_usable(run) or run.latency_ms is None:
             continue
-        workload, _ = ask({name: getattr(run, name) for name in SHAPE})
-        cases.setdefault(_case(run.implementation, run.task), []).append((workload, run.latency_ms))
-        measured[run.implementation, *(getattr(workload, name) for name in SHAPE)] = run.latency_ms
+        workload, _ = ask({name: getattr(run, name) for name in FIELDS})
+        cases.setdefault(_case(gpu, run.implementation, run.task), []).append((workload, run.latency_ms))
+        measured[gpu.name, run.implementation, workload] = run.latency_ms
     corrections = {}
-    for (implementation, kind), calls in cases.items():
+    for case, calls in cases.items():
         workloads = [workload for workload, _ in calls]
         try:
-            choice = choose(workloads[0], gpu, implementation)
+            choice = choose(workloads[0], gpu, case[1])
             chip = chip_of(gpu, workloads[0].dtype)
         except CannotDo:
             continue
         times_us = np.array([1e3 * latency_ms for _, latency_ms in calls])
-        corrections[implementation, kind] = correct(chip, choice, problems_of(workloads), times_us)
-    return LiveEstimator(gpu=gpu.name, corrections=corrections, measured_ms=measured)
+        corrections[case] = correct(chip, choice, problems_of(workloads), times_us)
+    return LiveEstimator(corrections=corrections, measured_ms=measured)
+
+
+def together(estimators: Iterable[LiveEstimator]) -> LiveEstimator:
+    """Several cards' corrections as one."""
+    corrections: dict[Case, Live] = {}
+    measured: dict[Shape, float] = {}
+    for one in estimators:
+        corrections |= one.corrections
+        measured |= one.measured_ms
+    return LiveEstimator(corrections=corrections, measured_ms=measured)

@@ -88,13 +88,15 @@ class Step(Shared):
 class Live:
     """What runs on the user's own card say of a kernel: factors on compute time, memory time and launches.
 
-    `widen` is the factor on the half-width of the interval, and `seen` whether there were such runs at all.
+    `widen` is the factor on the half-width of the interval, `runs` how many there were, and `seen` whether they are
+    enough for an interval of their own.
     """
 
     compute: float = 1.0
     memory: float = 1.0
     launch: float = 1.0
     widen: float = 1.0
+    runs: int = 0
     seen: bool = False
 
 

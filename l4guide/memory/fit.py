@@ -30,17 +30,40 @@ class Usable:
 class Fit:
     """What a plan needs of each card, against what the card has.
 
-    `fits` is yes, no, or tight: the usable memory lies inside the interval. `largest_batch` is at the asked context and
-    `largest_context` at the asked batch; 0 where not even one fits. `gpus_needed` is the smallest number of such
-    cards that holds it, None where no number up to `MAX_GPUS` does or nothing joins them.
+    `fits` is yes, no, or tight: the usable memory lies inside the interval.
     """
 
+    model: Architecture
+    plan: Plan
+    gpu: Gpu
+    batch: int
+    context: int
     sizes: Sizes
     usable: Usable
-    fits: str
-    largest_batch: int
-    largest_context: int
-    gpus_needed: int | None
+
+    @property
+    def fits(self) -> str:
+        """Whether each card holds its part."""
+        low, _, high = self.sizes.bytes.ends()
+        return "yes" if high <= self.usable.bytes else "no" if low > self.usable.bytes else "tight"
+
+    @property
+    def largest_batch(self) -> int:
+        """The most sequences at the asked context; 0 where not even one fits."""
+        return _largest(
+            MOST_BATCH, lambda n: _need(self.model, self.plan, n, self.context), self.usable.bytes
+        )
+
+    @property
+    def largest_context(self) -> int:
+        """The most tokens of a sequence at the asked batch; 0 where not even one fits."""
+        most = min(self.model.max_context or MOST_CONTEXT, MOST_CONTEXT)
+        return _largest(most, lambda n: _need(self.model, self.plan, self.batch, n), self.usable.bytes)
+
+    @property
+    def gpus_needed(self) -> int | None:
+        """The smallest number of such cards that holds it; None where none does or nothing joins them."""
+        return gpus_needed(self.model, self.plan, self.gpu, self.batch, self.context)
 
 
 def usable(gpu: Gpu) -> Usable:
@@ -53,21 +76,16 @@ def usable(gpu: Gpu) -> Usable:
 
 def fit(model: Architecture, plan: Plan, gpu: Gpu, batch: int, context: int) -> Fit:
     """Whether `batch` sequences of `context` tokens fit each of the plan's cards."""
-    room = usable(gpu)
     found = sizes(model, plan, np.array([float(batch)]), np.array([float(context)]))
-    low, _, high = found.bytes.ends()
     return Fit(
+        model=model,
+        plan=plan,
+        gpu=gpu,
+        batch=batch,
+        context=context,
         sizes=found,
-        usable=room,
-        fits="yes" if high <= room.bytes else "no" if low > room.bytes else "tight",
-        largest_batch=_largest(MOST_BATCH, lambda n: _need(model, plan, n, context), room.bytes),
-        largest_context=_largest(_most_context(model), lambda n: _need(model, plan, batch, n), room.bytes),
-        gpus_needed=gpus_needed(model, plan, gpu, batch, context),
+        usable=usable(gpu),
     )
-
-
-def _most_context(model: Architecture) -> int:
-    return min(model.max_context or MOST_CONTEXT, MOST_CONTEXT)
 
 
 def _need(model: Architecture, plan: Plan, batch: float, context: float) -> float:

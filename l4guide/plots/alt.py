@@ -1,6 +1,7 @@
 """The figures in words, for those who cannot see them."""
 
 from l4guide.advise import Advice
+from l4guide.plots.draw import cost_title
 from l4guide.plots.rows import blocks, cards, number, rate
 from l4guide.text import say
 
@@ -39,11 +40,10 @@ def throughput_alt(advice: Advice, language: str = "en") -> str:
 
 def cost_alt(advice: Advice, language: str = "en") -> str:
     """The figure of `cost` in words."""
-    found = [(card.gpu.name, card.cost) for card in cards(advice) if card.cost is not None]
+    found = [(card.name, card.spend) for card in cards(advice) if card.spend is not None]
     if not found:
         return say("plot.cost_none", language)
     rows = [
-        f"{name} ${number(c.usd_per_million_tokens)} (${number(c.low_usd)}–${number(c.high_usd)})"
-        for name, c in found
+        f"{name} ${number(spend.usd)} (${number(spend.low)}–${number(spend.high)})" for name, spend in found
     ]
-    return say("plot.cost_alt", language, rows="; ".join(rows))
+    return say("plot.cost_alt", language, title=cost_title(advice, language), rows="; ".join(rows))

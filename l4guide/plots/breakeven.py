@@ -29,6 +29,10 @@ HATCH_STEP = 2
 def breakeven_figure(found: BreakEven, language: str = "en") -> Figure:
     """The map; an empty figure with a sentence where no card holds anything."""
     title = say(f"breakeven.title_{found.axis}", language)
+    if found.put_right:
+        title += "<br>" + say(
+            "breakeven.put_right", language, gpus=escape(", ".join(found.put_right), quote=False)
+        )
     figure = new_figure(title, say(f"breakeven.axis_{found.axis}", language), 0)
     if not found.winners:
         return empty_figure(figure, say("breakeven.nobody", language))

@@ -7,6 +7,7 @@ hatch, a marker shape or a word stands beside it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from html import escape
 from textwrap import wrap
 from typing import TYPE_CHECKING
@@ -152,7 +153,7 @@ def throughput(advice: Advice, language: str = "en", measurements: Sequence[Reco
     figure = new_figure(title, say("plot.throughput_axis", language, unit=unit), len(names))
     if not names:
         return empty_figure(figure, say("plot.estimate_none", language))
-    spans = [(card, found.value, found.low, found.high) for card, found in drawn]
+    spans = [(replace(card, spend=None), found.value, found.low, found.high) for card, found in drawn]
     _draw_spans(figure, spans, lambda card: _rate_hover(card, task, language), language)
     for attention_pass, symbol in (("forward", "star"), ("backward", "triangle-up")):
         of_pass = [(gpu, row) for gpu, row in rows if row.attention_pass == attention_pass]
@@ -174,20 +175,24 @@ def throughput(advice: Advice, language: str = "en", measurements: Sequence[Reco
 
 
 def cost(advice: Advice, language: str = "en") -> Figure:
-    """USD per million tokens of attention by card, with the interval of the time estimate."""
-    drawn = [card for card in cards(advice) if card.cost is not None]
-    figure = new_figure(say("plot.cost_title", language), say("plot.cost_axis", language), len(drawn))
+    """USD per million tokens by card, of the whole model or of attention, with the interval of the time estimate."""
+    drawn = [(card, card.spend) for card in cards(advice) if card.spend is not None]
+    figure = new_figure(cost_title(advice, language), say("plot.cost_axis", language), len(drawn))
     if not drawn:
         return empty_figure(figure, say("plot.cost_none", language))
-    spans = [
-        (card, card.cost.usd_per_million_tokens, card.cost.low_usd, card.cost.high_usd)
-        for card in drawn
-        if card.cost is not None
-    ]
+    spans = [(card, spend.usd, spend.low, spend.high) for card, spend in drawn]
     _draw_spans(figure, spans, lambda card: _cost_hover(card, language), language)
     _scale(figure, [end for span in spans for end in span[2:]], prefix="$")
-    _name_rows(figure, [card.gpu.name for card in drawn], advice.question.gpu.name)
+    asked = next((card.name for card, _ in drawn if card.asked), "")
+    _name_rows(figure, [card.name for card, _ in drawn], asked)
     return figure
+
+
+def cost_title(advice: Advice, language: str) -> str:
+    """Whose cost is compared: the model's, or that of attention alone."""
+    if advice.model is None:
+        return say("plot.cost_title", language)
+    return say("plot.cost_title_model", language, model=advice.model.whole.question.model.name)
 
 
 def _draw_spans(
@@ -205,7 +210,7 @@ def _draw_spans(
             mode="lines+markers",
             marker={"symbol": "line-ns", "size": 11, "line": {"width": 2, "color": colour}},
             x=[end for _, _, low, high in mine for end in (low, high, None)],
-            y=[name for card, *_ in mine for name in (card.gpu.name, card.gpu.name, None)],
+            y=[name for card, *_ in mine for name in (card.name, card.name, None)],
             line={"color": colour, "width": 3},
             opacity=0.55,
             hoverinfo="skip",
@@ -215,7 +220,7 @@ def _draw_spans(
             mode="markers",
             name=say("plot.asked" if asked else "plot.other", language),
             x=[value for _, value, _, _ in mine],
-            y=[card.gpu.name for card, *_ in mine],
+            y=[card.name for card, *_ in mine],
             marker={"symbol": symbol, "size": 12 if asked else 9, "color": colour},
             customdata=[hover(card) for card, *_ in mine],
             hovertemplate="%{customdata}<extra></extra>",
@@ -245,21 +250,21 @@ def _measured_hover(gpu: str, row: Measurement, label: str) -> str:
 
 
 def _cost_hover(card: Card, language: str) -> str:
-    assert card.cost is not None
-    found = card.cost
+    assert card.spend is not None
+    found, price = card.spend, card.spend.price
     values = say(
         "plot.cost_hover",
         language,
-        value=number(found.usd_per_million_tokens),
-        low=number(found.low_usd),
-        high=number(found.high_usd),
-        usd_per_hour=number(found.usd_per_hour),
-        provider=escape(found.provider, quote=False),
+        value=number(found.usd),
+        low=number(found.low),
+        high=number(found.high),
+        usd_per_hour=number(price.usd_per_hour),
+        provider=escape(price.provider, quote=False),
     )
     dated = (
-        "" if found.as_of is None else say("plot.price_age", language, date=found.as_of, days=found.age_days)
+        "" if price.as_of is None else say("plot.price_age", language, date=price.as_of, days=price.age_days)
     )
-    return f"<b>{escape(card.gpu.name, quote=False)}</b><br>{values}<br>{dated}"
+    return f"<b>{escape(card.name, quote=False)}</b><br>{values}<br>{dated}"
 
 
 def new_figure(title: str, axis: str, rows: int, row_px: int = 30) -> Figure:

@@ -1,12 +1,13 @@
 """What the figures draw and the tables list: one row a thread block, a card or a measured call."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from l4guide.advise import Advice
+from l4guide.advise import Advice, ModelAnswer, cards_of
 from l4guide.catalogue import Gpu
-from l4guide.cost import Cost
+from l4guide.cost import Contender, Cost
+from l4guide.cost import Rate as Price
 from l4guide.estimate import Estimate
 from l4guide.measure.measurement import Measurement, Record
 
@@ -26,14 +27,34 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spend:
+    """Dollars per million tokens with their interval, of `number` cards that work together, at one price."""
+
+    usd: float
+    low: float
+    high: float
+    tokens_per_s: float
+    number: int
+    price: Price
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """One card of the comparison; `asked` marks the one that the question is about."""
+    """One card of the comparison; `asked` marks the one that the question is about.
+
+    `estimate` is of the attention alone; `spend` of the whole model where there is one.
+    """
 
     gpu: Gpu
     asked: bool
     status: str | None
     estimate: Estimate | None
-    cost: Cost | None
+    spend: Spend | None
+
+    @property
+    def name(self) -> str:
+        """The card, or so many of it as work together."""
+        return self.gpu.name if self.spend is None else cards_of(self.gpu, self.spend.number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,15 +122,44 @@ def tile_text(block_m: int, block_n: int, warps: int, stages: int | None = None)
 
 
 def cards(advice: Advice) -> tuple[Card, ...]:
-    """The asked card, then the alternatives in their order."""
+    """The asked card, then the others, cheapest first: by the whole model where there is one."""
     asked = advice.question.gpu
-    first = Card(gpu=asked, asked=True, status=None, estimate=advice.estimate, cost=advice.cost)
+    first = Card(gpu=asked, asked=True, status=None, estimate=advice.estimate, spend=_spend(advice.cost))
     others = (
-        Card(gpu=item.gpu, asked=False, status=item.status, estimate=item.estimate, cost=item.cost)
+        Card(gpu=item.gpu, asked=False, status=item.status, estimate=item.estimate, spend=_spend(item.cost))
         for item in advice.alternatives
-        if item.gpu.name != asked.name
     )
-    return (first, *others)
+    return (first, *others) if advice.model is None else _ranked((first, *others), advice.model)
+
+
+def _spend(cost: Cost | None) -> Spend | None:
+    if cost is None:
+        return None
+    return Spend(
+        usd=cost.usd_per_million_tokens,
+        low=cost.low_usd,
+        high=cost.high_usd,
+        tokens_per_s=cost.tokens_per_s,
+        number=cost.gpus,
+        price=cost.rate,
+    )
+
+
+def _ranked(found: Sequence[Card], model: ModelAnswer) -> tuple[Card, ...]:
+    """The same cards in the order of the model's ranking, the asked one first, with what the model costs there."""
+    by_gpu = {card.gpu: card for card in found}
+    ordered = (replace(by_gpu[item.gpu], spend=_spend_of_model(item)) for item in model.ranking)
+    return tuple(sorted(ordered, key=lambda card: not card.asked))
+
+
+def _spend_of_model(item: Contender) -> Spend | None:
+    dollars = None if item.whole is None else item.whole.usd_per_million_tokens
+    if item.place == "out" or item.whole is None or dollars is None or item.whole.rate is None:
+        return None
+    low, usd, high = dollars.ends()
+    speed = item.whole.step.tokens_per_s.value.item()
+    number = item.whole.cards
+    return Spend(usd=usd, low=low, high=high, tokens_per_s=speed, number=number, price=item.whole.rate)
 
 
 def rate(estimate: Estimate, task: str) -> Rate:

@@ -16,7 +16,7 @@ import jinja2
 from markupsafe import Markup
 
 from l4guide import catalogue, plots
-from l4guide.advise import Advice
+from l4guide.advise import Advice, cards_of
 from l4guide.catalogue import Source
 from l4guide.measure.measurement import Record
 from l4guide.resources.fixes import Fix
@@ -50,7 +50,7 @@ def render(advice: Advice, language: str = "en", measurements: Sequence[Record] 
         cards=[
             (card, plots.rate(card.estimate, task) if card.estimate else None) for card in plots.cards(advice)
         ],
-        reasons={item.gpu.name: item.reason for item in advice.alternatives},
+        reasons={item.gpu.name: item.reason for item in advice.alternatives if advice.model is None},
         measured=plots.measured(advice, measurements),
         unit="GB/s" if task == "decode" else "TFLOP/s",
         figures=_figures(advice, language, measurements),
@@ -80,6 +80,7 @@ def _environment(language: str) -> jinja2.Environment:
         say=partial(say, language=language),
         address=address,
         label=label,
+        cards_of=cards_of,
         source=catalogue.source,
     )
     environment.filters.update(
@@ -133,7 +134,7 @@ def _figures(advice: Advice, language: str, measurements: Sequence[Record]) -> d
     if any(card.estimate for card in every) or plots.measured(advice, measurements):
         alt = plots.throughput_alt(advice, language)
         drawn["throughput"] = (alt, plots.throughput(advice, language, measurements))
-    if any(card.cost for card in every):
+    if any(card.spend for card in every):
         drawn["cost"] = (plots.cost_alt(advice, language), plots.cost(advice, language))
     return {name: (alt, _figure_html(name, figure)) for name, (alt, figure) in drawn.items()}
 
@@ -175,10 +176,8 @@ def _source_keys(advice: Advice) -> Iterator[str]:
     for card in plots.cards(advice):
         if card.estimate is not None:
             yield from card.estimate.sources
-        if card.cost is not None and card.cost.source is not None:
-            yield card.cost.source
-    if advice.whole is not None and advice.whole.rate is not None and advice.whole.rate.source is not None:
-        yield advice.whole.rate.source
+        if card.spend is not None and card.spend.price.source is not None:
+            yield card.spend.price.source
     if advice.cost is not None:
         yield from (offer.source for offer in advice.cost.offers)
     yield from (tile.source for tile in advice.published_tiles)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from l4guide.catalogue import Gpu
 from l4guide.errors import CannotDo
-from l4guide.estimate import attention_time, attention_times, best_implementation
+from l4guide.estimate import NO_RUNS, LiveEstimator
 from l4guide.interval import Interval, Numbers
 from l4guide.model import LATENT, WINDOW, Mixer
 from l4guide.step.rates import gemm_rate, memory_rate
@@ -31,6 +31,8 @@ class AttentionTime:
     seconds: Interval
     basis: str
     implementation: str | None
+    #: Runs on this very card that put it right.
+    runs: int = 0
 
 
 def attention_seconds(
@@ -40,6 +42,7 @@ def attention_seconds(
     batch: Numbers,
     tokens: Numbers,
     implementation: str | None = None,
+    estimator: LiveEstimator = NO_RUNS,
 ) -> AttentionTime:
     """Attention of one layer.
 
@@ -50,16 +53,22 @@ def attention_seconds(
         batch: sequences, an array.
         tokens: keys of a sequence, an array of the same shape; queries are as many, but one for decode.
         implementation: the one to time; None takes the fastest that was measured on such cards.
+        estimator: what times a call, put right by runs where there are some.
     """
     shaped = _shaped(workload, mixer)
     keys = _read_keys(mixer, shaped, tokens)
     if batch.size <= MOST_POINTS:
-        return _timed(gpu, shaped, batch, keys, implementation)
-    return _interpolated(gpu, shaped, batch, keys, implementation)
+        return _timed(gpu, shaped, batch, keys, implementation, estimator)
+    return _interpolated(gpu, shaped, batch, keys, implementation, estimator)
 
 
 def attention_of_many(
-    gpu: Gpu, mixers: Sequence[Mixer], workload: Workload, batch: Numbers, tokens: Numbers
+    gpu: Gpu,
+    mixers: Sequence[Mixer],
+    workload: Workload,
+    batch: Numbers,
+    tokens: Numbers,
+    estimator: LiveEstimator = NO_RUNS,
 ) -> dict[Mixer, AttentionTime]:
     """The same for several mixers in one call of the estimator; empty where it does not know one of them."""
     shaped = [_shaped(workload, mixer) for mixer in mixers]
@@ -67,19 +76,20 @@ def attention_of_many(
         _workloads(one, tuple(batch.ravel().tolist()), tuple(_read_keys(mixer, one, tokens).ravel().tolist()))
         for one, mixer in zip(shaped, mixers, strict=True)
     ]
-    chosen = {best_implementation(workloads[0], gpu) for workloads in asked}
+    chosen = {estimator.best_implementation(workloads[0], gpu) for workloads in asked}
     name = chosen.pop() if len(chosen) == 1 else None
     if name is None:
         return {}
     try:
-        times = attention_times([one for workloads in asked for one in workloads], gpu, name)
+        times = estimator.attention_times([one for workloads in asked for one in workloads], gpu, name)
     except CannotDo:
         return {}
     rows = [end.reshape(len(mixers), *batch.shape) * 1e-6 for end in (times.low, times.value, times.high)]
-    basis = attention_time(asked[0][0], gpu, name).basis
+    basis = estimator.basis(asked[0][0], gpu, name)
+    runs = estimator.live(gpu, name, workload.task).runs
     return {
         mixer: AttentionTime(
-            seconds=Interval.of(*(row[place] for row in rows)), basis=basis, implementation=name
+            seconds=Interval.of(*(row[place] for row in rows)), basis=basis, implementation=name, runs=runs
         )
         for place, mixer in enumerate(mixers)
     }
@@ -108,20 +118,26 @@ def _shaped(workload: Workload, mixer: Mixer) -> Workload:
 
 
 def _timed(
-    gpu: Gpu, shaped: Workload, batch: Numbers, keys: Numbers, implementation: str | None
+    gpu: Gpu,
+    shaped: Workload,
+    batch: Numbers,
+    keys: Numbers,
+    implementation: str | None,
+    estimator: LiveEstimator,
 ) -> AttentionTime:
     """Every problem by itself, in one call of the estimator."""
     workloads = _workloads(shaped, tuple(batch.ravel().tolist()), tuple(keys.ravel().tolist()))
-    chosen = implementation or best_implementation(workloads[0], gpu)
+    chosen = implementation or estimator.best_implementation(workloads[0], gpu)
     if chosen is not None:
         try:
-            times = attention_times(workloads, gpu, chosen)
+            times = estimator.attention_times(workloads, gpu, chosen)
         except CannotDo:
             chosen = None
         else:
             ends = (end.reshape(batch.shape) * 1e-6 for end in (times.low, times.value, times.high))
-            basis = attention_time(workloads[0], gpu, chosen).basis
-            return AttentionTime(seconds=Interval.of(*ends), basis=basis, implementation=chosen)
+            basis = estimator.basis(workloads[0], gpu, chosen)
+            runs = estimator.live(gpu, chosen, shaped.task).runs
+            return AttentionTime(seconds=Interval.of(*ends), basis=basis, implementation=chosen, runs=runs)
     floors = np.array([_floor(gpu, workload) for workload in workloads]).reshape(batch.shape)
     over = Interval.of(ROOFLINE_LOW, ROOFLINE_VALUE, ROOFLINE_HIGH)
     seconds = over.map(lambda by: LAUNCH_S + by * floors)
@@ -154,12 +170,17 @@ def _floor(gpu: Gpu, workload: Workload) -> float:
 
 
 def _interpolated(
-    gpu: Gpu, shaped: Workload, batch: Numbers, keys: Numbers, implementation: str | None
+    gpu: Gpu,
+    shaped: Workload,
+    batch: Numbers,
+    keys: Numbers,
+    implementation: str | None,
+    estimator: LiveEstimator,
 ) -> AttentionTime:
     """Times between those of a grid, straight in the logarithms, which is how work grows."""
     across = _knots(batch, GRID[0])
     along = _knots(keys, GRID[1])
-    known = _timed(gpu, shaped, *np.meshgrid(across, along, indexing="ij"), implementation)
+    known = _timed(gpu, shaped, *np.meshgrid(across, along, indexing="ij"), implementation, estimator)
     seconds = known.seconds.map(lambda end: np.exp(_bilinear(np.log(end), across, along, batch, keys)))
     return replace(known, seconds=seconds)
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from l4guide.catalogue import Gpu
 from l4guide.errors import CannotDo
+from l4guide.estimate import NO_RUNS, LiveEstimator
 from l4guide.interval import Interval, Numbers, total
 from l4guide.model import LINEAR, Architecture, FeedForward, Layers, Mixer
 from l4guide.step.attention import AttentionTime, attention_seconds
@@ -33,6 +34,7 @@ class Pass:
     flops: Numbers
     attention_basis: str | None
     implementation: str | None
+    runs: int
     gemm_kind: str
 
     @property
@@ -43,16 +45,17 @@ class Pass:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
-    """A card with the rates that a plan finds on it."""
+    """A card with the rates that a plan finds on it, and what times attention there."""
 
     gpu: Gpu
     plan: Plan
     flops: Interval
     gemm_kind: str
     bytes: Interval
+    estimator: LiveEstimator
 
 
-def ground_of(gpu: Gpu, plan: Plan) -> Ground:
+def ground_of(gpu: Gpu, plan: Plan, estimator: LiveEstimator = NO_RUNS) -> Ground:
     """The rates of a card under a plan.
 
     Raises:
@@ -69,6 +72,7 @@ def ground_of(gpu: Gpu, plan: Plan) -> Ground:
         flops=Interval.of(low, value, rate.per_second.high * reached.high),
         gemm_kind=rate.kind,
         bytes=memory_rate(gpu),
+        estimator=estimator,
     )
 
 
@@ -102,6 +106,7 @@ def forward(
         flops=flops + work,
         attention_basis=timed.basis if timed else None,
         implementation=timed.implementation if timed else None,
+        runs=timed.runs if timed else 0,
         gemm_kind=ground.gemm_kind,
     )
 
@@ -189,7 +194,7 @@ def _attention(
     flops = np.zeros_like(batch)
     for mixer, count in kinds(model, _share(ground)).items():
         timed = known.get(mixer) or attention_seconds(
-            ground.gpu, mixer, workload, batch, context, implementation
+            ground.gpu, mixer, workload, batch, context, implementation, ground.estimator
         )
         times.append(timed.seconds.times(count))
         flops = flops + count * _share(ground) * _score_flops(mixer, workload, batch, context)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from l4guide.catalogue import Gpu
+from l4guide.estimate import NO_RUNS, LiveEstimator
 from l4guide.interval import Interval, Numbers
 from l4guide.model import Architecture, Mixer
 from l4guide.step.attention import AttentionTime
@@ -20,7 +21,8 @@ class Step:
     """One step on all cards of a plan, arrays of one shape.
 
     `tokens` are those that the step yields over all cards: of the prompt, generated or trained. `flops` counts nothing
-    twice, as for MFU. `attention_basis` is that of the layer kind that takes longest; None where nothing attends.
+    twice, as for MFU. `attention_basis` is that of the layer kind that takes longest, None where nothing attends;
+    `runs` of its implementation on this very card put it right.
     """
 
     seconds: Interval
@@ -29,6 +31,7 @@ class Step:
     flops: Numbers
     attention_basis: str | None
     implementation: str | None
+    runs: int
     gemm_kind: str
 
     @property
@@ -52,6 +55,7 @@ def step(
     context: Numbers | float,
     implementation: str | None = None,
     known: Mapping[Mixer, AttentionTime] = NOTHING_KNOWN,
+    estimator: LiveEstimator = NO_RUNS,
 ) -> Step:
     """Time one step.
 
@@ -64,6 +68,7 @@ def step(
         context: tokens of a sequence; for decode those already in the cache.
         implementation: of attention; None takes the fastest that was measured on such cards.
         known: attention of a serving step that was timed beforehand.
+        estimator: what times attention, put right by runs where there are some.
 
     Raises:
         BadInput: the implementation is not known.
@@ -73,7 +78,7 @@ def step(
         np.atleast_1d(np.asarray(batch, float)), np.atleast_1d(np.asarray(context, float))
     )
     sequences, keys = (np.array(item) for item in some)
-    ground = ground_of(gpu, plan)
+    ground = ground_of(gpu, plan, estimator)
     per_sequence = 1.0 if plan.task == "decode" else keys
     if plan.trains:
         trained = training_step(ground, model, workload, sequences, keys, implementation)
@@ -84,6 +89,7 @@ def step(
             flops=trained.model_flops * plan.gpus,
             attention_basis=trained.attention_basis,
             implementation=trained.implementation,
+            runs=trained.runs,
             gemm_kind=trained.gemm_kind,
         )
     once = forward(ground, model, workload, sequences, keys, implementation, known)
@@ -94,5 +100,6 @@ def step(
         flops=once.flops,
         attention_basis=once.attention_basis,
         implementation=once.implementation,
+        runs=once.runs,
         gemm_kind=once.gemm_kind,
     )

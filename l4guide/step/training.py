@@ -33,6 +33,7 @@ class Training:
     model_flops: Numbers
     attention_basis: str | None
     implementation: str | None
+    runs: int
     gemm_kind: str
 
     @property
@@ -82,6 +83,7 @@ def training_step(
         model_flops=3.0 * once.flops,
         attention_basis=once.attention_basis,
         implementation=once.implementation,
+        runs=once.runs,
         gemm_kind=once.gemm_kind,
     )
 

@@ -65,17 +65,5 @@ class BreakEvenPanel:
         )
 
 
-def model_panel(state: GuideState) -> HtmlPanel:
-    """Memory, speed, latency and cost of the chosen model in sentences; hidden for a bare shape."""
-    return HtmlPanel(state, _draw_model, ("advice", "language"), "l4g-card")
-
-
-def _draw_model(state: GuideState) -> str:
-    lines = () if state.advice is None else state.advice.model_lines
-    if not lines:
-        return ""
-    return render("whole_model", state.language, lines=[line.say(state.language) for line in lines])
-
-
 def _axes(language: str) -> list[tuple[str, str]]:
     return [(say(f"breakeven.across_{axis}", language), axis) for axis in AXES]

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 import ipywidgets
 
 from l4guide import catalogue
+from l4guide.step import WEIGHT_DTYPES
 from l4guide.text import LANGUAGES, say
+from l4guide.widgets.box import box
 from l4guide.widgets.field import Field, same
 from l4guide.widgets.markup import render
 from l4guide.widgets.page_state import PageState
-from l4guide.widgets.state import CUSTOM, GuideState
+from l4guide.widgets.state import CUSTOM, OF_A_MODEL, GuideState
 from l4guide.workload import DTYPES, TASKS
 
 USUAL_HEAD_DIMS = (32, 64, 72, 80, 96, 128, 192, 256)
@@ -42,22 +44,32 @@ class Controls:
                 for name in ("dropout", "batch", "seqlen", "heads", "kv_heads")
             },
             "causal": Field(state, "causal", ipywidgets.Checkbox(indent=False)),
+            "config": Field(state, "config", ipywidgets.Textarea(continuous_update=False, rows=3)),
+            "weights": Field(state, "weights", ipywidgets.Dropdown(), choices=_weights),
+            **{name: Field(state, name, _entry()) for name in ("gpus", "price", "ttft_ms", "tpot_ms")},
         }
         small = ("dtype", "dropout", "batch", "seqlen", "heads", "kv_heads")
-        grid = ipywidgets.Box([self.fields[name].view for name in small])
-        grid.add_class("l4g-small-fields")
+        plan = ("gpus", "price", "weights", "ttft_ms", "tpot_ms")
+        grid, terms = (
+            box([self.fields[name].view for name in names], "l4g-small-fields") for names in (small, plan)
+        )
         self.view = ipywidgets.VBox(
             [
                 self._heading,
-                *(self.fields[name].view for name in ("task", "head_dim", "head_dim_entry", "gpu", "model")),
+                *(
+                    self.fields[name].view
+                    for name in ("task", "head_dim", "head_dim_entry", "gpu", "model", "config")
+                ),
                 grid,
                 self.fields["causal"].view,
+                terms,
                 self._general,
             ]
         )
         self.view.add_class("l4g-card")
         self.view.add_class("l4g-controls")
-        state.observe(state.guarded(lambda _: self._speak()), ["language", "problem", "problem_field"])
+        watched = ["language", "problem", "problem_field", "model", "config"]
+        state.observe(state.guarded(lambda _: self._speak()), watched)
         self._speak()
 
     def _speak(self) -> None:
@@ -67,6 +79,8 @@ class Controls:
         sentence = state.problem.say(state.language) if homeless else ""
         self._general.value = render("problem", state.language, sentence=sentence) if homeless else ""
         self._general.layout.display = None if homeless else "none"
+        for name in OF_A_MODEL:
+            self.fields[name].view.layout.display = None if state.has_model else "none"
 
     def _gpus(self, language: str) -> list[tuple[str, str]]:
         def label(name: str) -> str:
@@ -96,6 +110,10 @@ def _tasks(language: str) -> list[tuple[str, str]]:
 
 def _head_dims(_language: str) -> list[tuple[str, str]]:
     return [(str(width), str(width)) for width in USUAL_HEAD_DIMS]
+
+
+def _weights(language: str) -> list[tuple[str, str]]:
+    return [(say("guide.weights_as_published", language), ""), *((name, name) for name in WEIGHT_DTYPES)]
 
 
 def _models(language: str) -> list[tuple[str, str]]:

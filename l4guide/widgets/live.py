@@ -12,13 +12,16 @@ from l4guide.text import Sentence, say
 from l4guide.widgets.action import action_button
 from l4guide.widgets.markup import render
 from l4guide.widgets.panel import HtmlPanel
+from l4guide.widgets.runs import RunsPanel
 from l4guide.widgets.state import GuideState
 
 DEADLINE_S = 300.0
 
 
 class LivePanel:
-    """Two demonstrations and a stop button; rows appear as they are finished and stay whatever happens then.
+    """Two demonstrations, the runs that put the estimates right, and a stop button.
+
+    Rows appear as they are finished and stay whatever happens then.
 
     Args:
         state: what is asked, and where rows and progress are kept.
@@ -34,12 +37,14 @@ class LivePanel:
         self.start = action_button(state.guarded(lambda _: self._start("live")), "guide-run", "primary")
         self.limit = action_button(state.guarded(lambda _: self._start("limit")), "guide-limit")
         self.stop = action_button(state.guarded(lambda _: self.run.cancel()), "guide-stop")
+        self.runs = RunsPanel(state, attached, lambda: self._start("quick"))
         buttons = ipywidgets.HBox([self.start, self.limit, self.stop])
         buttons.add_class("l4g-buttons")
         parts = (
             HtmlPanel(state, self._draw_heading, ["language"], "l4g-live-heading").view,
             buttons,
             HtmlPanel(state, _draw_progress, ["progress", "running", "language"], "l4g-live-progress").view,
+            self.runs.view,
             HtmlPanel(state, _draw_rows, ["rows", "language"], "l4g-live-rows").view,
             HtmlPanel(state, _draw_limits, ["limits", "language"], "l4g-live-limits").view,
         )
@@ -69,7 +74,7 @@ class LivePanel:
             if event["kind"] in LAST:
                 state.running = False
                 if self.run.rows:
-                    state.record = record_of(self.run)
+                    state.keep(record_of(self.run))
 
     def _draw_heading(self, state: GuideState) -> str:
         return render("live_heading", state.language, attached=", ".join(self._attached))

@@ -4,7 +4,7 @@ import ipywidgets
 
 from l4guide.measure import probe
 from l4guide.widgets.box import box
-from l4guide.widgets.breakeven import BreakEvenPanel, model_panel
+from l4guide.widgets.breakeven import BreakEvenPanel
 from l4guide.widgets.controls import Controls, LanguageSwitch
 from l4guide.widgets.diagnosis import DiagnosisPanel
 from l4guide.widgets.evidence import evidence_table, resources_table
@@ -15,6 +15,7 @@ from l4guide.widgets.machine import machine_panel
 from l4guide.widgets.markup import render
 from l4guide.widgets.panel import HtmlPanel
 from l4guide.widgets.plot_panel import PageAssets
+from l4guide.widgets.ranking import ranking_panel
 from l4guide.widgets.state import GuideState
 from l4guide.widgets.verdict import VerdictCard
 
@@ -54,7 +55,7 @@ class Guide:
         top = box([title, side], "l4g-top")
         error = HtmlPanel(state, _draw_error, ["error", "language"], "l4g-error").view
         question = box([self.controls.view, self.verdict.view], "l4g-question")
-        whole = [model_panel(state).view, self.break_even.view]
+        whole = [ranking_panel(state).view, self.break_even.view]
         evidence = evidence_table(state).view
         resources = resources_table(state).view
         below = [

@@ -5,14 +5,15 @@ from collections.abc import Mapping
 import traitlets
 
 from l4guide import catalogue
-from l4guide.advise import advise
+from l4guide.advise import PutRight, advise, found_records, model_of, put_right_by
 from l4guide.errors import Problem
+from l4guide.measure.measurement import Record
 from l4guide.measure.probe import Machine
 from l4guide.text import Sentence
 from l4guide.widgets.page_state import PageState, Settled
 from l4guide.workload import DEFAULTS
 
-#: Inputs that a model preset fills in; changing one of them by hand leaves the preset.
+#: Inputs that a model fills in; changing one of them by hand leaves the model.
 SHAPE = ("head_dim", "heads", "kv_heads")
 INPUTS = (
     "task",
@@ -26,7 +27,16 @@ INPUTS = (
     "heads",
     "kv_heads",
     "causal",
+    "config",
+    "gpus",
+    "price",
+    "weights",
+    "ttft_ms",
+    "tpot_ms",
 )
+#: Inputs that may be left empty, and those among them that only a whole model has.
+OPTIONAL = ("config", "gpus", "price", "weights", "ttft_ms", "tpot_ms")
+OF_A_MODEL = ("weights", "ttft_ms", "tpot_ms")
 #: What `model` holds when the shape was given by hand.
 CUSTOM = ""
 #: The input that a problem is about, where its message does not name one.
@@ -45,9 +55,10 @@ class GuideState(PageState):
     Numbers are held as the user wrote them, so that a mistake can be shown beside its field. `advice` is the last
     good answer; `problem` says what is wrong with the question now, and `problem_field` where; `error` is the last
     thing that went wrong elsewhere. `rows` and `limits` are what a live run has finished, `record` the
-    last run that measured something, with its machine. `diagnosis` is what a pasted error turned out to be,
-    `machine` the one that the guide runs on (None where it was not looked at). `break_even` is the map over `map_axis`
-    and batch, None until it is asked for.
+    last run that measured something, with its machine, `records` all of the session that were timed on a card; they
+    and those that come with the guide put the estimates right (`put_right`) while `use_runs` says so.
+    `diagnosis` is what a pasted error turned out to be, `machine` the one that the guide runs on (None where it was
+    not looked at). `break_even` is the map over `map_axis` and batch, None until it is asked for.
     """
 
     task = traitlets.Unicode(str(DEFAULTS["task"]))
@@ -61,6 +72,12 @@ class GuideState(PageState):
     heads = traitlets.Unicode(str(DEFAULTS["heads"]))
     kv_heads = traitlets.Unicode(str(DEFAULTS["heads"]))
     causal = traitlets.Bool(True)
+    config = traitlets.Unicode("")
+    gpus = traitlets.Unicode("")
+    price = traitlets.Unicode("")
+    weights = traitlets.Unicode("")
+    ttft_ms = traitlets.Unicode("")
+    tpot_ms = traitlets.Unicode("")
 
     machine = traitlets.Any(None, allow_none=True)
     advice = traitlets.Any(None, allow_none=True)
@@ -72,6 +89,8 @@ class GuideState(PageState):
     rows = traitlets.Tuple()
     limits = traitlets.Tuple()
     record = traitlets.Any(None, allow_none=True)
+    records = traitlets.Tuple()
+    use_runs = traitlets.Bool(True)
 
     diagnosis = traitlets.Any(None, allow_none=True)
     diagnosis_problem = traitlets.Instance(Sentence, allow_none=True)
@@ -79,20 +98,29 @@ class GuideState(PageState):
     def __init__(self, machine: Machine | None = None, **inputs: object) -> None:
         super().__init__(machine=machine, **_canonical(inputs))
         self._changed = ""
+        self._put_right: PutRight | None = None
         self._answer_soon = Settled(self.guarded(self.answer))
-        self.observe(self.guarded(self._fill_shape), "model")
+        self.observe(self.guarded(self._fill_shape), ["model", "config"])
         self.observe(self.guarded(self._leave_preset), SHAPE)
         self.observe(self.guarded(self._input_changed), INPUTS)
+        self.observe(self.guarded(self._runs_changed), ["records", "use_runs"])
         self.guarded(self.answer)()
 
     def options(self) -> dict[str, object]:
-        """The question as `advise` takes it; a preset stands for its shapes."""
+        """The question as `advise` takes it, with what was run; a preset stands for its shapes."""
+        runs: dict[str, object] = {"measured": self.put_right} if self.use_runs else {"as_fitted": True}
         asked: dict[str, object] = {name: getattr(self, name) for name in INPUTS if name != "gpu"}
-        if self.model == CUSTOM:
-            del asked["model"]
-            return asked
-        settled = {name for name in SHAPE if self._preset(name) is not None or not asked[name]}
-        return {name: value for name, value in asked.items() if name not in settled and name != "causal"}
+        empty = {name for name in ("model", *OPTIONAL) if not str(asked[name]).strip()}
+        if not self.has_model:
+            return {name: value for name, value in asked.items() if name not in {*empty, *OF_A_MODEL}} | runs
+        settled = {name for name in SHAPE if self._of_model(name) is not None or not asked[name]}
+        kept = asked.keys() - empty - settled - {"causal"}
+        return {name: value for name, value in asked.items() if name in kept} | runs
+
+    @property
+    def has_model(self) -> bool:
+        """Whether a whole model is asked about: a preset, or a configuration that was pasted."""
+        return self.model != CUSTOM or bool(self.config.strip())
 
     def answer(self) -> None:
         """Ask for advice now; a question that cannot be asked leaves the last good answer in place."""
@@ -105,21 +133,52 @@ class GuideState(PageState):
         with self.hold_trait_notifications():
             self.problem, self.problem_field, self.advice = None, "", advice
 
+    @property
+    def put_right(self) -> PutRight:
+        """The estimator with the runs that come with the guide and those of this session."""
+        if self._put_right is None:
+            session = ((_name_of(record), record) for record in self.records)
+            self._put_right = put_right_by((*found_records(), *session))
+        return self._put_right
+
+    def keep(self, record: Record) -> None:
+        """Take a finished run: it is shown, and where it timed something on a card it puts the estimates right."""
+        with self.hold_trait_notifications():
+            self.record = record
+            if record.basis == "gpu":
+                self.records = (*self.records, record)
+
+    def _runs_changed(self, change: traitlets.Bunch) -> None:
+        if change.name == "records":
+            self._put_right = None
+        self.answer()
+
     def _input_changed(self, change: traitlets.Bunch) -> None:
         self._changed = change.name
         self.error = None
         self._answer_soon()
 
-    def _preset(self, name: str) -> object:
-        """What the chosen model's first component says of `name`; None where nobody published it."""
-        return getattr(catalogue.model(self.model).components[0], name)
+    def _of_model(self, name: str) -> object:
+        """What the model's first component says of `name`; None where nobody does, or a configuration is unreadable."""
+        if self.model != CUSTOM:
+            return getattr(catalogue.model(self.model).components[0], name)
+        try:
+            return getattr(model_of(self.config).components[0], name)
+        except Problem:  # the answer says what is wrong with it
+            return None
 
-    def _fill_shape(self, _change: traitlets.Bunch) -> None:
-        """Write the preset's shape into its fields; a shape that is not public is asked for, not borrowed."""
-        if self.model == CUSTOM:
+    def _fill_shape(self, change: traitlets.Bunch) -> None:
+        """Write the model's shape into its fields; a shape that is not public is asked for, not borrowed.
+
+        The last of preset and configuration that was chosen counts, and the other is let go.
+        """
+        if not change.new.strip():
             return
-        causal = self._preset("causal")
-        shape = {name: self._preset(name) for name in SHAPE}
+        setattr(self, "config" if change.name == "model" else "model", "")
+        causal = self._of_model("causal")
+        shape = {name: self._of_model(name) for name in SHAPE}
+        if change.name == "config" and shape["head_dim"] is None:
+            return
         with self.hold_trait_notifications():
             for name, value in shape.items():
                 setattr(self, name, "" if value is None else str(value))
@@ -127,16 +186,21 @@ class GuideState(PageState):
                 self.causal = causal
 
     def _leave_preset(self, change: traitlets.Bunch) -> None:
-        if self.model == CUSTOM:
+        if not self.has_model:
             return
-        expected = self._preset(change.name)
+        expected = self._of_model(change.name)
         if expected is not None and change.new.strip() != str(expected):
-            self.model = CUSTOM
+            self.model, self.config = CUSTOM, ""
 
     def _field_of(self, sentence: Sentence) -> str:
         """The input that a problem is about: the one it names, else the one that was changed last."""
         named = str(sentence.values.get("name", "")).replace("-", "_")
         return FIELD_OF.get(sentence.key) or (named if named in INPUTS else self._changed)
+
+
+def _name_of(record: Record) -> str:
+    """A run of this session by the time of day at which it was made."""
+    return record.measured_at[11:19]
 
 
 def _canonical(inputs: Mapping[str, object]) -> dict[str, object]:

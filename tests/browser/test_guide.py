@@ -15,6 +15,18 @@ if TYPE_CHECKING:
 
     from tests.browser.conftest import Lab, Visit
 
+SMALL_CONFIG = json.dumps(
+    {
+        "model_type": "llama",
+        "hidden_size": 2048,
+        "num_hidden_layers": 16,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "intermediate_size": 8192,
+        "vocab_size": 128256,
+        "head_dim": 64,
+    }
+)
 PLOTS = ("guide-plot-shared", "guide-plot-throughput", "guide-plot-cost")
 SMALLEST_PLOT_PX = 200
 #: Changes arrive in a moment; a machine that is busy with other tests may take a hundred times longer.
@@ -138,6 +150,21 @@ def test_free_entries_are_answered_or_explained(page: Page) -> None:
     enter(page, "head-dim-entry", "64")
     await_verdict(page, "head_dim 64")
     problem.wait_for(state="detached", timeout=PATIENCE_MS)
+
+
+def test_a_model_is_compared_as_a_whole(page: Page) -> None:
+    """Every card has a row, the answer is of memory too, and a pasted config.json takes the model's place."""
+    press(page, "task", "decode")
+    page.locator(".l4g-input-model select").select_option("Llama-3.3-70B")
+    assert "does not fit" in await_verdict(page, "Llama-3.3-70B")
+    rows = page.locator(".guide-ranking tbody tr")
+    rows.first.wait_for(timeout=PATIENCE_MS)
+    assert 30 < rows.count()
+    assert "8 × L4" in page.locator(".l4g-asked-card").inner_text()
+    config = page.locator(".l4g-input-config textarea")
+    config.fill(SMALL_CONFIG)
+    config.blur()
+    assert "fits L4" in await_verdict(page, r"config\.json")
 
 
 def test_a_live_run_ends_and_another_is_stopped(page: Page) -> None:

@@ -4,12 +4,14 @@ import csv
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from l4guide.cli import main
+from l4guide.measure.measurement import Record, write
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -256,6 +258,11 @@ def test_doctor_is_readable_without_json(capsys: pytest.CaptureFixture[str]) -> 
         (("cost", "--gpus", "0"), "gpus is 0"),
         (("cost", "--price", "0"), "price is 0"),
         (("cost", "--model", "Llama-3.1-8B", "--price", "-1"), "price is -1"),
+        (("estimate", "--price", "0"), "price is 0"),
+        (("advise", "--price", "nan"), "price is nan"),
+        (("advise", "--tpot-ms", "5"), "--model NAME"),
+        (("cost", "--model", "Llama-3.1-8B", "--ttft-ms", "0"), "ttft-ms is 0"),
+        (("advise", "--measured", "none.json", "--as-fitted"), "--as-fitted"),
         (("cost", "--model", "Llama-3.1-8B", "--seqlen", "200000"), "131072"),
         (("cost", "--model", "Llama-3.1-8B", "--method", "half"), "lora"),
         (("cost", "--model", "Llama-3.1-8B", "--weights", "int3"), "int4"),
@@ -345,3 +352,37 @@ def test_matrix_timeline(capsys: pytest.CaptureFixture[str]) -> None:
     assert "2024-02-22 – now" in run(capsys, *options)[1]
     for wrong in (("--version", "2.0.0"), ("--format", "csv")):
         assert (2, "") == run(capsys, *options, *wrong)[:2]
+
+
+def test_estimate_of_a_whole_model(capsys: pytest.CaptureFixture[str]) -> None:
+    """A model, its cards, price and targets are taken; the step is that of `cost`, without the other cards."""
+    asked = ("--model", "Llama-3.1-8B", "--task", "decode", "--gpus", "2", "--price", "0.5", "--batch", "4")
+    said, cost = (answered(capsys, command, *asked) for command in ("estimate", "cost"))
+    assert ("model", 2, "own", 4) == (said["of"], said["gpus"], said["price"]["pricing"], said["batch"])
+    assert (cost["step_ms"], cost["memory"]) == (said["step_ms"], said["memory"])
+    assert "ranking" not in said
+
+
+def test_records_of_runs_are_taken_and_said(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, recorded: Callable[..., Record]
+) -> None:
+    """`--measured` may be said twice; estimate, cost and advise tell what it did, `--as-fitted` undoes it."""
+    files = [str(tmp_path / name) for name in ("a.json", "b.json")]
+    for path, implementation in zip(files, ("flash-attn", "l4guide"), strict=True):
+        write(recorded(implementation=implementation), Path(path))
+    runs = tuple(word for path in files for word in ("--measured", path))
+    asked = ("--task", "prefill", "--seqlen", "3000", "--heads", "32", "--kv-heads", "8")
+    said = answered(capsys, "estimate", *asked, *runs)
+    assert (6, 2) == (said["runs_on_this_card"], len(said["runs"]))
+    for command in ("cost", "advise"):
+        _, out, _ = run(capsys, command, "--model", "Llama-3.1-8B", "--task", "prefill", *runs)
+        assert "put right by 6 runs on this card (a.json)" in out
+    assert 0 == answered(capsys, "estimate", *asked, "--as-fitted")["runs_on_this_card"]
+
+
+def test_the_text_says_why_each_other_card_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of the whole model where there is one, of attention alone otherwise."""
+    for command in (("advise", "--model", "Llama-3.1-8B"), ("cost", "--model", "Llama-3.1-8B"), ("advise",)):
+        code, out, _ = run(capsys, *command, "--task", "decode")
+        lost = out.split("Why not the others:")[1].strip().splitlines()
+        assert (0, True) == (code, len(lost) > 30)

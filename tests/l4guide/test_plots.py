@@ -222,3 +222,18 @@ def test_names_cannot_bring_markup_into_a_figure(training: Advice) -> None:
 def test_numbers_have_three_digits(value: float, shown: str) -> None:
     """Whole numbers in full, others no more exact than they are."""
     assert shown == plots.number(value)
+
+
+def test_a_model_is_priced_as_a_whole() -> None:
+    """The figure of cost names the model and holds the ranking's dollars; cards that are out have none."""
+    advice = advise("L4", {"model": "Llama-3.3-70B", "task": "decode"})
+    assert advice.model is not None
+    spent = {card.name: card.spend for card in plots.cards(advice) if card.spend is not None}
+    able = [item for item in advice.model.ranking if item.place != "out"]
+    assert {item.gpu.name for item in able if item.whole and item.whole.rate} == {
+        card.gpu.name for card in plots.cards(advice) if card.spend is not None
+    }
+    assert 8 == spent["8 × L4"].number
+    figure = words(plots.cost(advice))
+    assert "Llama-3.3-70B" in figure
+    assert "Llama-3.3-70B" in plots.cost_alt(advice)

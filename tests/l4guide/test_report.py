@@ -249,3 +249,14 @@ def test_places_that_cannot_be_written_are_named(training: Advice, tmp_path: Pat
     with pytest.raises(CannotDo):
         write(training, "")
     assert {"file", "folder.html"} == {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_model_is_compared_as_a_whole(language: str) -> None:
+    """Every card of the ranking stands on the page with its reason, and what would change the answer."""
+    advice = advise("L4", {"model": "Llama-3.3-70B", "task": "decode"})
+    assert advice.model is not None
+    text = Reader(render(advice, language)).text
+    assert "8 × L4" in text
+    for line in (*(item.reason for item in advice.model.ranking), *advice.model.changes):
+        assert " ".join(line.say(language).split()) in text

@@ -88,10 +88,20 @@ def test_a_too_long_text_leaves_the_verdict_standing() -> None:
     """`advise` judges the heads all the same, and says why there is no memory and no cost of the whole."""
     advice = advise("L4", {"model": "GPT-2", "task": "prefill", "seqlen": 4096})
     assert "yes" == advice.answer
-    assert None is advice.whole
+    assert None is advice.model
     assert "error.context_over_model" in [gap.key for gap in advice.gaps]
 
 
 def test_no_library_is_a_reason_only_where_every_one_refuses(small: ModelAnswer) -> None:
     """Llama's heads run on an L4 and, without FlashAttention, on a T4."""
     assert [None, None] == [refusal(small.whole.question, gpu(name)) for name in ("L4", "T4")]
+
+
+@pytest.mark.parametrize(("method", "lighter"), [("full", "lora"), ("lora", None)])
+def test_a_lighter_training_is_named_where_it_fits(method: str, lighter: str | None) -> None:
+    """Training all of 8 billion weights takes more than an L4; adapters over them fit, and then nothing is named."""
+    answer = model_answer(
+        "L4", {"model": "Llama-3.1-8B", "task": "training", "seqlen": 512, "method": method}
+    )
+    named = [line.values["method"] for line in answer.changes if line.key == "change.method"]
+    assert [name for name in (lighter,) if name] == named

@@ -43,6 +43,13 @@ def test_the_winner_is_the_cheapest_of_those_that_hold_it(found: BreakEven) -> N
         assert costs[winner] == pytest.approx(min(costs.values()), rel=0.05)
 
 
+def test_a_map_has_as_many_steps_as_it_was_asked_for(found: BreakEven) -> None:
+    """Every batch and context once, though small batches lie closer together than whole numbers can."""
+    for steps in (found.batches, found.across):
+        assert (12, True) == (len(steps), bool((np.diff(steps) > 0).all()))
+    assert (1, 256) == (found.batches[0], found.batches[-1])
+
+
 def test_nobody_wins_where_nothing_holds_it(found: BreakEven) -> None:
     """The largest batch of the longest context fits no card; such a cell has no winner, no price and no doubt."""
     assert NOBODY == found.winner[-1, -1]

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from l4guide.catalogue import Gpu, gpu, gpus
 from l4guide.cost import Contender, Order, Question, Terms, rank
 from l4guide.model import preset
@@ -56,9 +58,28 @@ def test_a_latency_target_puts_slow_cards_out() -> None:
     """Under 20 ms a token neither L4 nor T4 will do; the reason names both times."""
     found = ranked(limit_ms=20)
     for name in ("L4", "T4"):
-        assert ("out", "contender.latency") == (found[name].place, found[name].reason.key)
+        assert ("out", "contender.late") == (found[name].place, found[name].reason.key)
     assert "20" in found["L4"].reason.say("en")
     assert found["H100 SXM"].place != "out"
+
+
+@pytest.mark.parametrize("order", [Order(ttft_ms=300), Order(tpot_ms=20)])
+def test_serving_targets_put_slow_cards_out(order: Order) -> None:
+    """The first token of a request and each one after have limits of their own, whatever step was asked about."""
+    found = {item.gpu.name: item for item in rank(question(), CARDS, Terms(), order)}
+    assert ("out", "contender.late") == (found["L4"].place, found["L4"].reason.key)
+    assert found["H100 SXM"].place != "out"
+    assert all(item.reason.say(language) for item in found.values() for language in ("en", "zh"))
+
+
+def test_an_own_price_is_of_the_asked_card_alone() -> None:
+    """It makes that card the cheapest, and leaves every other at its published price."""
+    own = Terms(usd_per_hour=0.01)
+    plain = {item.gpu.name: item for item in rank(question(), CARDS, Terms(), Order())}
+    found = {item.gpu.name: item for item in rank(question(), CARDS, own, Order(), asked=gpu("L4"))}
+    assert ("behind", "cheapest") == (plain["L4"].place, found["L4"].place)
+    usd = "usd_per_million_tokens"
+    assert plain["H100 SXM"].to_json()[usd] == found["H100 SXM"].to_json()[usd]
 
 
 def test_a_model_takes_as_many_cards_as_hold_it() -> None:

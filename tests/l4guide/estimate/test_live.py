@@ -111,6 +111,14 @@ def test_a_shape_that_was_run_is_answered_by_its_run() -> None:
     assert again.low_ms < again.latency_ms < again.high_ms
 
 
+def test_a_run_answers_no_question_but_its_own() -> None:
+    """A window or a soft cap makes it another call, whose time is an estimate."""
+    live = recalibrate(runs(1.1), gpu("L4"))
+    for change in ({"window": 256}, {"softcap": 30.0}):
+        asked = replace(workload(4, 2048), **change)
+        assert "estimated" == live.attention_time(asked, gpu("L4")).kind
+
+
 def test_other_cards_and_kernels_stay_as_they_were() -> None:
     """A run says nothing of another card, nor of another kernel."""
     live = recalibrate(runs(1.5), gpu("L4"))

@@ -139,3 +139,46 @@ def test_names_are_forgiven_and_become_the_canonical_ones() -> None:
 
 def _refuse() -> None:
     raise BadInput("error.unknown_gpu", name="X", near="L4", path="p")
+
+
+CONFIG = (
+    '{"model_type": "llama", "hidden_size": 2048, "num_hidden_layers": 16, "num_attention_heads": 32, '
+    '"num_key_value_heads": 8, "intermediate_size": 8192, "vocab_size": 128256, "head_dim": 64}'
+)
+
+
+def test_a_pasted_configuration_is_a_model() -> None:
+    """Its shape fills the fields and its whole is answered; a preset, or another width by hand, lets it go."""
+    state = GuideState(task="decode")
+    state.config = CONFIG
+    assert ("64", "8", "config.json") == (state.head_dim, state.kv_heads, state.advice.question.model.name)
+    assert state.advice.model is not None
+    state.model = "Llama-3.1-8B"
+    assert ("", "Llama-3.1-8B") == (state.config, state.advice.question.model.name)
+    state.config = CONFIG
+    assert CUSTOM == state.model
+    state.head_dim = "96"
+    assert ("", None) == (state.config, state.advice.model)
+
+
+def test_a_configuration_that_cannot_be_read_is_marked() -> None:
+    """The message stands beside its field, and the last good answer stays."""
+    state = GuideState()
+    before = state.advice
+    state.config = "{nonsense"
+    assert ("config", before) == (state.problem_field, state.advice)
+    assert "JSON" in state.problem.say()
+    assert state.error is None
+
+
+def test_terms_reach_the_answer() -> None:
+    """Own price, cards, weights and a latency target; without a model only the first two are asked."""
+    state = GuideState(task="decode", model="Llama-3.1-8B")
+    state.price, state.gpus, state.weights, state.tpot_ms = "0.3", "2", "fp8", "1"
+    whole = state.advice.model.whole
+    assert (0.3, 2, "fp8") == (whole.rate.usd_per_hour, whole.cards, whole.question.plan.weights)
+    assert whole.late is not None
+    state.model = CUSTOM
+    assert (None, 0.3) == (state.problem, state.advice.cost.usd_per_hour)
+    state.price = "-1"
+    assert "price" == state.problem_field

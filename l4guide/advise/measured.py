@@ -1,0 +1,135 @@
+"""Recorded runs, put to use: which there are, what they put right, and what is said of them."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+from l4guide.catalogue import Gpu, data_folder, find_gpu
+from l4guide.errors import BadInput
+from l4guide.estimate import FEWEST_RUNS, NO_RUNS, LiveEstimator, is_usable, recalibrate, together
+from l4guide.measure.measurement import Measurement, Record, read
+from l4guide.text import Sentence
+from l4guide.workload import yes_or_no
+
+#: Files beside the records that are of another kind.
+NO_RECORDS = "tiles-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutRight:
+    """The estimator with what was run on cards.
+
+    `origins` name the records by card and implementation, `given` those that were asked for by name, and `remarks` say
+    what puts nothing right.
+    """
+
+    estimator: LiveEstimator
+    origins: Mapping[tuple[str, str], tuple[str, ...]]
+    remarks: tuple[Sentence, ...] = ()
+    given: tuple[str, ...] = ()
+
+    def said(self, gpu: Gpu, task: str) -> tuple[Sentence, ...]:
+        """What runs on a card do for a task, implementation by implementation, and how many more are wanted."""
+        found = [line for card, line in self._lines(task) if card == gpu.name]
+        if self.given and not found and not self.remarks:
+            found = [Sentence("runs.other", {"origin": ", ".join(self.given), "gpu": gpu.name})]
+        return (*found, *self.remarks)
+
+    def said_of_every_card(self, task: str) -> tuple[Sentence, ...]:
+        """The same of every card that something was run on."""
+        return (*(line for _, line in self._lines(task)), *self.remarks)
+
+    def _lines(self, task: str) -> Iterator[tuple[str, Sentence]]:
+        kind = "decode" if task == "decode" else "prompt"
+        for (card, implementation, of), live in self.estimator.corrections.items():
+            if of == kind:
+                origin = ", ".join(self.origins[card, implementation])
+                values = {"implementation": implementation, "gpu": card, "runs": live.runs, "origin": origin}
+                more = {"more": FEWEST_RUNS - live.runs}
+                yield card, Sentence("runs.put_right" if live.seen else "runs.few", values | more)
+
+
+AS_FITTED = PutRight(estimator=NO_RUNS, origins={})
+
+
+def put_right(options: Mapping[str, object]) -> PutRight:
+    """What the options say of runs: `measured` (files, or a `PutRight` already made), or `as_fitted` (none at all).
+
+    Records in `data/measurements/` are found by themselves.
+
+    Raises:
+        BadInput: both were said.
+        BadData: a file is no record.
+        CannotDo: a file cannot be read.
+    """
+    said, plain = options.get("measured"), options.get("as_fitted")
+    if plain is not None and yes_or_no("as-fitted", plain):
+        if said is not None and not isinstance(said, PutRight):
+            raise BadInput("error.measured_as_fitted")
+        return AS_FITTED
+    if isinstance(said, PutRight):
+        return said
+    names = [] if said is None else [said] if isinstance(said, str | Path) else list(said)  # type: ignore[call-overload]
+    given = tuple(Path(str(name)) for name in names)
+    paths = dict.fromkeys((*given, *_found()))
+    found = _from_files(tuple((path, _changed_ns(path)) for path in paths))
+    return replace(found, given=tuple(path.name for path in given))
+
+
+def _changed_ns(path: Path) -> int:
+    """When a file was written last, so that a new one is read anew."""
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def _found() -> tuple[Path, ...]:
+    """The records that come with the guide."""
+    folder = data_folder() / "measurements"
+    return tuple(path for path in sorted(folder.glob("*.json")) if not path.name.startswith(NO_RECORDS))
+
+
+@lru_cache(maxsize=8)
+def _from_files(files: tuple[tuple[Path, int], ...]) -> PutRight:
+    return put_right_by((path.name, read(path)) for path, _ in files)
+
+
+def found_records() -> tuple[tuple[str, Record], ...]:
+    """The records that come with the guide, each with the name of its file.
+
+    Raises:
+        BadData: a file is no record.
+    """
+    return tuple((path.name, read(path)) for path in _found())
+
+
+def put_right_by(records: Iterable[tuple[str, Record]]) -> PutRight:
+    """The estimator put right by records, each with the name of its origin.
+
+    Rows of the interpreter are of no card and never count.
+    """
+    runs: dict[Gpu, list[Measurement]] = {}
+    origins: dict[tuple[str, str], tuple[str, ...]] = {}
+    remarks: list[Sentence] = []
+    for origin, record in records:
+        rows = [row for row in record.rows if row.basis == "gpu" and is_usable(row)]
+        card = _card(record)
+        if record.basis != "gpu":
+            remarks.append(Sentence("runs.interpreter", {"origin": origin}))
+        elif card is None:
+            values = {"origin": origin, "gpu": record.gpu or record.gpu_reported_name or "?"}
+            remarks.append(Sentence("runs.unknown_card", values))
+        elif not rows:
+            remarks.append(Sentence("runs.nothing_timed", {"origin": origin}))
+        else:
+            runs.setdefault(card, []).extend(rows)
+            for key in dict.fromkeys((card.name, row.implementation) for row in rows):
+                origins[key] = (*origins.get(key, ()), origin)
+    estimators = [recalibrate(rows, card) for card, rows in runs.items()]
+    return PutRight(estimator=together(estimators), origins=origins, remarks=tuple(remarks))
+
+
+def _card(record: Record) -> Gpu | None:
+    try:
+        return find_gpu(record.gpu)[0] if record.gpu is not None else None
+    except BadInput:
+        return None

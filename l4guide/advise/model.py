@@ -1,0 +1,179 @@
+"""The answer about a whole model on a card, in one word, in sentences, and as JSON."""
+
+from dataclasses import dataclass
+
+from l4guide.catalogue import Gpu
+from l4guide.cost import MOST_CARDS, Contender, Rate, Whole, lateness, memory_json
+from l4guide.memory.sizes import GIB
+from l4guide.text import Sentence, digits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelAnswer:
+    """A model on one card, every card ranked, and what would change the answer."""
+
+    gpu: Gpu
+    whole: Whole
+    ranking: tuple[Contender, ...]
+    changes: tuple[Sentence, ...]
+    remarks: tuple[Sentence, ...]
+
+    @property
+    def answer(self) -> str:
+        """Whether the asked cards hold it in time, in one word; depends where more cards or a run would settle it."""
+        room, late = self.whole.memory, self.whole.late
+        if room.fits == "no":
+            return "depends" if (room.gpus_needed or MOST_CARDS + 1) <= MOST_CARDS else "no"
+        if late is not None:
+            _, taken, limit = late
+            return "no" if taken.low.item() > limit else "depends"
+        return "yes"
+
+    def headline(self, attention: Sentence) -> Sentence:
+        """Memory and latency before what is said of the attention."""
+        room, late = self.whole.memory, lateness(self.whole)
+        needed = room.gpus_needed
+        key = room.fits
+        if key == "no":
+            key = "needs" if needed is not None and needed <= MOST_CARDS else "too_large"
+        values = {
+            "model": self.whole.question.model.name,
+            "cards": cards_of(self.gpu, self.whole.cards),
+            "gib": digits(room.sizes.bytes.value.item() / GIB),
+            "usable": digits(room.usable.bytes / GIB),
+            "needed": needed,
+            "most": MOST_CARDS,
+        }
+        held = Sentence(f"headline.model_{key}", values)
+        if late is not None and room.fits != "no":
+            held = Sentence("headline.then", {"first": held, "rest": late})
+        return Sentence("headline.then", {"first": held, "rest": attention})
+
+    @property
+    def recommendation(self) -> Sentence:
+        """Stay, or take another card, because; from the ranking."""
+        mine = next(item for item in self.ranking if item.gpu == self.gpu)
+        able = [item for item in self.ranking if item.place != "out" and item is not mine]
+        best = next((item for item in able if item.whole is not None and item.whole.rate is not None), None)
+        values = {
+            "model": self.whole.question.model.name,
+            "gpu": cards_of(self.gpu, mine.cards or 1),
+            "reason": mine.reason,
+            **_money(mine.whole),
+        }
+        if best is not None:
+            other = {f"other_{name}": value for name, value in _money(best.whole).items()}
+            values |= {"other": cards_of(best.gpu, best.cards or 1), **other}
+        return Sentence(f"recommend.model_{_choice(mine, best)}", values)
+
+    @property
+    def others(self) -> tuple[Sentence, ...]:
+        """Why each card that is neither the cheapest nor the fastest lost."""
+        return tuple(_taken(item) for item in self.ranking if item.place in ("behind", "out"))
+
+    def to_json(self, language: str = "en") -> dict[str, object]:
+        """The keys of `l4guide cost` for a model."""
+        return {
+            "gpu": self.gpu.name,
+            "answer": self.answer,
+            "recommendation": self.recommendation.say(language),
+            **self.whole.to_json(),
+            "memory": memory_json(self.whole.memory, self.whole.cards),
+            "ranking": [item.to_json(language) for item in self.ranking],
+            "what_would_change": [sentence.say(language) for sentence in self.changes],
+            "remarks": [sentence.say(language) for sentence in self.remarks],
+        }
+
+    def lines(self) -> tuple[Sentence, ...]:
+        """The answer in sentences, the most important first."""
+        best = [_taken(item) for item in self.ranking if item.place in ("cheapest", "fastest", "both")]
+        return (*model_lines(self.whole), self.recommendation, *best, *self.changes, *self.remarks)
+
+
+def cards_of(gpu: Gpu, number: int) -> str:
+    """A card, or so many of it."""
+    return gpu.name if number == 1 else f"{number} × {gpu.name}"
+
+
+def _taken(item: Contender) -> Sentence:
+    number = 1 if item.place == "out" else item.cards or 1
+    return Sentence("model.taken", {"gpu": cards_of(item.gpu, number), "reason": item.reason})
+
+
+def _choice(mine: Contender, best: Contender | None) -> str:
+    """Which recommendation it is: to stay on a card, or to take the cheapest other."""
+    ours = None if mine.whole is None else mine.whole.usd_per_million_tokens
+    theirs = None if best is None or best.whole is None else best.whole.usd_per_million_tokens
+    if mine.place == "out":
+        return "nobody" if theirs is None else "take"
+    if ours is None:
+        return "unpriced" if theirs is None else "unpriced_but"
+    if theirs is None:
+        return "stay_alone"
+    if theirs.value.item() >= ours.value.item():
+        return "stay_cheapest"
+    return "take_cheaper" if theirs.high.item() < ours.low.item() else "stay_within"
+
+
+def _money(whole: Whole | None) -> dict[str, object]:
+    dollars = None if whole is None else whole.usd_per_million_tokens
+    if whole is None or dollars is None or whole.rate is None:
+        return {}
+    low, value, high = (digits(end) for end in dollars.ends())
+    hourly = digits(whole.rate.usd_per_hour)
+    return {"usd": value, "low": low, "high": high, "hourly": hourly, "provider": provider_of(whole.rate)}
+
+
+def provider_of(rate: Rate) -> Sentence:
+    """Whose price it is, with its day."""
+    if rate.as_of is None:
+        return Sentence("price.own")
+    return Sentence("price.dated", {"provider": rate.provider, "as_of": rate.as_of.isoformat()})
+
+
+def model_lines(whole: Whole) -> tuple[Sentence, ...]:
+    """Memory, time and cost, each in a sentence; what does not fit has neither time nor cost."""
+    return (_memory_line(whole), *(() if whole.memory.fits == "no" else _speed_lines(whole)))
+
+
+def _memory_line(whole: Whole) -> Sentence:
+    room = whole.memory
+    low, value, high = (digits(end / GIB) for end in room.sizes.bytes.ends())
+    return Sentence(
+        "model.memory",
+        {
+            "model": whole.question.model.name,
+            "gpu": whole.gpu.name,
+            "gpus": whole.cards,
+            "fits": Sentence(f"fits.{room.fits}"),
+            "gib": value,
+            "low": low,
+            "high": high,
+            "usable": digits(room.usable.bytes / GIB),
+        },
+    )
+
+
+def _speed_lines(whole: Whole) -> tuple[Sentence, ...]:
+    low, value, high = (digits(end) for end in whole.step.tokens_per_s.ends())
+    said = [Sentence("model.speed", {"speed": value, "low": low, "high": high})]
+    if whole.step.runs:
+        said.append(Sentence("model.put_right", {"runs": whole.step.runs, "gpu": whole.gpu.name}))
+    if whole.prefill is not None and whole.decode is not None:
+        first, each = whole.prefill.seconds.times(1e3), whole.decode.seconds.times(1e3)
+        values = {"ttft": digits(first.value.item()), "tpot": digits(each.value.item())}
+        said.append(Sentence("model.latency", {**values, "context": whole.question.context}))
+    dollars = whole.usd_per_million_tokens
+    if dollars is None or whole.rate is None:
+        return (*said, Sentence("model.unpriced", {"gpu": whole.gpu.name}))
+    low, value, high = (digits(end) for end in dollars.ends())
+    money = {"usd": value, "low": low, "high": high, "hourly": digits(whole.rate.usd_per_hour)}
+    if whole.rate.as_of is None:
+        return (*said, Sentence("model.cost_own", money))
+    dated = {
+        "provider": whole.rate.provider,
+        "as_of": whole.rate.as_of.isoformat(),
+        "days": whole.rate.age_days,
+    }
+    key = "model.cost_old" if whole.rate.is_old else "model.cost"
+    return (*said, Sentence(key, {**money, **dated}))

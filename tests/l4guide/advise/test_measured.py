@@ -1,0 +1,168 @@
+"""Recorded runs put estimates right: of their card and kernel, in every answer, and they can be left out."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from l4guide.advise import (
+    advise,
+    break_even,
+    cost_for,
+    estimate_of,
+    model_answer,
+    put_right,
+    put_right_by,
+)
+from l4guide.advise import measured as module
+from l4guide.catalogue import gpu
+from l4guide.errors import BadData, BadInput, CannotDo
+from l4guide.measure.measurement import Record, write
+
+Recorded = Callable[..., Record]
+PROMPT = {"task": "prefill", "seqlen": 3000, "heads": 32, "kv_heads": 8, "head_dim": 128}
+MODEL = {"model": "Llama-3.1-8B", "task": "prefill", "seqlen": 16384}
+
+
+@pytest.fixture
+def file_of(tmp_path: Path) -> Callable[[Record], str]:
+    """A function that writes a record, and gives its path."""
+
+    def write_to(record: Record) -> str:
+        path = tmp_path / f"run{len(list(tmp_path.iterdir()))}.json"
+        write(record, path)
+        return str(path)
+
+    return write_to
+
+
+def test_runs_move_time_interval_and_cost(recorded: Recorded, file_of: Callable[[Record], str]) -> None:
+    """Slower than thought: the estimate follows, its interval narrows, the cost rises, and it says by what."""
+    measured = [file_of(recorded(factor=1.4))]
+    _, before, _ = estimate_of("L4", PROMPT, "flash-attn")
+    _, after, said = estimate_of("L4", {**PROMPT, "measured": measured}, "flash-attn")
+    assert 1.4 * before.latency_ms == pytest.approx(after.latency_ms, rel=0.1)
+    assert after.high_ms / after.low_ms < before.high_ms / before.low_ms
+    assert (0, 6) == (before.runs, after.runs)
+    assert ["runs.put_right"] == [line.key for line in said]
+    assert "run0.json" in said[0].say()
+    costs = [cost_for("L4", {**PROMPT, **extra})[1] for extra in ({}, {"measured": measured})]
+    assert 1.4 * costs[0].usd_per_million_tokens == pytest.approx(costs[1].usd_per_million_tokens, rel=0.1)
+
+
+def test_a_whole_model_and_its_ranking_follow(recorded: Recorded, file_of: Callable[[Record], str]) -> None:
+    """The step takes longer, the card's place falls, the map names it, and every other card stays."""
+    options = {**MODEL, "measured": file_of(recorded("RTX 3090", 4.0))}
+    before, after = model_answer("RTX 3090", MODEL), model_answer("RTX 3090", options)
+    assert before.whole.latency_ms.high.item() < after.whole.latency_ms.value.item()
+    assert 6 == after.whole.step.runs
+    assert "model.put_right" in [line.key for line in after.lines()]
+    places = [[item.gpu.name for item in answer.ranking].index("RTX 3090") for answer in (before, after)]
+    assert places[0] < places[1]
+    others = [
+        {
+            item.gpu.name: item.to_json().get("tokens_per_s")
+            for item in answer.ranking
+            if item.gpu != answer.gpu
+        }
+        for answer in (before, after)
+    ]
+    assert others[0] == others[1]
+    assert () == break_even("RTX 3090", MODEL, cells=4).put_right
+    assert ("RTX 3090",) == break_even("RTX 3090", options, cells=4).put_right
+
+
+def test_runs_of_our_own_kernels_calibrate_them(recorded: Recorded) -> None:
+    """Six runs at a fifth of the borrowed estimate: they are the fastest known, and no longer borrowed."""
+    runs = put_right_by([("own", recorded(factor=0.2, implementation="l4guide"))])
+    workload = advise("L4", PROMPT).question.workload
+    assert "l4guide" == runs.estimator.best_implementation(workload, gpu("L4"))
+    assert not runs.estimator.attention_time(workload, gpu("L4"), "l4guide").borrowed
+    assert "flash-attn" == put_right({}).estimator.best_implementation(workload, gpu("L4"))
+
+
+def test_too_few_runs_say_how_many_more(recorded: Recorded) -> None:
+    """One run moves the estimate and leaves the interval; three more are asked for."""
+    runs = put_right_by([("one", recorded(lengths=(1024,)))])
+    (line,) = runs.said(gpu("L4"), "prefill")
+    assert ("runs.few", 1, 3) == (line.key, line.values["runs"], line.values["more"])
+    workload = advise("L4", PROMPT).question.workload
+    plain = put_right({}).estimator.attention_time(workload, gpu("L4"))
+    moved = runs.estimator.attention_time(workload, gpu("L4"))
+    assert plain.latency_ms < moved.latency_ms
+    assert plain.high_ms / plain.low_ms == pytest.approx(moved.high_ms / moved.low_ms, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"basis": "interpreter"}, "runs.interpreter"),
+        ({"named": "Voodoo 2"}, "runs.unknown_card"),
+        ({"lengths": ()}, "runs.nothing_timed"),
+    ],
+)
+def test_what_puts_nothing_right_says_so(recorded: Recorded, change: dict[str, object], key: str) -> None:
+    """The interpreter's rows never count, whatever they hold; nor do those of a card that nobody knows."""
+    runs = put_right_by([("it", recorded(**change))])
+    assert ({}, {}) == (runs.estimator.corrections, runs.estimator.measured_ms)
+    assert [key] == [line.key for line in runs.said(gpu("L4"), "prefill")]
+
+
+@pytest.mark.parametrize(("card", "task"), [("H100 SXM", "prefill"), ("L4", "decode")])
+def test_a_record_of_something_else_says_that_it_does_nothing(
+    recorded: Recorded, file_of: Callable[[Record], str], card: str, task: str
+) -> None:
+    """Prompts on an L4 say nothing of an H100, nor of steps; who named the file is told."""
+    record = recorded()
+    prompts = replace(record, rows=tuple(row for row in record.rows if row.task == "prefill"))
+    asked = {"task": task, "seqlen": 512, "measured": file_of(prompts)}
+    _, found, said = estimate_of(card, asked, "flash-attn")
+    assert (0, ["runs.other"]) == (found.runs, [line.key for line in said])
+    assert "run0.json" in said[0].say()
+
+
+def test_a_shape_that_was_run_is_measured(recorded: Recorded, file_of: Callable[[Record], str]) -> None:
+    """Its time is the run's, and of that kind; the next shape's is an estimate."""
+    measured = file_of(recorded(factor=1.3))
+    _, plain, _ = estimate_of("L4", {**PROMPT, "seqlen": 2048}, "flash-attn")
+    _, run, _ = estimate_of("L4", {**PROMPT, "seqlen": 2048, "measured": measured}, "flash-attn")
+    _, near, _ = estimate_of("L4", {**PROMPT, "measured": measured}, "flash-attn")
+    assert 1.3 * plain.latency_ms == pytest.approx(run.latency_ms)
+    assert ("measured", "estimated") == (run.kind, near.kind)
+
+
+def test_records_of_the_guide_are_found_and_can_be_left_out(
+    recorded: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record under `data/measurements` counts by itself; tiles beside it do not, and `as_fitted` takes none."""
+    folder = tmp_path / "measurements"
+    folder.mkdir()
+    write(recorded(factor=2.0), folder / "l4.json")
+    (folder / "tiles-l4.json").write_text("[]", encoding="utf-8")
+    monkeypatch.setattr(module, "data_folder", lambda: tmp_path)
+    _, found, said = estimate_of("L4", PROMPT, "flash-attn")
+    assert "l4.json" in said[0].say()
+    _, plain, nothing = estimate_of("L4", {**PROMPT, "as_fitted": True}, "flash-attn")
+    assert (6, 0, ()) == (found.runs, plain.runs, nothing)
+    with pytest.raises(BadInput, match="as-fitted"):
+        put_right({"measured": ["x.json"], "as_fitted": True})
+
+
+def test_a_file_that_was_written_anew_is_read_anew(recorded: Recorded, tmp_path: Path) -> None:
+    """A longer session never answers from a record that is gone."""
+    path = tmp_path / "run.json"
+    times = []
+    for factor in (1.2, 2.0):
+        write(recorded(factor=factor), path)
+        times.append(estimate_of("L4", {**PROMPT, "measured": str(path)}, "flash-attn")[1].latency_ms)
+    assert times[0] < times[1]
+
+
+def test_a_file_that_is_no_record_is_refused(tmp_path: Path) -> None:
+    """What is missing, and what is something else, each in a line."""
+    with pytest.raises(CannotDo, match="cannot be read"):
+        put_right({"measured": str(tmp_path / "none.json")})
+    (tmp_path / "other.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(BadData, match="schema"):
+        put_right({"measured": str(tmp_path / "other.json")})
