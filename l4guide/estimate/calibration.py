@@ -14,10 +14,7 @@ from l4guide.estimate.model import Fit, HeldOut
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Borrow:
-    """Another kernel's fit, stretched, for kernels and classes of cards without rows of their own.
-
-    `own_tiles`: the estimate walks the tiles of the family that borrows, not of the one that lends.
-    """
+    """Another kernel's fit, stretched, for kernels and classes of cards without rows of their own."""
 
     family: str
     tensor_classes: tuple[str, ...]
@@ -37,6 +34,11 @@ class Calibration:
     backward_slowdown: Span
     sources: tuple[str, ...]
 
+    def own_fit(self, family: str, phases: tuple[str, ...], tensor_class: str) -> Fit | None:
+        """The fit of a family in the first of `phases` that it was measured in; None where in none."""
+        found = (self.fits.get((family, phase, tensor_class)) for phase in phases)
+        return next((fit for fit in found if fit is not None), None)
+
     def fit_for(
         self, family: str, phases: tuple[str, ...], tensor_class: str
     ) -> tuple[Fit, Span | None] | None:
@@ -44,9 +46,8 @@ class Calibration:
 
         None where nobody measured anything that could stand for it.
         """
-        for phase in phases:
-            if (fit := self.fits.get((family, phase, tensor_class))) is not None:
-                return fit, None
+        if (fit := self.own_fit(family, phases, tensor_class)) is not None:
+            return fit, None
         for borrow in self.borrows:
             if borrow.family != family or tensor_class not in borrow.tensor_classes:
                 continue

@@ -1,8 +1,9 @@
 """Make `data/calibration/attention.toml` from folders of measured tables: `python -m l4guide.estimate.fit FOLDER ...`.
 
-The tables are aiconfigurator's (`aic_*.csv`) and the records that `l4guide measure` writes (`*.json`). What is written
-is small: a dozen coefficients for each kernel family, phase and class of cards, their errors, the errors on cards left
-out, and the widths of intervals. The rows themselves are not. The same tables always make the same file.
+The tables are aiconfigurator's (`aic_*.csv`) and the records that `l4guide measure` writes (`*.json`); those committed
+in `data/measurements/` are always among them. What is written is small: a dozen coefficients for each kernel family,
+phase and class of cards, their errors, the errors on cards left out, and the widths of intervals. The rows themselves
+are not. The same tables always make the same file.
 """
 
 import sys
@@ -19,8 +20,8 @@ from l4guide.files import write_text
 
 TARGET = "attention.toml"
 SOURCE = "aiconfigurator-measurements"
-#: A kernel with fewer rows is not fitted.
-FEWEST_ROWS = 40
+#: A kernel with fewer rows in a phase, on all cards of a class, is not fitted: it stays borrowed or unknown.
+FEWEST_ROWS = 12
 
 HEAD = """\
 # Coefficients of the attention-time model (l4guide/estimate/physics.py says what each one is), made by
@@ -45,13 +46,14 @@ def in_memory(group: Group) -> Group | None:
 
 
 def merged(folders: Iterable[Path]) -> tuple[Rows, list[str]]:
-    """The rows of all folders as one, and a hash of each folder's files.
+    """The rows of all folders and of our own records as one, and a hash of each folder's files.
 
     Raises:
         BadInput: a folder holds no table.
         BadData: a file is not what its name says.
     """
-    found = [read_tables(folder) for folder in folders]
+    own = data_folder() / "measurements"
+    found = [read_tables(folder) for folder in (*folders, *([own] if any(own.glob("*.json")) else []))]
     return Rows.joined([rows for rows, _ in found]), [digest for _, digest in found]
 
 
@@ -70,7 +72,11 @@ def _table(study: Study, key: Key, held: list[Group]) -> list[str]:
     family, phase, tensor_class = key
     rows, found = study.keys[key], study.fitted(key)
     assert found is not None
-    known = [group for part in study.known(key) if (group := in_memory(part)) is not None]
+    everything = study.known(key)
+    known = [group for part in everything if (group := in_memory(part)) is not None] or everything
+    width_known = widths(known, key, new_card=0.0)
+    # Whatever other kernels say, a new card is not known better than those with rows.
+    width_new = np.maximum(widths(held, key), width_known)
     lines = [
         "[[fit]]",
         f'family = "{family}"',
@@ -81,8 +87,8 @@ def _table(study: Study, key: Key, held: list[Group]) -> list[str]:
         f"head_dims = {sorted({int(depth) for depth in rows.problems.head_dim})}",
         f"longest = {int(rows.problems.seqlen_kv.max())}",
         f"largest_batch = {int(rows.problems.batch.max())}",
-        f"width_new = {_numbers(widths(held, key))}",
-        f"width_known = {_numbers(widths(known or study.known(key), key, card_bias=0.0))}",
+        f"width_new = {_numbers(width_new)}",
+        f"width_known = {_numbers(width_known)}",
         "held_out = [",
     ]
     for group in held:

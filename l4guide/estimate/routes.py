@@ -71,6 +71,10 @@ def _find(workload: Workload, route: Route, tensor_class: str) -> Choice | None:
         family = f"{route.prefill}-{workload.head_dim}"
         apart = calibration().fits.get((family, "prefill", tensor_class))
         found = (apart, None) if apart else calibration().fit_for(route.prefill, ("prefill",), tensor_class)
+        # Plain calls of the kernel itself say more of it than another kernel's prompts.
+        own = calibration().own_fit(route.plain, ("encoder",), tensor_class)
+        if found and found[1] is not None and own:
+            found = own, None
         if found:
             return Choice(fit=found[0], stretch=found[1], drop_cache=False)
     found = calibration().fit_for(route.plain, ("encoder", "prefill"), tensor_class)
