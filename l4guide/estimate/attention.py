@@ -163,7 +163,8 @@ def call_times(
     """
     decode = choice.fit.phase.startswith("decode")
     forward = _forward(chip, choice, problems, cold=decode, live=live)
-    spread = live.widen * half_width(chip, choice.fit, problems, forward)
+    spread = half_width(chip, choice.fit, problems, forward, without_cache=choice.drop_cache)
+    spread = live.widen * spread
     quick = forward if not decode else _forward(chip, choice, problems, cold=False, live=live)
     stretch = UNSTRETCHED if live.seen else choice.stretch or UNSTRETCHED
     slowdown = calibration().backward_slowdown

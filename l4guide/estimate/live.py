@@ -89,8 +89,9 @@ def correct(chip: Chip, choice: Choice, problems: Problems, measured_us: Array) 
         times = call_times(problems.take(~others), chip, choice, live=replace(live, seen=True))
         half = np.log(times.high / times.value)[0]
         ratios.append(abs(float(np.log(times.value / measured_us[~others])[0])) / half)
-    rank = min(math.ceil((len(ratios) + 1) * COVERAGE), len(ratios)) - 1
-    widen = min(max(sorted(ratios)[rank], NARROWEST), WIDEST)
+    rank = min((len(ratios) + 1) * COVERAGE, len(ratios))
+    reached = float(np.interp(rank, np.arange(1, len(ratios) + 1), np.sort(ratios)))
+    widen = min(max(reached, NARROWEST), WIDEST)
     return replace(_factors(chip, choice, problems, measured_us), widen=widen, seen=True)
 
 
