@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from l4guide.catalogue import gpu
+from l4guide.estimate import attention_time
 from l4guide.estimate.chip import chip_of
 from l4guide.estimate.power import intensity_clock_ghz
+from l4guide.workload import ask
 
 
 def test_the_clock_falls_with_arithmetic_intensity() -> None:
@@ -13,6 +15,26 @@ def test_the_clock_falls_with_arithmetic_intensity() -> None:
     clocks = intensity_clock_ghz(chip_of(gpu("L4")), np.array([0.0, 1.0, 50.0, 150.0, 400.0, 4000.0]))
     assert np.all(np.diff(clocks) <= 0)
     assert (2.04, pytest.approx(2.04 * 57.15 / 121)) == (clocks[0], clocks[-1])
+
+
+@pytest.mark.parametrize(
+    ("card", "dtype", "sustained", "burst", "peak"),
+    [("L4", "bf16", (52, 59), 70.9, 121), ("L4", "fp16", (52, 59), 68.8, 121), ("T4", "fp16", (24, 24), 42.7, 65)],
+)
+def test_power_capped_cards_have_three_rates(
+    card: str, dtype: str, sustained: tuple[float, float], burst: float, peak: float
+) -> None:
+    """What a GEMM sustains, what it reaches in the first seconds, and a peak that it never sees."""
+    chip = chip_of(gpu(card), dtype)
+    assert sustained[0] <= chip.gemm_tflops <= sustained[1]
+    assert (burst, peak) == (chip.burst_tflops, chip.peak_tflops)
+
+
+def test_the_first_seconds_of_a_t4_are_between_its_peak_and_what_lasts() -> None:
+    """A long prompt takes 24/42.7 of its lasting time at first, launches and exponentials apart."""
+    workload, _ = ask({"task": "prefill", "seqlen": 16_384, "dtype": "fp16"})
+    found = attention_time(workload, gpu("T4"), "torch/efficient")
+    assert 24 / 65 < found.burst_ms / found.latency_ms < 0.75
 
 
 def test_a_card_that_holds_its_clock_keeps_it() -> None:
