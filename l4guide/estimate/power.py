@@ -47,6 +47,8 @@ def power_of(chip: Chip, problems: Problems, parts: Parts, total_us: Array) -> t
     if chip.tdp_w is None:
         return None
     arithmetic = np.minimum(problems.flops / parts.total / 1e6 / chip.gemm_tflops, 1.0)
+    if chip.gemm_tflops < chip.peak_tflops:  # what holds the clock down is that the limit is reached
+        arithmetic = np.minimum(parts.compute / parts.total, 1.0)
     moved = (problems.query_bytes + problems.cache_bytes) / parts.total / 1e3 / chip.bandwidth_gb_per_s
     memory = MEMORY_SHARE * np.minimum(moved, 1.0)
     share = np.minimum(IDLE_SHARE + (1 - IDLE_SHARE) * np.maximum(arithmetic, memory), 1.0)

@@ -19,7 +19,11 @@ def test_the_clock_falls_with_arithmetic_intensity() -> None:
 
 @pytest.mark.parametrize(
     ("card", "dtype", "sustained", "burst", "peak"),
-    [("L4", "bf16", (52, 59), 70.9, 121), ("L4", "fp16", (52, 59), 68.8, 121), ("T4", "fp16", (24, 24), 42.7, 65)],
+    [
+        ("L4", "bf16", (52, 59), 70.9, 121),
+        ("L4", "fp16", (52, 59), 68.8, 121),
+        ("T4", "fp16", (24, 24), 42.7, 65),
+    ],
 )
 def test_power_capped_cards_have_three_rates(
     card: str, dtype: str, sustained: tuple[float, float], burst: float, peak: float
@@ -28,6 +32,19 @@ def test_power_capped_cards_have_three_rates(
     chip = chip_of(gpu(card), dtype)
     assert sustained[0] <= chip.gemm_tflops <= sustained[1]
     assert (burst, peak) == (chip.burst_tflops, chip.peak_tflops)
+
+
+def test_a_clock_held_down_means_that_the_limit_is_reached() -> None:
+    """A long prompt on an L4 draws its 72 W, a generation step less, and energy is power times time."""
+    prompt, step = (
+        attention_time(ask({"task": task, "seqlen": 16_384, "batch": 4})[0], gpu("L4"))
+        for task in ("prefill", "decode")
+    )
+    assert prompt.power is not None
+    assert step.power is not None
+    assert step.power.watts < prompt.power.watts
+    assert 72 == pytest.approx(prompt.power.watts, rel=0.05)
+    assert prompt.power.watts * prompt.latency_ms / 1e3 == pytest.approx(prompt.power.joules)
 
 
 def test_the_first_seconds_of_a_t4_are_between_its_peak_and_what_lasts() -> None:
