@@ -34,11 +34,6 @@ class Calibration:
     backward_slowdown: Span
     sources: tuple[str, ...]
 
-    def own_fit(self, family: str, phases: tuple[str, ...], tensor_class: str) -> Fit | None:
-        """The fit of a family in the first of `phases` that it was measured in; None where in none."""
-        found = (self.fits.get((family, phase, tensor_class)) for phase in phases)
-        return next((fit for fit in found if fit is not None), None)
-
     def fit_for(
         self, family: str, phases: tuple[str, ...], tensor_class: str
     ) -> tuple[Fit, Span | None] | None:
@@ -46,8 +41,9 @@ class Calibration:
 
         None where nobody measured anything that could stand for it.
         """
-        if (fit := self.own_fit(family, phases, tensor_class)) is not None:
-            return fit, None
+        for phase in phases:
+            if (fit := self.fits.get((family, phase, tensor_class))) is not None:
+                return fit, None
         for borrow in self.borrows:
             if borrow.family != family or tensor_class not in borrow.tensor_classes:
                 continue

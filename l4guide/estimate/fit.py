@@ -15,6 +15,7 @@ import numpy as np
 from l4guide.catalogue import data_folder, source
 from l4guide.errors import BadInput, Problem
 from l4guide.estimate.heldout import Group, Key, Study, cold, summary, widths
+from l4guide.estimate.interval import NOT_ITS_OWN
 from l4guide.estimate.tables import Rows, read_tables
 from l4guide.files import write_text
 
@@ -45,6 +46,18 @@ def in_memory(group: Group) -> Group | None:
     )
 
 
+def own_records() -> list[tuple[Rows, str]]:
+    """The rows and the hash of the records committed with the guide; empty where none is of a GPU.
+
+    Raises:
+        BadData: a record is broken.
+    """
+    try:
+        return [read_tables(data_folder() / "measurements")]
+    except BadInput:  # no row at all
+        return []
+
+
 def merged(folders: Iterable[Path]) -> tuple[Rows, list[str]]:
     """The rows of all folders and of our own records as one, and a hash of each folder's files.
 
@@ -52,8 +65,7 @@ def merged(folders: Iterable[Path]) -> tuple[Rows, list[str]]:
         BadInput: a folder holds no table.
         BadData: a file is not what its name says.
     """
-    own = data_folder() / "measurements"
-    found = [read_tables(folder) for folder in (*folders, *([own] if any(own.glob("*.json")) else []))]
+    found = [*(read_tables(folder) for folder in folders), *own_records()]
     return Rows.joined([rows for rows, _ in found]), [digest for _, digest in found]
 
 
@@ -76,7 +88,7 @@ def _table(study: Study, key: Key, held: list[Group]) -> list[str]:
     known = [group for part in everything if (group := in_memory(part)) is not None] or everything
     width_known = widths(known, key, new_card=0.0)
     # Whatever other kernels say, a new card is not known better than those with rows.
-    width_new = np.maximum(widths(held, key), width_known)
+    width_new = np.maximum(widths(held, key) if held else NOT_ITS_OWN * np.array(width_known), width_known)
     lines = [
         "[[fit]]",
         f'family = "{family}"',

@@ -33,7 +33,7 @@ def half_width(
     busy = parts.compute / np.maximum(np.maximum(parts.compute, parts.memory), parts.launch)
     extra = [busy * 0.5 * np.log(chip.gemm_high_tflops / chip.gemm_low_tflops) * (not known)]
     held = 1 - chip.gemm_tflops / chip.peak_tflops
-    extra.append(busy * PER_HELD * max(held - MOST_HELD, 0.0))
+    extra.append(busy * PER_HELD * max(held - MOST_HELD, 0.0) * (not known))
     extra += [np.full_like(width, ASSUMED_FIGURE)] * len(chip.assumed)
     extra.append(UNSEEN_HEAD * ~np.isin(problems.head_dim, fit.head_dims))
     beyond = (problems.seqlen_kv > fit.longest) | (problems.batch > fit.largest_batch)
