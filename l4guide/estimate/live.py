@@ -31,7 +31,7 @@ DEVIATIONS_OF_80_PERCENT = 2.56
 #: Share of rows that the interval must hold.
 COVERAGE = 0.8
 #: However well or badly the runs fit, the interval is scaled by no less and no more.
-NARROWEST, WIDEST = 0.6, 4.0
+NARROWEST, WIDEST = 0.1, 4.0
 #: With fewer runs of a kernel three factors cannot be told apart, and the interval stays as it was.
 FEWEST_RUNS = 4
 

@@ -171,10 +171,10 @@ def _choice(study: Study, group: Group, others: Sequence[Group]) -> Choice:
 
 
 def live_rows(study: Study, held: Sequence[Group]) -> Iterator[Score]:
-    """Prompts of every card left out but for a dozen rows of the kernel, one from each twelfth of the durations."""
+    """Every card left out but for a dozen rows of the kernel, one from each twelfth of the durations."""
     draw = np.random.default_rng(SEED)
     for group in held:
-        if group.key[1] != "prefill" or len(group.rows) < 10 * LIVE_ROWS:
+        if group.key[1] not in ("prefill", "decode") or len(group.rows) < 10 * LIVE_ROWS:
             continue
         choice = _choice(study, group, [other for other in held if other.gpu != group.gpu])
         chip = chips_of(group.rows)[group.gpu]
@@ -194,7 +194,7 @@ def live_rows(study: Study, held: Sequence[Group]) -> Iterator[Score]:
         yield Score(
             part="live",
             gpu=group.gpu,
-            phase="prefill",
+            phase=group.key[1],
             kernel=group.key[0],
             head_dim=None,
             rows=len(group.rows),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from l4guide.estimate.scoreboard import Peer, Score, peers, scores
+from l4guide.estimate.scoreboard import Peer, Score, freedoms, peers, scores
 from l4guide.plots.draw import BLUE, INK, VERMILLION, empty_figure, new_figure
 from l4guide.text import say
 
@@ -181,5 +181,24 @@ def peer_table(language: str = "en") -> str:
                 _verdict(peer, language),
             )
             for peer in peers()
+        ],
+    )
+
+
+def freedom_table(language: str = "en") -> str:
+    """How many coefficients each fit has and how many its rows settle, as an HTML table."""
+    names = ("kernel", "phase", "cards", "rows", "free", "settled")
+    return _table(
+        [say(f"score.column_{name}", language) for name in names],
+        [
+            (
+                fit.kernel,
+                phase_name(fit.phase, language),
+                ", ".join(fit.gpus),
+                fit.rows,
+                fit.free,
+                fit.settled,
+            )
+            for fit in freedoms()
         ],
     )
