@@ -1,20 +1,27 @@
 """Clock and power of cards whose power limit holds their clock."""
 
-import numpy as np
+from itertools import pairwise
+
 import pytest
 
 from l4guide.catalogue import gpu
 from l4guide.estimate import attention_time
 from l4guide.estimate.chip import chip_of
-from l4guide.estimate.power import intensity_clock_ghz
+from l4guide.estimate.power import sustained
 from l4guide.workload import ask
 
 
 def test_the_clock_falls_with_arithmetic_intensity() -> None:
     """L4 boosts to 2040 MHz where bytes fill the time, and sustains about half where arithmetic does."""
-    clocks = intensity_clock_ghz(chip_of(gpu("L4")), np.array([0.0, 1.0, 50.0, 150.0, 400.0, 4000.0]))
-    assert np.all(np.diff(clocks) <= 0)
-    assert (2.04, pytest.approx(2.04 * 57.15 / 121)) == (clocks[0], clocks[-1])
+    curve = sustained(chip_of(gpu("L4")), [0.0, 1.0, 50.0, 150.0, 400.0, 4000.0])
+    assert all(
+        more.clock_mhz <= less.clock_mhz and less.tflops <= more.tflops for less, more in pairwise(curve)
+    )
+    assert (2040, 0) == (curve[0].clock_mhz, curve[0].tflops)
+    assert (pytest.approx(2040 * 57.15 / 121), 57.15) == (
+        curve[-1].clock_mhz,
+        pytest.approx(curve[-1].tflops),
+    )
 
 
 @pytest.mark.parametrize(
@@ -57,8 +64,8 @@ def test_the_first_seconds_of_a_t4_are_between_its_peak_and_what_lasts() -> None
 def test_a_card_that_holds_its_clock_keeps_it() -> None:
     """An RTX 4090 runs a GEMM at its full rate, so that intensity changes nothing."""
     chip = chip_of(gpu("RTX 4090"))
-    clocks = intensity_clock_ghz(chip, np.array([0.0, 4000.0]))
-    assert clocks[0] == clocks[1] == chip.clock_ghz
+    idle, busy = sustained(chip, [0.0, 4000.0])
+    assert 1e3 * chip.clock_ghz == idle.clock_mhz == busy.clock_mhz
 
 
 def test_what_is_assumed_of_a_card_is_named() -> None:

@@ -35,4 +35,5 @@ def test_the_tables_have_every_row(language: str) -> None:
     formulas = plots.peer_table(language)
     assert 1 + len(peers()) == formulas.count("<tr>")
     assert "kv&gt;2xL2" in formulas
+    assert 1 + 2 * 5 == plots.clock_table(language=language).count("<tr>")
     assert 1 + len(freedoms()) == plots.freedom_table(language).count("<tr>")
