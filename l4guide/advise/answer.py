@@ -139,8 +139,16 @@ def _figures(
     try:
         cost = cost_of(estimate, question.workload, question.gpu, terms=terms, layers=question.layers)
     except CannotDo as problem:
-        return estimate, None, (problem.sentence,)
-    return estimate, cost, ()
+        return estimate, None, (*_leaning(estimate, question.gpu), problem.sentence)
+    return estimate, cost, _leaning(estimate, question.gpu)
+
+
+def _leaning(estimate: Estimate, gpu: Gpu) -> tuple[Sentence, ...]:
+    """Why an interval is wider where the kernel was measured on one other card alone."""
+    if estimate.borrowed or len(estimate.gpus) != 1 or gpu.name in estimate.gpus:
+        return ()
+    said = {"implementation": estimate.implementation, "measured": estimate.gpus[0]}
+    return (Sentence("gap.one_card", said),)
 
 
 def _model(gpu: Gpu, said: Mapping[str, object]) -> tuple[ModelAnswer | None, tuple[Sentence, ...]]:

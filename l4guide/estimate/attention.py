@@ -63,7 +63,7 @@ class Estimate:
     """Time of one call of one layer, all passes of the task, with an 80 % interval.
 
     Rates are what the times amount to, `_low` the slow end; `bound` says what limits it: compute, memory or launch.
-    `burst_ms` is the time at the boost clock, which a power-limited card holds for a moment only.
+    `burst_ms` is the time in the first seconds, before a power-limited card has lowered its clock.
     """
 
     implementation: str
@@ -166,7 +166,8 @@ def call_times(
     """
     decode = choice.fit.phase.startswith("decode")
     forward = _forward(chip, choice, problems, cold=decode, live=live)
-    spread = live.widen * half_width(chip, choice.fit, problems, forward)
+    spread = half_width(chip, choice.fit, problems, forward, without_cache=choice.drop_cache)
+    spread = live.widen * spread
     quick = forward if not decode else _forward(chip, choice, problems, cold=False, live=live)
     stretch = UNSTRETCHED if live.seen else choice.stretch or UNSTRETCHED
     slowdown = calibration().backward_slowdown
@@ -228,10 +229,10 @@ def attention_time(
     chip = chip_of(gpu, workload.dtype)
     problems, training = problems_of([workload]), workload.task == "training"
     times = call_times(problems, chip, choice, training=training, live=live)
-    full_clock = replace(chip, gemm_tflops=chip.peak_tflops)
+    first_seconds = replace(chip, gemm_tflops=chip.burst_tflops)
     burst = times
     if workload.task != "decode":  # a step waits for memory, whatever the clock
-        burst = call_times(problems, full_clock, choice, training=training, live=live)
+        burst = call_times(problems, first_seconds, choice, training=training, live=live)
     power = power_of(chip, problems, times.forward, times.value)
     low, value, high = (float(end[0]) for end in (times.low, times.value, times.high))
     work = work_of(workload)

@@ -14,10 +14,7 @@ from l4guide.estimate.model import Fit, HeldOut
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Borrow:
-    """Another kernel's fit, stretched, for kernels and classes of cards without rows of their own.
-
-    `own_tiles`: the estimate walks the tiles of the family that borrows, not of the one that lends.
-    """
+    """Another kernel's fit, stretched, for kernels and classes of cards without rows of their own."""
 
     family: str
     tensor_classes: tuple[str, ...]

@@ -36,7 +36,8 @@ class Chip:
     """Rates of one card in one data type.
 
     `peak_tflops` is the dense tensor rate at boost, `gemm_tflops` what a long GEMM sustains under the power limit
-    (`gemm_kind` says whether anyone published it); `assumed` names the fields that are not this card's own.
+    (`gemm_kind` says whether anyone published it), and `burst_tflops` what one reaches in the first seconds: the peak
+    where nobody measured less. `assumed` names the fields that are not this card's own.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Chip:
     gemm_tflops: float
     gemm_low_tflops: float
     gemm_high_tflops: float
+    burst_tflops: float
     gemm_kind: str
     bandwidth_gb_per_s: float
     l2_mb: float
@@ -147,6 +149,7 @@ def chip_of(gpu: Gpu, dtype: str = "bf16") -> Chip:
         gemm_tflops=gemm.value,
         gemm_low_tflops=gemm.low,
         gemm_high_tflops=gemm.high,
+        burst_tflops=known.get(f"burst_{dtype}_tflops", gpu.tensor_16bit_tflops * faster),
         gemm_kind=kind,
         bandwidth_gb_per_s=known.get("bandwidth_gb_per_s", gpu.bandwidth_gb_per_s),
         l2_mb=values["l2_mb"],

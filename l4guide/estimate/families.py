@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
@@ -70,13 +71,23 @@ def _trtllm(_chip: Chip, head_dim: Array) -> Tiles:
     return np.full_like(deep, 64.0), np.full_like(deep, 128.0), deep, np.where(head_dim <= 128, 2.0, 1.0)
 
 
+#: Widths that a head is padded to in l4guide's own kernels.
+OWN_WIDTHS = np.array([16, 32, 64, 80, 96, 128, 192, 256, 320, 384, 512, 576], dtype=np.float64)
+
+
+def _l4guide(chip: Chip, head_dim: Array) -> Tiles:
+    deep = OWN_WIDTHS[np.searchsorted(OWN_WIDTHS, np.minimum(head_dim, OWN_WIDTHS[-1]))]
+    tile_m, tile_n = np.where(head_dim <= 256, 128.0, 64.0), np.where(head_dim <= 256, 64.0, 16.0)
+    return tile_m, tile_n, deep, _per_sm(chip, tile_m, tile_n, deep, 2)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
     """A kernel's shape.
 
     `packed`: the query heads of a group share a tile. `shortest_first`: causal tiles start in the order of their
     length. `splits_prompts`: the keys of a prompt are split where that is faster; those of a generation step always,
-    but `grouped_only` where heads are grouped.
+    but `grouped_only` where heads are grouped, and only with fewer blocks than `split_below` times the SMs.
     """
 
     name: str
@@ -85,12 +96,14 @@ class Family:
     shortest_first: bool = True
     splits_prompts: bool = False
     grouped_only: bool = False
+    split_below: float = inf
 
 
 FAMILIES = {
     family.name: family
     for family in (
-        Family(name="fa2", tiles=_fa2_paged, grouped_only=True),
+        # num_splits_heuristic in its flash_api.cpp: no split from 0.8 of two blocks an SM on.
+        Family(name="fa2", tiles=_fa2_paged, grouped_only=True, split_below=1.6),
         Family(name="fa2-plain", tiles=_fa2_plain),
         Family(name="fa3", tiles=_fa3, shortest_first=False, splits_prompts=True),
         Family(name="fa3-sglang", tiles=_fa3, shortest_first=False, splits_prompts=True),
@@ -102,6 +115,6 @@ FAMILIES = {
         Family(name="triton", tiles=_triton),
         Family(name="trtllm", tiles=_trtllm),
         Family(name="trtllm-gen", tiles=_fa3, shortest_first=False, splits_prompts=True),
-        Family(name="l4guide", tiles=_triton),
+        Family(name="l4guide", tiles=_l4guide, shortest_first=False),
     )
 }

@@ -1,8 +1,9 @@
 """Make `data/calibration/attention.toml` from folders of measured tables: `python -m l4guide.estimate.fit FOLDER ...`.
 
-The tables are aiconfigurator's (`aic_*.csv`) and the records that `l4guide measure` writes (`*.json`). What is written
-is small: a dozen coefficients for each kernel family, phase and class of cards, their errors, the errors on cards left
-out, and the widths of intervals. The rows themselves are not. The same tables always make the same file.
+The tables are aiconfigurator's (`aic_*.csv`) and the records that `l4guide measure` writes (`*.json`); those committed
+in `data/measurements/` are always among them. What is written is small: a dozen coefficients for each kernel family,
+phase and class of cards, their errors, the errors on cards left out, and the widths of intervals. The rows themselves
+are not. The same tables always make the same file.
 """
 
 import sys
@@ -14,13 +15,14 @@ import numpy as np
 from l4guide.catalogue import data_folder, source
 from l4guide.errors import BadInput, Problem
 from l4guide.estimate.heldout import Group, Key, Study, cold, summary, widths
+from l4guide.estimate.interval import NOT_ITS_OWN
 from l4guide.estimate.tables import Rows, read_tables
 from l4guide.files import write_text
 
 TARGET = "attention.toml"
 SOURCE = "aiconfigurator-measurements"
-#: A kernel with fewer rows is not fitted.
-FEWEST_ROWS = 40
+#: A kernel with fewer rows in a phase, on all cards of a class, is not fitted: it stays borrowed or unknown.
+FEWEST_ROWS = 12
 
 HEAD = """\
 # Coefficients of the attention-time model (l4guide/estimate/physics.py says what each one is), made by
@@ -44,14 +46,26 @@ def in_memory(group: Group) -> Group | None:
     )
 
 
+def own_records() -> list[tuple[Rows, str]]:
+    """The rows and the hash of the records committed with the guide; empty where none is of a GPU.
+
+    Raises:
+        BadData: a record is broken.
+    """
+    try:
+        return [read_tables(data_folder() / "measurements")]
+    except BadInput:  # no row at all
+        return []
+
+
 def merged(folders: Iterable[Path]) -> tuple[Rows, list[str]]:
-    """The rows of all folders as one, and a hash of each folder's files.
+    """The rows of all folders and of our own records as one, and a hash of each folder's files.
 
     Raises:
         BadInput: a folder holds no table.
         BadData: a file is not what its name says.
     """
-    found = [read_tables(folder) for folder in folders]
+    found = [*(read_tables(folder) for folder in folders), *own_records()]
     return Rows.joined([rows for rows, _ in found]), [digest for _, digest in found]
 
 
@@ -70,7 +84,11 @@ def _table(study: Study, key: Key, held: list[Group]) -> list[str]:
     family, phase, tensor_class = key
     rows, found = study.keys[key], study.fitted(key)
     assert found is not None
-    known = [group for part in study.known(key) if (group := in_memory(part)) is not None]
+    everything = study.known(key)
+    known = [group for part in everything if (group := in_memory(part)) is not None] or everything
+    width_known = widths(known, key, new_card=0.0)
+    # Whatever other kernels say, a new card is not known better than those with rows.
+    width_new = np.maximum(widths(held, key) if held else NOT_ITS_OWN * np.array(width_known), width_known)
     lines = [
         "[[fit]]",
         f'family = "{family}"',
@@ -81,8 +99,8 @@ def _table(study: Study, key: Key, held: list[Group]) -> list[str]:
         f"head_dims = {sorted({int(depth) for depth in rows.problems.head_dim})}",
         f"longest = {int(rows.problems.seqlen_kv.max())}",
         f"largest_batch = {int(rows.problems.batch.max())}",
-        f"width_new = {_numbers(widths(held, key))}",
-        f"width_known = {_numbers(widths(known or study.known(key), key, card_bias=0.0))}",
+        f"width_new = {_numbers(width_new)}",
+        f"width_known = {_numbers(width_known)}",
         "held_out = [",
     ]
     for group in held:

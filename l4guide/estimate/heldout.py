@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import median
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +10,8 @@ import numpy.typing as npt
 from l4guide.catalogue import gpu
 from l4guide.estimate.chip import Chip, chip_of
 from l4guide.estimate.families import FAMILIES
-from l4guide.estimate.least_squares import Fitted, fit
+from l4guide.estimate.interval import NOT_ITS_OWN
+from l4guide.estimate.least_squares import EFFECTIVE_ROWS, Fitted, fit
 from l4guide.estimate.model import BANDS_US, HeldOut, time_of
 from l4guide.estimate.priors import priors_for
 from l4guide.estimate.problems import Array
@@ -21,14 +21,14 @@ from l4guide.estimate.tables import Rows
 COVERAGE = 0.8
 #: Rows of generation steps whose keys and values do not fit the L2 weigh so much more: they are the real case.
 COLD_WEIGHT = 3.0
-#: Where one card alone stands behind a family, its interval is that of the others, so much wider.
-ALONE = 1.5
-#: A band with fewer rows takes those of all bands.
+#: A band of a group with fewer rows takes those of all bands.
 FEWEST_ROWS = 15
-#: Held-out groups that a family needs before its own spread counts as much as that of all families.
-SHRINK_GROUPS = 0.5
-#: Half-width in log time of what a card does to all rows of a kernel alike, where held-out cards did not show it.
-CARD_BIAS = 0.07
+#: Weight of a held-out group of another kernel beside one of the kernel itself.
+OTHER_KERNEL = 0.1
+#: Half-width in log time that a new card adds: the structure was chosen with all of these in view.
+NEW_CARD = 0.05
+#: Parts that the rows of a kernel are dealt into to see how well a known card is predicted.
+FOLDS = 5
 MIB = 2.0**20
 
 Mask = npt.NDArray[np.bool_]
@@ -73,7 +73,8 @@ def fit_rows(rows: Rows, family: str, phase: str) -> Fitted:
             out[mine] = time_of(phase, family, values, chip, own).total  # type: ignore[arg-type]
         return out
 
-    return fit(times, rows.measured_us, weights, priors_for(FAMILIES[family], phase))
+    priors = priors_for(FAMILIES[family], phase)
+    return fit(times, rows.measured_us, weights, priors, min(EFFECTIVE_ROWS, len(rows)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,50 +165,62 @@ class Study:
                     yield found
 
     def known(self, key: Key) -> list[Group]:
-        """The same with the card among those fitted."""
-        found = self.fitted(key)
-        assert found is not None
-        groups = []
-        for name in self.gpus(key):
-            rows = self.keys[key].take(self.keys[key].gpu == name)
-            predicted = predict(rows, key[0], key[1], found.values)
-            groups.append(Group(key=key, gpu=name, rows=rows, predicted_us=predicted))
-        return groups
+        """The same where the card is known by other rows: each row predicted by a fit without its fold."""
+        rows = self.keys[key]
+        fold = np.arange(len(rows)) % FOLDS
+        predicted = np.empty(len(rows))
+        for one in range(FOLDS):
+            found = fit_rows(rows.take(fold != one), key[0], key[1])
+            predicted[fold == one] = predict(rows.take(fold == one), key[0], key[1], found.values)
+        cards = ((name, rows.gpu == name) for name in self.gpus(key))
+        return [
+            Group(key=key, gpu=name, rows=rows.take(mine), predicted_us=predicted[mine])
+            for name, mine in cards
+        ]
 
 
-def _kind(phase: str) -> str:
-    return "decode" if phase.startswith("decode") else "prompt"
+def _phase(key: Key) -> str:
+    """Prompts, plain calls and generation steps err differently; the type of a cache changes little."""
+    return "decode" if key[1].startswith("decode") else key[1]
 
 
-def _quantile(values: Array) -> float:
-    """The `COVERAGE` quantile."""
-    return float(np.quantile(values, COVERAGE))
+def _in_band(group: Group, band: int) -> Array:
+    """The log errors of calls that are predicted to last so long; of all calls where those are few."""
+    mine = group.log_errors[np.searchsorted(BANDS_US, group.predicted_us) == band]
+    return mine if len(mine) >= FEWEST_ROWS else group.log_errors
 
 
-def _bands(group: Group) -> npt.NDArray[np.intp]:
-    return np.searchsorted(BANDS_US, group.rows.measured_us)
+def _quantile(values: Array, weights: Array) -> float:
+    """The smallest value that has `COVERAGE` of the weight at or below it."""
+    order = np.argsort(values)
+    reached = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(reached, COVERAGE * reached[-1])])
 
 
-def _shape(groups: list[Group]) -> Array:
-    """By band of duration, the middle one of the groups' own quantiles."""
-    shape = []
-    for band in range(len(BANDS_US) + 1):
-        found = [group.log_errors[_bands(group) == band] for group in groups]
-        enough = [errors for errors in found if len(errors) >= FEWEST_ROWS]
-        shape.append(median(map(_quantile, enough or [group.log_errors for group in groups])))
-    return np.array(shape)
+def _kin(groups: list[Group], key: Key) -> set[Key]:
+    """The kernel itself where a group is of it, else what else the same kernel does with prompts, or with steps."""
+    if any(group.key == key for group in groups):
+        return {key}
+    alike = {group.key for group in groups if (group.key[0], group.key[2]) == (key[0], key[2])}
+    return {other for other in alike if other[1].startswith("decode") == key[1].startswith("decode")}
 
 
-def widths(groups: list[Group], key: Key, card_bias: float = CARD_BIAS) -> tuple[float, ...]:
-    """The half-width of the interval of a kernel by band of duration, from held-out groups of its phase.
+def widths(groups: list[Group], key: Key, new_card: float = NEW_CARD) -> tuple[float, ...]:
+    """The half-width of a kernel's interval by band of duration: weighted conformal prediction.
 
-    The shape over the bands is that of all kernels; the size lies between that of all and that of the kernel's own
-    groups; what a new card may add to all its rows at once comes on top.
+    It is the `COVERAGE` quantile of the errors of `groups`, each of a card that the fit behind it did not see. A group
+    counts alike however many rows it has, since rows of one card err together; groups of other kernels in the same
+    phase count `OTHER_KERNEL`, so that a kernel is not taken at the word of one or two cards. `new_card` comes on top.
+    To score a card, leave its groups out: nothing here knows what it is about to be asked.
     """
-    shape = _shape([group for group in groups if _kind(group.key[1]) == _kind(key[1])])
-    own = [group for group in groups if group.key == key]
-    factor = ALONE
-    if own:
-        ratio = median(_quantile(group.log_errors / shape[_bands(group)]) for group in own)
-        factor = ratio ** (len(own) / (len(own) + SHRINK_GROUPS))
-    return tuple(np.hypot(factor * shape, card_bias).tolist())
+    kin = _kin(groups, key)
+    pool = [group for group in groups if group.key in kin or _phase(group.key) == _phase(key)] or groups
+    found = []
+    for band in range(len(BANDS_US) + 1):
+        errors = [_in_band(group, band) for group in pool]
+        weights = [
+            np.full(len(mine), (1.0 if group.key in kin else OTHER_KERNEL) / len(mine))
+            for group, mine in zip(pool, errors, strict=True)
+        ]
+        found.append(_quantile(np.concatenate(errors), np.concatenate(weights)))
+    return tuple(np.hypot(np.array(found) * (1.0 if key in kin else NOT_ITS_OWN), new_card).tolist())

@@ -15,19 +15,25 @@ BEYOND_RANGE = 0.10
 WINDOW = 0.10
 NARROW_VALUES = 0.10
 UNSEEN_CACHE = 0.15
+#: Where no card was left out of a kernel's own fit, or a plain call is timed by a fit of prompts with a cache, the
+#: interval is that of its kin, so much wider.
+NOT_ITS_OWN = 1.5
 #: The most that power held back the clock of a card with rows (L40S); beyond it every point counts half.
 MOST_HELD = 0.26
 PER_HELD = 0.5
 
 
-def half_width(chip: Chip, fit: Fit, problems: Problems, parts: Parts) -> Array:
-    """The half-width in log time for each call."""
+def half_width(
+    chip: Chip, fit: Fit, problems: Problems, parts: Parts, *, without_cache: bool = False
+) -> Array:
+    """The half-width in log time for each call; `without_cache` where the fit is of calls that write one."""
     known = chip.name in fit.gpus
     width = width_at(fit.width_known if known else fit.width_new, parts.total)
+    width = width * (NOT_ITS_OWN if without_cache else 1.0)
     busy = parts.compute / np.maximum(np.maximum(parts.compute, parts.memory), parts.launch)
     extra = [busy * 0.5 * np.log(chip.gemm_high_tflops / chip.gemm_low_tflops) * (not known)]
     held = 1 - chip.gemm_tflops / chip.peak_tflops
-    extra.append(busy * PER_HELD * max(held - MOST_HELD, 0.0))
+    extra.append(busy * PER_HELD * max(held - MOST_HELD, 0.0) * (not known))
     extra += [np.full_like(width, ASSUMED_FIGURE)] * len(chip.assumed)
     extra.append(UNSEEN_HEAD * ~np.isin(problems.head_dim, fit.head_dims))
     beyond = (problems.seqlen_kv > fit.longest) | (problems.batch > fit.largest_batch)

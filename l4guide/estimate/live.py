@@ -38,7 +38,7 @@ DEVIATIONS_OF_80_PERCENT = 2.56
 #: Share of rows that the interval must hold.
 COVERAGE = 0.8
 #: However well or badly the runs fit, the interval is scaled by no less and no more.
-NARROWEST, WIDEST = 0.6, 4.0
+NARROWEST, WIDEST = 0.1, 4.0
 #: Fewer runs of a kernel move its estimate, held back by the priors; its interval stays as wide as it was.
 FEWEST_RUNS = 4
 #: Into so many parts runs are divided, each judged by the others; up to a dozen runs are judged one by one.
@@ -101,9 +101,9 @@ def correct(chip: Chip, choice: Choice, problems: Problems, measured_us: Array) 
         times = call_times(problems.take(~others), chip, choice, live=replace(live, seen=True))
         half = np.log(times.high / times.value)
         ratios += (np.abs(np.log(times.value / measured_us[~others])) / half).tolist()
-    rank = min(math.ceil((len(ratios) + 1) * COVERAGE), len(ratios)) - 1
-    widen = min(max(sorted(ratios)[rank], NARROWEST), WIDEST)
-    return replace(found, widen=widen, seen=True)
+    rank = min((len(ratios) + 1) * COVERAGE, len(ratios))
+    reached = float(np.interp(rank, np.arange(1, len(ratios) + 1), np.sort(ratios)))
+    return replace(found, widen=min(max(reached, NARROWEST), WIDEST), seen=True)
 
 
 def _live(values: Mapping[str, float]) -> Live:

@@ -213,8 +213,10 @@ def step_time(
     total = (
         launch + full + rest + np.minimum(p.fill_us, memory) + _split_us(chip, problems, WAYS, p, p.join_us)
     )
+    whole_only = blocks >= family.split_below * chip.sms
     if family.grouped_only:
-        total = np.where((WAYS > 1) & (problems.group <= 1), np.inf, total)
+        whole_only |= problems.group <= 1
+    total = np.where((WAYS > 1) & whole_only, np.inf, total)
     return _fastest(total, chain * np.ceil(waves), memory, launch)
 
 

@@ -1,5 +1,6 @@
 """Clock, power and energy of an attention call on a card whose power limit holds its clock."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,12 +35,24 @@ def sustained_clock_ghz(chip: Chip, parts: Parts) -> Array:
     return np.asarray(chip.clock_ghz * (1 - held * busy))
 
 
-def intensity_clock_ghz(chip: Chip, flop_per_byte: Array) -> Array:
-    """The sustained clock of a long kernel on its roofline, by arithmetic intensity."""
-    compute = flop_per_byte / (chip.gemm_tflops * 1e3)
-    memory = 1 / chip.bandwidth_gb_per_s
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sustained:
+    """What a card keeps up at an arithmetic intensity: its clock, and the rate of a kernel on its roofline."""
+
+    flop_per_byte: float
+    clock_mhz: float
+    tflops: float
+
+
+def sustained(chip: Chip, flop_per_byte: Sequence[float]) -> tuple[Sustained, ...]:
+    """The sustained clock and rate of a long kernel at each arithmetic intensity."""
     held = 1 - min(chip.gemm_tflops / chip.peak_tflops, 1.0)
-    return np.asarray(chip.clock_ghz * (1 - held * np.minimum(compute / memory, 1.0)))
+    found = []
+    for intensity in flop_per_byte:
+        roof = min(intensity * chip.bandwidth_gb_per_s / 1e3, chip.gemm_tflops)
+        clock_ghz = chip.clock_ghz * (1 - held * roof / chip.gemm_tflops)
+        found.append(Sustained(flop_per_byte=intensity, clock_mhz=1e3 * clock_ghz, tflops=roof))
+    return tuple(found)
 
 
 def power_of(chip: Chip, problems: Problems, parts: Parts, total_us: Array) -> tuple[Power, ...] | None:
@@ -47,6 +60,8 @@ def power_of(chip: Chip, problems: Problems, parts: Parts, total_us: Array) -> t
     if chip.tdp_w is None:
         return None
     arithmetic = np.minimum(problems.flops / parts.total / 1e6 / chip.gemm_tflops, 1.0)
+    if chip.gemm_tflops < chip.peak_tflops:  # what holds the clock down is that the limit is reached
+        arithmetic = np.minimum(parts.compute / parts.total, 1.0)
     moved = (problems.query_bytes + problems.cache_bytes) / parts.total / 1e3 / chip.bandwidth_gb_per_s
     memory = MEMORY_SHARE * np.minimum(moved, 1.0)
     share = np.minimum(IDLE_SHARE + (1 - IDLE_SHARE) * np.maximum(arithmetic, memory), 1.0)

@@ -68,11 +68,14 @@ def _find(workload: Workload, route: Route, tensor_class: str) -> Choice | None:
         found = calibration().fit_for(route.decode, phases, tensor_class)
         return Choice(fit=found[0], stretch=found[1], drop_cache=False) if found else None
     if workload.task == "prefill" and workload.causal:
-        family = f"{route.prefill}-{workload.head_dim}"
-        apart = calibration().fits.get((family, "prefill", tensor_class))
-        found = (apart, None) if apart else calibration().fit_for(route.prefill, ("prefill",), tensor_class)
-        if found:
-            return Choice(fit=found[0], stretch=found[1], drop_cache=False)
+        # Its own plain calls say more of a kernel than another's prompts.
+        apart = f"{route.prefill}-{workload.head_dim}"
+        named = ((apart, "prefill"), (route.prefill, "prefill"), (route.plain, "encoder"))
+        own = (calibration().fits.get((family, phase, tensor_class)) for family, phase in named)
+        if (fit := next((fit for fit in own if fit is not None), None)) is not None:
+            return Choice(fit=fit, stretch=None, drop_cache=False)
+        if (borrowed := calibration().fit_for(route.prefill, ("prefill",), tensor_class)) is not None:
+            return Choice(fit=borrowed[0], stretch=borrowed[1], drop_cache=False)
     found = calibration().fit_for(route.plain, ("encoder", "prefill"), tensor_class)
     return Choice(fit=found[0], stretch=found[1], drop_cache=found[0].phase != "encoder") if found else None
 

@@ -20,14 +20,14 @@ from l4guide.catalogue import data_folder
 from l4guide.errors import BadInput, Problem
 from l4guide.estimate import priors
 from l4guide.estimate.attention import call_times
-from l4guide.estimate.fit import in_memory
+from l4guide.estimate.fit import in_memory, merged
 from l4guide.estimate.heldout import Group, Study, chips_of, fit_rows, predict, summary, widths
 from l4guide.estimate.live import correct
 from l4guide.estimate.model import Fit, width_at
 from l4guide.estimate.rivals import rivals
 from l4guide.estimate.routes import Choice
 from l4guide.estimate.scoreboard import Peer, Score
-from l4guide.estimate.tables import Rows, read_tables
+from l4guide.estimate.tables import Rows
 from l4guide.files import write_text
 
 FLASH = ("fa2", "fa3", "fa3-sglang", "fa3-sglang-192")
@@ -41,7 +41,7 @@ GOAL_FLASH, GOAL_CARD, GOAL_DECODE, GOAL_DECODE_A100, GOAL_UNSEEN, GOAL_ENCODER 
     7.0,
     12.0,
 )
-LIVE_ROWS, DRAWS, SEED = 12, 4, 0
+LIVE_ROWS, DRAWS, SEED = 12, 8, 0
 #: A kernel with fewer rows on a card gets no row of its own.
 FEWEST_ROWS = 20
 EVERYTHING = "all"
@@ -171,10 +171,10 @@ def _choice(study: Study, group: Group, others: Sequence[Group]) -> Choice:
 
 
 def live_rows(study: Study, held: Sequence[Group]) -> Iterator[Score]:
-    """Prompts of every card left out but for a dozen rows of the kernel, one from each twelfth of the durations."""
+    """Every card left out but for a dozen rows of the kernel, one from each twelfth of the durations."""
     draw = np.random.default_rng(SEED)
     for group in held:
-        if group.key[1] != "prefill" or len(group.rows) < 10 * LIVE_ROWS:
+        if group.key[1] not in ("prefill", "decode") or len(group.rows) < 10 * LIVE_ROWS:
             continue
         choice = _choice(study, group, [other for other in held if other.gpu != group.gpu])
         chip = chips_of(group.rows)[group.gpu]
@@ -194,7 +194,7 @@ def live_rows(study: Study, held: Sequence[Group]) -> Iterator[Score]:
         yield Score(
             part="live",
             gpu=group.gpu,
-            phase="prefill",
+            phase=group.key[1],
             kernel=group.key[0],
             head_dim=None,
             rows=len(group.rows),
@@ -214,7 +214,7 @@ def scoreboard(folder: Path) -> tuple[list[Score], list[Peer]]:
         BadInput: the folder holds no table.
         BadData: a file is not what its name says.
     """
-    rows, _ = read_tables(folder)
+    rows, _ = merged([folder])
     study = Study(rows)
     everything = [*study.groups(), *borrowed_encoders(study)]
     held = [group for found in everything if (group := in_memory(found)) is not None]

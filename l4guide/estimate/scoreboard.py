@@ -1,4 +1,4 @@
-"""The estimator's published errors: rows of `data/calibration/scores.csv` and `peers.csv`, which `score` writes."""
+"""The estimator's published errors and freedom: `scores.csv` and `peers.csv`, which `score` writes, and the fits."""
 
 import csv
 from dataclasses import dataclass, fields
@@ -8,12 +8,18 @@ from typing import TypeVar
 
 from l4guide.catalogue import data_folder
 from l4guide.errors import BadData
+from l4guide.estimate.calibration import calibration
+from l4guide.estimate.families import FAMILIES
+from l4guide.estimate.model import Fit
+from l4guide.estimate.priors import priors_for
 
 T = TypeVar("T", "Score", "Peer")
 #: What a row is about: all kernels of a card that was left out; one kernel; one kernel at one head dimension; a head
 #: dimension that was left out on a known card; a card left out with twice the deviation of every prior; a card left
 #: out but for a dozen live rows.
 PARTS = ("card", "kernel", "head_dim", "unseen", "priors", "live")
+#: What the rows may leave of a prior's deviation for its coefficient to count as settled.
+SETTLED = 0.5
 VERDICTS = ("better", "worse", "none")
 
 
@@ -55,6 +61,21 @@ class Peer:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freedom:
+    """How many coefficients of a fit are free, and how many the rows settle.
+
+    A coefficient is settled when the rows leave at most half of its prior's deviation.
+    """
+
+    kernel: str
+    phase: str
+    gpus: tuple[str, ...]
+    rows: int
+    free: int
+    settled: int
+
+
 def _value(text: str, kind: object) -> object:
     if text == "" and kind is not str:
         return None
@@ -72,6 +93,29 @@ def _read(path: Path, record: type[T]) -> tuple[T, ...]:
             )
     except (OSError, KeyError, TypeError, ValueError) as problem:
         raise BadData("error.bad_calibration", file=path.name, problem=str(problem)) from problem
+
+
+@cache
+def freedoms() -> tuple[Freedom, ...]:
+    """One row for each fit, in the order of the calibration.
+
+    Raises:
+        BadData: the calibration is missing or broken.
+    """
+    return tuple(_freedom(fit) for fit in calibration().fits.values())
+
+
+def _freedom(fit: Fit) -> Freedom:
+    priors = priors_for(FAMILIES[fit.family], fit.phase)
+    settled = [name for name, error in fit.errors.items() if error <= SETTLED * priors[name].deviation]
+    return Freedom(
+        kernel=fit.family,
+        phase=fit.phase,
+        gpus=fit.gpus,
+        rows=fit.rows,
+        free=len(fit.errors),
+        settled=len(settled),
+    )
 
 
 @cache

@@ -8,6 +8,7 @@ from pathlib import Path
 from l4guide.model.architecture import NONE, Architecture, FeedForward, Layers, Mixer
 from l4guide.model.fields import Fields, read_config
 from l4guide.model.mixers import hidden_size, layer_count, mixers
+from l4guide.model.towers import tower_weights
 
 INTERMEDIATE = ("intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim", "d_ff", "decoder_ffn_dim")
 EXPERTS = ("n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts")
@@ -85,6 +86,7 @@ def from_config(config: Mapping[str, object], name: str) -> Architecture:
         Layers(count=len(list(same)), mixer=mixer, feed_forward=wide)
         for (mixer, wide), same in groupby(_together(pairs))
     )
+    towers = [tower_weights(tower) for tower in fields.towers]
     return Architecture(
         name=name,
         hidden=hidden,
@@ -93,9 +95,10 @@ def from_config(config: Mapping[str, object], name: str) -> Architecture:
         layers=layers,
         max_context=fields.whole(*CONTEXT, at_least=1, at_most=MOST_CONTEXT),
         weight_dtype=_weight_dtype(fields),
+        tower_weights=sum(weights or 0 for weights in towers),
         causal=fields.model_type is None or fields.model_type.model_type != "bert",
         assumed=tuple(dict.fromkeys(fields.assumed)),
-        remarks=_remarks(fields),
+        remarks=_remarks(fields, towers),
     )
 
 
@@ -216,9 +219,10 @@ def _weight_dtype(fields: Fields) -> str | None:
     return FLOATS.get(str(fields.get("dtype", "torch_dtype")).removeprefix("torch."))
 
 
-def _remarks(fields: Fields) -> tuple[str, ...]:
-    """What the counts leave out, as keys of sentences."""
-    found = ["remark.config_towers"] if fields.has_towers else []
+def _remarks(fields: Fields, towers: list[int | None]) -> tuple[str, ...]:
+    """What the counts leave out, as keys of sentences; `towers` are weights, None where they are not known."""
+    found = ["remark.towers"] if any(towers) else []
+    found += ["remark.config_towers"] if None in towers else []
     if fields.get("index_topk", "compress_ratios", "sparse_attention_config") is not None:
         found.append("remark.sparse_attention")
     if fields.get("num_nextn_predict_layers", "num_mtp_modules", "mtp_num_hidden_layers"):

@@ -103,11 +103,15 @@ class Fields:
         return next((model_types()[name] for name in named if name in model_types()), None)
 
     @property
-    def has_towers(self) -> bool:
-        """Whether it describes a vision or audio part too."""
-        return any(
-            "vision" in key or "audio" in key for key, value in self.outer.items() if isinstance(value, dict)
-        )
+    def towers(self) -> list["Fields"]:
+        """Its vision and audio parts, which lie beside the language model."""
+        parts = [self.outer, *(part for key in INNER if isinstance(part := self.outer.get(key), dict))]
+        return [
+            Fields(value, f"{self.name}: {key}")
+            for part in parts
+            for key, value in part.items()
+            if isinstance(value, dict) and value and ("vision" in key or "audio" in key)
+        ]
 
     def get(self, *names: str) -> object:
         """The first of `names` that is set, of the language model, else of the whole; None where none is."""

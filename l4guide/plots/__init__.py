@@ -9,7 +9,7 @@ from l4guide.plots.draw import CONFIG, cost, shared_memory, throughput
 from l4guide.plots.history import timeline_alt, timeline_figure
 from l4guide.plots.ledger import ledger_alt, ledger_figure, ledger_name, verdict_of
 from l4guide.plots.rows import Block, Card, Rate, blocks, cards, measured, number, rate, tile_text
-from l4guide.plots.scores import peer_table, score_alt, score_figure, score_table
+from l4guide.plots.scores import clock_table, freedom_table, peer_table, score_alt, score_figure, score_table
 
 __all__ = [
     "CONFIG",
@@ -20,8 +20,10 @@ __all__ = [
     "breakeven_alt",
     "breakeven_figure",
     "cards",
+    "clock_table",
     "cost",
     "cost_alt",
+    "freedom_table",
     "ledger_alt",
     "ledger_figure",
     "ledger_name",

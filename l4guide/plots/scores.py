@@ -6,7 +6,10 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from l4guide.estimate.scoreboard import Peer, Score, peers, scores
+from l4guide.catalogue import gpu
+from l4guide.estimate.chip import chip_of
+from l4guide.estimate.power import sustained
+from l4guide.estimate.scoreboard import Peer, Score, freedoms, peers, scores
 from l4guide.plots.draw import BLUE, INK, VERMILLION, empty_figure, new_figure
 from l4guide.text import say
 
@@ -16,6 +19,9 @@ if TYPE_CHECKING:
 PHASES = ("prefill", "decode", "encoder")
 #: Kernels that stand for several; the others keep their own names.
 TOGETHER = ("all", "flash")
+
+#: FLOP a byte: from a generation step to a long prompt.
+INTENSITIES = (1.0, 30.0, 100.0, 200.0, 1000.0)
 
 
 def phase_name(phase: str, language: str = "en") -> str:
@@ -181,5 +187,37 @@ def peer_table(language: str = "en") -> str:
                 _verdict(peer, language),
             )
             for peer in peers()
+        ],
+    )
+
+
+def freedom_table(language: str = "en") -> str:
+    """How many coefficients each fit has and how many its rows settle, as an HTML table."""
+    names = ("kernel", "phase", "cards", "rows", "free", "settled")
+    return _table(
+        [say(f"score.column_{name}", language) for name in names],
+        [
+            (
+                fit.kernel,
+                phase_name(fit.phase, language),
+                ", ".join(fit.gpus),
+                fit.rows,
+                fit.free,
+                fit.settled,
+            )
+            for fit in freedoms()
+        ],
+    )
+
+
+def clock_table(names: Sequence[str] = ("L4", "T4"), language: str = "en") -> str:
+    """Clock and rate that power-capped cards keep up, by arithmetic intensity, as an HTML table."""
+    columns = ("card", "intensity", "clock", "tflops")
+    return _table(
+        [say(f"score.column_{name}", language) for name in columns],
+        [
+            (name, f"{at.flop_per_byte:g}", f"{at.clock_mhz:.0f}", f"{at.tflops:.1f}")
+            for name in names
+            for at in sustained(chip_of(gpu(name), "fp16"), INTENSITIES)
         ],
     )

@@ -166,3 +166,11 @@ def test_support_of_knows_our_own_kernels() -> None:
     refused = support_of("L4", {"head_dim": 128, "block_sparse": True, "kv_dtype": "fp8"}, "l4guide")
     assert "refused" == refused.status
     assert ["kv-dtype", "block-sparse"] == [reason.field for reason in refused.reasons]
+
+
+def test_a_kernel_of_one_card_says_why_its_interval_is_wide() -> None:
+    """Plain calls of FlashAttention-3 were measured on H100 alone: another Hopper says so, H100 itself does not."""
+    other, same = (advise(gpu, {"task": "training", "head_dim": 64}) for gpu in ("H200 SXM", "H100 SXM"))
+    said = [gap.say("en") for gap in other.gaps]
+    assert any("measured on H100 SXM alone" in sentence for sentence in said)
+    assert "gap.one_card" not in [gap.key for gap in same.gaps]

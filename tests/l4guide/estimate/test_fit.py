@@ -1,14 +1,19 @@
 """Fitting: the same tables make the same small file, and what made the rows is found again."""
 
 import json
+import shutil
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from l4guide.catalogue import gpu
+from l4guide.catalogue import data_folder, gpu
 from l4guide.errors import BadData, BadInput
+from l4guide.estimate import attention_time
+from l4guide.estimate import calibration as calibrating
+from l4guide.estimate import fit as fitting
 from l4guide.estimate.calibration import calibration
 from l4guide.estimate.chip import chip_of
 from l4guide.estimate.fit import document, main, merged
@@ -112,6 +117,80 @@ def test_own_records_are_read_like_tables(tmp_path: Path) -> None:
         rows.phase.tolist(),
     )
     assert [250.0] == rows.measured_us.tolist()
+
+
+RUN = {"status": "ok", "attention_pass": "forward", "dtype": "bf16", "implementation": "l4guide"}
+
+
+def own_rows(card: str, factor: float) -> list[dict[str, object]]:
+    """Made-up runs of our kernels: `factor` times what is borrowed for them, warm, and a tenth more cold."""
+    rows: list[dict[str, object]] = []
+    for task, lengths in (("prefill", (256, 1024, 4096)), ("decode", (4096, 16_384, 65_536))):
+        for batch in (1, 8):
+            for length in lengths:
+                for depth in (64, 128):
+                    asked = {"task": task, "batch": batch, "seqlen": length, "heads": 16, "head_dim": depth}
+                    workload, _ = ask(asked)
+                    warm_ms = factor * attention_time(workload, gpu(card), "l4guide").latency_ms
+                    shape = {"seqlen_q": workload.seqlen_q, "seqlen_kv": length, "heads": 16, "kv_heads": 16}
+                    what = {"task": task, "batch": batch, "head_dim": depth, "causal": True}
+                    rows.append(RUN | what | shape | {"warm_ms": warm_ms, "latency_ms": 1.1 * warm_ms})
+    return rows
+
+
+@pytest.fixture
+def recalibrated(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The guide with a record of an L4 committed and the fit made anew."""
+    record = {"schema": 1, "gpu": "NVIDIA L4", "rows": own_rows("L4", 1.3)}
+    data = tmp_path / "data"
+    (data / "measurements").mkdir(parents=True)
+    (data / "measurements" / "l4.json").write_text(json.dumps(record), encoding="utf-8")
+    (data / "calibration").mkdir()
+    shutil.copy(data_folder() / "calibration" / "assumed.toml", data / "calibration")
+    for module in (fitting, calibrating):
+        monkeypatch.setattr(module, "data_folder", lambda: data)
+    main([str(folder)])
+    calibration.cache_clear()
+    yield
+    calibration.cache_clear()
+
+
+@pytest.mark.usefixtures("recalibrated")
+@pytest.mark.parametrize("task", ["prefill", "decode"])
+def test_a_committed_record_makes_our_kernels_a_measured_family(task: str) -> None:
+    """Borrowed becomes measured: on that card between its rows, on another of its class carried over, and wider."""
+    workload, _ = ask({"task": task, "batch": 4, "seqlen": 4096, "heads": 16, "head_dim": 128})
+    here, there = (attention_time(workload, gpu(card), "l4guide") for card in ("L4", "A10G"))
+    assert ("interpolated", "transferred") == (here.basis, there.basis)
+    assert (False, False) == (here.borrowed, there.borrowed)
+    assert ("L4",) == here.gpus
+    assert here.high_ms / here.low_ms < there.high_ms / there.low_ms
+
+
+def test_without_a_record_our_kernels_are_borrowed() -> None:
+    """As long as no run is in the fit, the basis is a roofline, the interval a factor of two, and it says so."""
+    measured = ("l4guide", "encoder", "mma") in calibration().fits
+    workload, _ = ask({"task": "prefill", "seqlen": 4096})
+    found = attention_time(workload, gpu("L4"), "l4guide")
+    assert (not measured, not measured) == (found.basis == "roofline", found.borrowed)
+    assert measured or 2 < found.high_ms / found.low_ms
+
+
+def test_committed_records_are_in_the_fit() -> None:
+    """A record that is committed without fitting anew is found out by its hash."""
+    text = (data_folder() / "calibration" / fitting.TARGET).read_text(encoding="utf-8")
+    assert {digest for _, digest in fitting.own_records()} <= set(tomllib.loads(text)["tables_sha256"])
+
+
+def test_a_dozen_runs_bring_the_estimate_to_them(recalibrated: None) -> None:
+    """Shapes between the runs are estimated from the runs, not from the kernel that stood in."""
+    between, _ = ask({"task": "prefill", "batch": 4, "seqlen": 2048, "heads": 16, "head_dim": 128})
+    after = attention_time(between, gpu("L4"), "l4guide")
+    calibration.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calibrating, "data_folder", data_folder)
+        before = attention_time(between, gpu("L4"), "l4guide")
+    assert 1.3 * before.latency_ms == pytest.approx(after.latency_ms, rel=0.15)
 
 
 def test_a_record_of_a_cpu_has_no_time(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_a_dozen_runs_cover_the_rest() -> None:
         rest = measured[~seen]
         covered.append(float(((times.low <= rest) & (rest <= times.high)).mean()))
         errors.append(float(np.median(np.abs(times.value / rest - 1))))
-    assert 0.72 <= np.mean(covered) <= 0.96
+    assert 0.72 <= np.mean(covered) <= 0.92
     assert np.mean(errors) < 0.06
 
 

@@ -165,10 +165,25 @@ def test_experts_shared_ones_and_dense_layers() -> None:
 
 
 def test_the_language_model_of_a_multimodal_one() -> None:
-    """The text part is read, and that the rest is not counted is said."""
-    found = from_config({"model_type": "x_vl", "text_config": LLAMA, "vision_config": {"depth": 27}}, "vl")
-    assert 32 == found.layer_count
-    assert ("remark.config_towers",) == found.remarks
+    """The text part is read; a tower is counted where its depth and width are said, and otherwise said not to be."""
+    tower = {"depth": 27, "hidden_size": 1152, "num_heads": 16, "intermediate_size": 4304, "patch_size": 16}
+    towers: list[tuple[dict[str, Any], float, str]] = [
+        (tower, 0.41e9, "remark.towers"),
+        ({**tower, "embed_dim": 1152, "hidden_size": 4096}, 0.41e9, "remark.towers"),
+        ({"depth": 27}, 0.0, "remark.config_towers"),
+    ]
+    for vision, weights, remark in towers:
+        found = from_config({"model_type": "x_vl", "text_config": LLAMA, "vision_config": vision}, "vl")
+        assert 32 == found.layer_count
+        assert (remark,) == found.remarks
+        assert weights == pytest.approx(found.tower_weights, rel=0.03)
+        assert found.parameters == read().parameters + found.tower_weights
+
+
+def test_a_malformed_tower_is_named() -> None:
+    """The part and the field, in one line."""
+    with pytest.raises(BadInput, match=r"vision_config.*depth"):
+        from_config({"text_config": LLAMA, "vision_config": {"depth": 10**9, "hidden_size": 8}}, "vl")
 
 
 def test_old_spellings() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from l4guide import plots
-from l4guide.estimate.scoreboard import peers, scores
+from l4guide.estimate.scoreboard import freedoms, peers, scores
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -35,3 +35,5 @@ def test_the_tables_have_every_row(language: str) -> None:
     formulas = plots.peer_table(language)
     assert 1 + len(peers()) == formulas.count("<tr>")
     assert "kv&gt;2xL2" in formulas
+    assert 1 + 2 * 5 == plots.clock_table(language=language).count("<tr>")
+    assert 1 + len(freedoms()) == plots.freedom_table(language).count("<tr>")

@@ -205,7 +205,8 @@ def test_training_of_one_architecture_is_predicted_from_the_other() -> None:
 def test_measured_tokens_are_predicted_better_than_by_the_best_peer() -> None:
     """334 served runs on H100 and H200: a smaller mean and median error per token than aiconfigurator 0.12.0 had.
 
-    Nothing here is fitted on them; how sums over NVLink scale with the number of cards was chosen with them in view.
+    The interval holds 75 to 88 % of them. Nothing here is fitted on them; how sums over NVLink scale with the number
+    of cards was chosen with them in view.
     """
     if not SERVED.exists():
         pytest.skip("the measured serving runs are not beside this checkout (../shared/validation)")
@@ -214,7 +215,7 @@ def test_measured_tokens_are_predicted_better_than_by_the_best_peer() -> None:
         "meta-llama/Meta-Llama-3.1-8B": "Llama-3.1-8B",
         "meta-llama/Meta-Llama-3.1-70B": "Llama-3.3-70B",
     }
-    ours, peers = [], []
+    ours, peers, held = [], [], []
     with SERVED.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             card = {"h100_sxm": "H100 SXM", "h200_sxm": "H200 SXM"}[row["system"]]
@@ -224,9 +225,12 @@ def test_measured_tokens_are_predicted_better_than_by_the_best_peer() -> None:
             each = timed(model, card, batch=batch, context=context, weights=weights, gpus=cards)
             first = timed(model, card, task="prefill", context=prompt, weights=weights, gpus=cards)
             # With batches that never drain, the prompts of the others interrupt a sequence once each.
-            shared = first.seconds.value.item() * (batch - 1) / answer
+            token_ms = (each.seconds + first.seconds.times((batch - 1) / answer)).times(1e3)
+            low, value, high = token_ms.ends()
             measured = float(row["measured_tpot_ms"])
-            ours.append(abs((each.seconds.value.item() + shared) * 1e3 / measured - 1))
+            ours.append(abs(value / measured - 1))
+            held.append(low <= measured <= high)
             peers.append(abs(float(row["aic_0.12.0_pred_tpot_ms"]) / measured - 1))
     assert np.mean(ours) < np.mean(peers)
     assert np.median(ours) < np.median(peers)
+    assert 0.75 <= np.mean(held) <= 0.88

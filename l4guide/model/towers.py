@@ -1,0 +1,43 @@
+"""Vision and audio towers of a configuration: how many weights they have, which take memory but no time here."""
+
+from l4guide.model.fields import MOST_LAYERS, Fields
+
+DEPTH = ("depth", "num_hidden_layers", "vt_num_hidden_layers", "encoder_layers", "num_layers")
+#: The first that is set: where a tower says its own width, `hidden_size` may be that of the language model.
+WIDTH = ("embed_dim", "vt_hidden_size", "hidden_size", "d_model")
+HEADS = ("num_heads", "num_attention_heads", "vt_num_attention_heads", "encoder_attention_heads")
+INSIDE = ("intermediate_size", "vt_intermediate_size", "encoder_ffn_dim", "mlp_dim")
+OUT = ("out_hidden_size", "text_hidden_size", "projection_dim", "output_dim")
+#: A product is so many times as wide as the tower where neither its width nor a ratio is said.
+USUAL_RATIO = 4
+
+
+def tower_weights(tower: Fields) -> int | None:
+    """Weights of the layers, the patches and the projection of a tower; None where its depth or width is not said.
+
+    Raises:
+        BadInput: a field is malformed or out of limits.
+    """
+    depth = tower.whole(*DEPTH, at_least=1, at_most=MOST_LAYERS)
+    width = tower.whole(*WIDTH, at_least=1)
+    if depth is None or width is None:
+        return None
+    heads, columns = tower.whole(*HEADS, at_least=1), tower.whole("head_dim", at_least=1)
+    mixed = tower.whole("qkv_hidden_size", at_least=1) or (heads * columns if heads and columns else width)
+    inside = tower.whole(*INSIDE, at_least=1) or _ratio(tower) * width
+    matrices = 3 if tower.get("hidden_act") == "silu" else 2
+    return depth * width * (4 * mixed + matrices * inside) + _ends(tower, width)
+
+
+def _ratio(tower: Fields) -> int:
+    said = tower.get("mlp_ratio")
+    return round(said) if isinstance(said, int | float) and 0 < said <= 64 else USUAL_RATIO
+
+
+def _ends(tower: Fields, width: int) -> int:
+    """The product that takes in a patch, and those that hand groups of them to the language model."""
+    side = tower.whole("patch_size", at_least=1, at_most=1024) or 0
+    channels = tower.whole("in_channels", "num_channels") or 3
+    patches = channels * side**2 * (tower.whole("temporal_patch_size", at_most=64) or 1) * width
+    merged = width * (tower.whole("spatial_merge_size", at_least=1, at_most=64) or 1) ** 2
+    return patches + merged * (merged + (tower.whole(*OUT) or width))
