@@ -1,4 +1,4 @@
-"""`python -m l4guide`: the command line where nothing was installed."""
+"""`python -m l4guide` is the command line."""
 
 import sys
 

@@ -211,9 +211,11 @@ def _plots(record: "Record", out: Path, language: str) -> str:
         return ""
     try:
         from l4guide.plots.bench import write_plots
+
+        page = write_plots(record, out.with_suffix(".html"), language)
     except ImportError as missing:
         return say("bench.no_plots", language, reason=missing)
-    return say("bench.plots", language, path=write_plots(record, out.with_suffix(".html"), language))
+    return say("bench.plots", language, path=page)
 
 
 def _tune(options: Options) -> tuple[object, str]:

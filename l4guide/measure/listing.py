@@ -60,7 +60,9 @@ def bars_table(records: Iterable[Record], language: str = "en") -> str:
         )
         for row in zip(*every.values(), strict=True)
     ]
-    notes = [_dated(card, runs, language) for card, runs in columns.items()]
+    notes = [_dated(runs[0], language) for runs in columns.values() if runs]
+    if missing := [card for card, runs in columns.items() if not runs]:
+        notes.append(say("bench.no_record", language, gpus=", ".join(missing)))
     return "\n\n".join([_table(head, body), *notes])
 
 
@@ -84,14 +86,11 @@ def _with_agreement(runs: tuple[Record, ...]) -> list[Bar]:
     return [*bars(last), agreement(runs[0], runs[1]) if len(runs) > 1 else nothing]
 
 
-def _dated(card: str, runs: tuple[Record, ...], language: str) -> str:
-    if not runs:
-        return say("bench.no_record", language, gpu=card)
-    run = runs[0]
+def _dated(run: Record, language: str) -> str:
     return say(
         "bench.dated",
         language,
-        gpu=card,
+        gpu=run.gpu or run.gpu_reported_name or "GPU",
         day=run.measured_at[:10],
         suite=say(f"bench.suite_{run.suite}", language),
         torch=run.libraries.get("torch", "–"),
@@ -101,10 +100,7 @@ def _dated(card: str, runs: tuple[Record, ...], language: str) -> str:
 
 
 def _title(record: Record, language: str) -> str:
-    gpu = record.gpu or record.gpu_reported_name
-    if record.basis != "gpu" or gpu is None:
-        return say("bench.no_gpu", language)
-    return _dated(gpu, (record,), language)
+    return _dated(record, language) if record.basis == "gpu" else say("bench.no_gpu", language)
 
 
 def _paces(paces: Sequence[Pace], language: str) -> str:

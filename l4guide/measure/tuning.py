@@ -156,7 +156,12 @@ def tune(
 
     run = Run(hear, deadline_s=BUDGET_S + 30, **worker)
     run.start({"kind": "tune"})
-    run.join()
+    try:
+        run.join()
+    except KeyboardInterrupt:
+        run.cancel()
+        run.join()
+        raise
     last = run.last or {}
     if not tiles or where is None:
         reason = Sentence(last["key"], last.get("values", {})) if "key" in last else "-"
