@@ -7,16 +7,13 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from l4guide import __version__
 from l4guide.errors import BadInput, CannotDo, Problem
 from l4guide.files import write_text
 from l4guide.options import FLAGS, MODEL, MODEL_FLAGS, PRICE, QUESTION
 from l4guide.text import LANGUAGES, digits, say
-
-if TYPE_CHECKING:
-    from l4guide.measure.measurement import Record
 
 Options = argparse.Namespace
 
@@ -168,71 +165,24 @@ def _report(options: Options) -> tuple[object, str]:
 
 
 def _measure(options: Options) -> tuple[object, str]:
-    from l4guide.measure.listing import record_table
-    from l4guide.measure.measurement import read
+    from l4guide.measuring import measured, shown, tuned
 
-    earlier = read(Path(options.against)) if options.against else None
+    def tell(line: str) -> None:
+        print(line, file=sys.stderr)
+
+    out, read, earlier = (Path(x) if x else None for x in (options.out, options.read, options.against))
     if options.tune:
-        return _tune(options)
-    if options.read:
-        record, after = read(Path(options.read)), ""
-    else:
-        record, after = _run_suite(options)
-    return record.to_json(), "\n\n".join(
-        part for part in (record_table(record, options.language, earlier), after) if part
+        return tuned(out, language=options.language, tell=tell)
+    if read is not None:
+        return shown(read, earlier=earlier, language=options.language)
+    return measured(
+        suite="quick" if options.quick else "full",
+        out=out,
+        resume=options.resume,
+        earlier=earlier,
+        language=options.language,
+        tell=tell,
     )
-
-
-def _run_suite(options: Options) -> "tuple[Record, str]":
-    """The benchmark, where its record goes, and what is said of that."""
-    from l4guide.measure import benchmark
-    from l4guide.measure.probe import attached
-    from l4guide.measure.records import home, latest_journal, new_file
-
-    out = Path(options.out) if options.out else None
-    cards = attached()
-    if out is None and options.resume:
-        out = latest_journal(home())
-    elif out is None and cards:
-        out = new_file(cards[0].catalogue_name or cards[0].name)
-    suite = "quick" if options.quick else "full"
-    record = benchmark(out, _teller(options.language), suite=suite, resume=options.resume)
-    if out is None:
-        return record, ""
-    lines = [say("bench.wrote", options.language, path=out), _plots(record, out, options.language)]
-    if not record.complete:
-        lines.append(say("bench.go_on", options.language, path=out))
-    return record, "\n".join(line for line in lines if line)
-
-
-def _plots(record: "Record", out: Path, language: str) -> str:
-    """Draw the record beside it, where there is something to draw and plotly to draw it."""
-    if record.basis != "gpu":
-        return ""
-    try:
-        from l4guide.plots.bench import write_plots
-
-        page = write_plots(record, out.with_suffix(".html"), language)
-    except ImportError as missing:
-        return say("bench.no_plots", language, reason=missing)
-    return say("bench.plots", language, path=page)
-
-
-def _tune(options: Options) -> tuple[object, str]:
-    from l4guide.measure.tuning import tune
-
-    tuned = tune(Path(options.out) if options.out else None, _teller(options.language))
-    return tuned.to_json(), tuned.say(options.language)
-
-
-def _teller(language: str) -> Callable[[Mapping[str, Any]], None]:
-    """Prints what a worker says of its progress, on stderr."""
-
-    def tell(event: Mapping[str, Any]) -> None:
-        if "key" in event:
-            print(say(event["key"], language, **event.get("values", {})), file=sys.stderr)
-
-    return tell
 
 
 def _matrix(options: Options) -> tuple[object, str]:
@@ -308,6 +258,15 @@ def _add_matrix(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--version", help="a release of the library; all: every one (default: the newest)")
     parser.add_argument("--format", choices=("table", "csv", "json", "md"), default="table")
     parser.add_argument("--timeline", action="store_true", help="by release date, for one head-dim")
+
+
+def _add_measure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--quick", action="store_true", help="one minute rather than ten")
+    parser.add_argument("--out", metavar="FILE", help="where the record goes (default: a new one)")
+    parser.add_argument("--resume", action="store_true", help="go on with the run that was left half-way")
+    parser.add_argument("--read", metavar="FILE", help="show a record, and measure nothing")
+    parser.add_argument("--against", metavar="FILE", help="an earlier record: do the two agree?")
+    parser.add_argument("--tune", action="store_true", help="time the tiles near the table's instead")
 
 
 def _command(
@@ -389,13 +348,9 @@ def build_parser() -> Parser:
     _add_question(report, model=True, price=True)
     report.add_argument("--out", default="report.html")
 
-    measure = _command(commands, "measure", _measure, "time the kernels and their peers on the attached GPU")
-    measure.add_argument("--quick", action="store_true", help="one minute rather than ten")
-    measure.add_argument("--out", metavar="FILE", help="where the record goes (default: a new one)")
-    measure.add_argument("--resume", action="store_true", help="go on with the run that was left half-way")
-    measure.add_argument("--read", metavar="FILE", help="show a record, and measure nothing")
-    measure.add_argument("--against", metavar="FILE", help="an earlier record: do the two agree?")
-    measure.add_argument("--tune", action="store_true", help="time the tiles near the table's instead")
+    _add_measure(
+        _command(commands, "measure", _measure, "time the kernels and their peers on the attached GPU")
+    )
 
     _add_matrix(_command(commands, "matrix", _matrix, "what runs where: libraries by widths of a head"))
 

@@ -101,9 +101,7 @@ def tile_times(
         TritonError: Not one of them can be launched.
     """
     arch = device_arch(q.device) if arch is None else arch
-    choice = candidates(
-        kernel, head_dim=max(q.shape[-1], v.shape[-1]), dtype=DTYPE_NAMES[q.dtype], arch=arch
-    )
+    choice = candidates(kernel, head_dim=max(q.shape[-1], v.shape[-1]), dtype=DTYPE_NAMES[q.dtype], arch=arch)
     return _times(choice, partial(call, kernel, q, k, v, causal, arch), measure or _milliseconds)
 
 

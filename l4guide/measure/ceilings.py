@@ -17,7 +17,7 @@ from l4guide.measure.peer import Peer
 from l4guide.measure.timing import MIB, Sensors, Stopwatch
 
 #: Rest before it, first stretch and the one after, by suite.
-SECONDS = {"full": (3.0, 1.0, 8.0), "quick": (0.5, 1.0, 2.0)}
+SECONDS = {"full": (3.0, 1.0, 8.0), "quick": (0.3, 1.0, 1.5)}
 #: Copying draws less power than products: its clocks settle at once.
 MEMORY_SECONDS = 1.0
 #: A figure is made of pieces of about this length.
