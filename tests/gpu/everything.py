@@ -10,6 +10,7 @@ stopped at its limit leaves the others theirs; the exit code is 1 then.
 """
 
 import argparse
+import os
 import signal
 import subprocess
 import sys
@@ -17,10 +18,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = [sys.executable, "-m", "pytest", "-m", "gpu"]
+#: Tests mostly wait for compilers: side by side where pytest-xdist is there.
+TOGETHER = ["-n", str(min(8, os.cpu_count() or 1))] if find_spec("xdist") else []
 MEASURE = [sys.executable, "-m", "l4guide", "measure"]
 #: How long a step that was told to stop may take to write what it has.
 GRACE_S = 15
@@ -37,7 +41,9 @@ class Step:
 
 SANITIZER = "tests/gpu/test_sanitizer.py"
 STEPS = {
-    "tests": Step(command=[*TESTS, "tests/gpu", f"--ignore={SANITIZER}"], limit_s=380),
+    "tests": Step(
+        command=[*TESTS, *TOGETHER, "tests/gpu", f"--ignore={SANITIZER}", "-k", "not benchmark"], limit_s=380
+    ),
     "sanitizer": Step(command=[*TESTS, SANITIZER], limit_s=180),
     "quick": Step(command=[*MEASURE, "--quick"], limit_s=75, writes=""),
     "bench": Step(command=MEASURE, limit_s=615, writes=""),
