@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import cycle
 from pathlib import Path
@@ -38,23 +38,14 @@ def write_plots(record: Record, path: Path, language: str = "en") -> Path:
 
 
 def figures(record: Record, language: str = "en") -> list[Figure]:
-    """A figure for each pass, width and mask that was timed, one for decoding."""
+    """A figure for each task, pass, width and mask that was timed, one for decoding."""
     timed = [row for row in record.rows if row.latency_ms is not None]
-    kinds = dict.fromkeys(
-        (row.attention_pass, row.head_dim, row.causal) for row in timed if row.task != "decode"
-    )
-    drawn = [
-        rates_by_length(
-            [
-                row
-                for row in timed
-                if row.task != "decode" and kind == (row.attention_pass, row.head_dim, row.causal)
-            ],
-            record,
-            language,
-        )
-        for kind in kinds
-    ]
+    kinds: dict[tuple[object, ...], list[Measurement]] = {}
+    for row in timed:
+        if row.task != "decode":
+            kind = row.task, row.attention_pass, row.head_dim, row.causal
+            kinds.setdefault(kind, []).append(row)
+    drawn = [rates_by_length(rows, record, language) for rows in kinds.values()]
     decode = [row for row in timed if row.task == "decode"]
     return [*drawn, *([decoding(decode, record, language)] if decode else [])]
 
@@ -65,13 +56,13 @@ def rates_by_length(rows: Sequence[Measurement], record: Record, language: str =
     title = say(
         "bench.plot_rates",
         language,
+        task=first.task,
         attention_pass=say(f"guide_pass.{first.attention_pass}", language),
         head_dim=first.head_dim,
         mask="causal" if first.causal else "full",
     )
     figure = _empty(title, say("bench.plot_length", language), "TFLOP/s")
-    looks = cycle(zip(COLOURS * len(SHAPES), SHAPES * len(COLOURS), strict=True))
-    for name, (colour, shape) in zip(dict.fromkeys(row.implementation for row in rows), looks, strict=False):
+    for name, (colour, shape) in _looks(rows, record):
         mine = sorted((row for row in rows if row.implementation == name), key=lambda row: row.seqlen_kv)
         figure.add_scatter(
             x=[row.seqlen_kv for row in mine],
@@ -81,15 +72,15 @@ def rates_by_length(rows: Sequence[Measurement], record: Record, language: str =
             line={"color": colour},
             marker={"symbol": shape, "size": 9},
         )
-    figure.update_xaxes(type="log", tickvals=sorted({row.seqlen_kv for row in rows}))
+    lengths = sorted({row.seqlen_kv for row in rows})
+    figure.update_xaxes(type="log", tickvals=lengths, ticktext=[str(length) for length in lengths])
     return _ceiling(figure, record, "gemm", language)
 
 
 def decoding(rows: Sequence[Measurement], record: Record, language: str = "en") -> Figure:
     """GB/s of the cache's bytes on each shape, a marker an implementation, and the bandwidth of copying."""
     figure = _empty(say("bench.plot_decode", language), say("bench.shape", language), "GB/s")
-    looks = cycle(zip(COLOURS * len(SHAPES), SHAPES * len(COLOURS), strict=True))
-    for name, (colour, shape) in zip(dict.fromkeys(row.implementation for row in rows), looks, strict=False):
+    for name, (colour, shape) in _looks(rows, record):
         mine = [row for row in rows if row.implementation == name]
         figure.add_scatter(
             x=[f"{row.batch} × {row.seqlen_kv}, {row.heads}/{row.kv_heads}" for row in mine],
@@ -99,6 +90,14 @@ def decoding(rows: Sequence[Measurement], record: Record, language: str = "en") 
             marker={"symbol": shape, "size": 9, "color": colour},
         )
     return _ceiling(figure, record, "copy", language)
+
+
+def _looks(rows: Sequence[Measurement], record: Record) -> Iterator[tuple[str, tuple[str, str]]]:
+    """The implementations of some rows with their colours and shapes, which are the same in every figure of a run."""
+    looks = cycle(zip(COLOURS * len(SHAPES), SHAPES * len(COLOURS), strict=True))
+    names = {row.implementation for row in rows}
+    every = dict.fromkeys(row.implementation for row in record.rows)
+    yield from ((name, look) for name, look in zip(every, looks, strict=False) if name in names)
 
 
 def _empty(title: str, x: str, y: str) -> Figure:
