@@ -125,7 +125,7 @@ class Record:
     schema: int = SCHEMA
     measured_at: str
     l4guide_version: str
-    suite: str
+    suite: str = "live"
     complete: bool
     basis: str
     gpu: str | None
@@ -138,7 +138,7 @@ class Record:
     python: str
     platform: str
     libraries: Mapping[str, str]
-    kernels: str
+    kernels: str | None = None
     sm_count: int | None = None
     l2_bytes: int | None = None
     paces: tuple[Pace, ...] = ()
