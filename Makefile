@@ -4,7 +4,7 @@ SETUP := $(PYTHON) setup_environment.py
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help guide report test gpu check notebooks record readme score
+.PHONY: help guide report test gpu bench check notebooks record readme score
 
 help: ## List these chores
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -23,7 +23,10 @@ test: ## Run the tests, the browser's included; finds or installs Chromium and o
 	$(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile tests --ignore=tests/kernels --ignore=tests/browser
 	$(BIN)/pytest tests/browser
 
-gpu: ## On a machine with an NVIDIA GPU and its own PyTorch and Triton: the tests that need them, and a benchmark
+bench: ## On a machine with an NVIDIA GPU and its own PyTorch and Triton: measure it, ten minutes (OPTIONS="--resume")
+	PYTHONPATH=.:kernels $(PYTHON) -m l4guide measure $(OPTIONS)
+
+gpu: ## On such a machine, within 25 minutes: the tests that need it, the benchmark, tuned tiles
 	PYTHONPATH=.:kernels $(PYTHON) tests/gpu/everything.py
 
 check: ## Formatting, lint, types, import arrows, spelling, README's tables, stripped notebooks

@@ -190,14 +190,24 @@ def _report(options: Options) -> tuple[object, str]:
 
 
 def _measure(options: Options) -> tuple[object, str]:
-    from l4guide.measure import quick
+    from l4guide.measuring import measured, shown, tuned
 
-    def tell(event: Mapping[str, object]) -> None:
-        if "key" in event:
-            print(say(str(event["key"]), options.language, **dict(event.get("values", {}))), file=sys.stderr)  # type: ignore[call-overload]
+    def tell(line: str) -> None:
+        print(line, file=sys.stderr)
 
-    said = quick(Path(options.out) if options.out else None, tell).to_json()
-    return said, json.dumps(said, indent=2, ensure_ascii=False)
+    out, read, earlier = (Path(x) if x else None for x in (options.out, options.read, options.against))
+    if options.tune:
+        return tuned(out, language=options.language, tell=tell)
+    if read is not None:
+        return shown(read, earlier=earlier, language=options.language)
+    return measured(
+        suite="quick" if options.quick else "full",
+        out=out,
+        resume=options.resume,
+        earlier=earlier,
+        language=options.language,
+        tell=tell,
+    )
 
 
 def _matrix(options: Options) -> tuple[object, str]:
@@ -246,6 +256,15 @@ def _add_matrix(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--version", help="a release of the library; all: every one (default: the newest)")
     parser.add_argument("--format", choices=("table", "csv", "json", "md"), default="table")
     parser.add_argument("--timeline", action="store_true", help="by release date, for one head-dim")
+
+
+def _add_measure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--quick", action="store_true", help="one minute rather than ten")
+    parser.add_argument("--out", metavar="FILE", help="where the record goes (default: a new one)")
+    parser.add_argument("--resume", action="store_true", help="go on with the run that was left half-way")
+    parser.add_argument("--read", metavar="FILE", help="show a record, and measure nothing")
+    parser.add_argument("--against", metavar="FILE", help="an earlier record: do the two agree?")
+    parser.add_argument("--tune", action="store_true", help="time the tiles near the table's instead")
 
 
 def _command(
@@ -330,9 +349,9 @@ def build_parser() -> Parser:
     add_question(report, model=True, price=True, runs=True)
     report.add_argument("--out", default="report.html")
 
-    measure = _command(commands, "measure", _measure, "time the kernels and their peers on the attached GPU")
-    measure.add_argument("--quick", action="store_true", help="under a minute (the only kind so far)")
-    measure.add_argument("--out", metavar="FILE", help="where the record goes")
+    _add_measure(
+        _command(commands, "measure", _measure, "time the kernels and their peers on the attached GPU")
+    )
 
     _add_matrix(_command(commands, "matrix", _matrix, "what runs where: libraries by widths of a head"))
 

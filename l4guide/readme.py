@@ -1,6 +1,6 @@
-"""The tables between markers in README.md, written from the rules and compared with them.
+"""The tables between markers in README.md, written from rules and records and compared with them.
 
-A block begins with `<!-- matrix:begin [options of l4guide matrix] -->` and ends with `<!-- matrix:end -->`.
+A block begins with `<!-- matrix:begin [options of l4guide matrix] -->` or `<!-- bars:begin -->`, and ends likewise.
 """
 
 import re
@@ -11,8 +11,10 @@ from pathlib import Path
 from l4guide.cli import build_parser
 from l4guide.errors import CannotDo, Problem
 from l4guide.files import write_text
+from l4guide.measure.listing import bars_table
+from l4guide.measure.records import records
 
-BLOCK = re.compile(r"(<!-- matrix:begin(.*?)-->\n).*?(<!-- matrix:end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- (matrix|bars):begin(.*?)-->\n).*?(<!-- \2:end -->)", re.DOTALL)
 
 
 def filled(text: str) -> str:
@@ -20,14 +22,17 @@ def filled(text: str) -> str:
 
     Raises:
         BadInput: the options of a block are not those of `l4guide matrix`.
+        BadData: a record that the bars are read from is broken.
         CannotDo: there is no block, so nothing would be kept true.
     """
     if not BLOCK.search(text):
         raise CannotDo("error.no_matrix_block", marker="<!-- matrix:begin -->")
-    return BLOCK.sub(lambda block: f"{block[1]}{_table(block[2])}\n{block[3]}", text)
+    return BLOCK.sub(lambda block: f"{block[1]}{_table(block[2], block[3])}\n{block[4]}", text)
 
 
-def _table(options: str) -> str:
+def _table(kind: str, options: str) -> str:
+    if kind == "bars":
+        return bars_table(records())
     parsed = build_parser().parse_args(["matrix", "--format", "md", *options.split()])
     return str(parsed.run(parsed)[1])
 

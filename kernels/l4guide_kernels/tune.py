@@ -71,9 +71,9 @@ def tuned_tiles(
         key = _key(kernel, q, k, v, causal, arch)
         tile = kept.get(key)
         if tile is None:
-            call_of = partial(_call, kernel, q, k, v, causal, arch)
-            tile, milliseconds = _fastest(choice, call_of, measure)
-            kept.put(key, tile, milliseconds=milliseconds, tried=len(choice))
+            times = _times(choice, partial(call, kernel, q, k, v, causal, arch), measure)
+            tile = min(times, key=times.__getitem__)
+            kept.put(key, tile, milliseconds=times[tile], tried=len(choice))
         tiles[kernel] = tile
     return tiles
 
@@ -84,10 +84,31 @@ def _milliseconds(call: Callable[[], object]) -> float:
     return float(do_bench(call, return_mode="median"))
 
 
-def _fastest(
+def tile_times(
+    kernel: str,
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    *,
+    causal: bool = False,
+    arch: int | None = None,
+    measure: Measure | None = None,
+) -> dict[Tile, float]:
+    """Milliseconds of every candidate that runs, the table's tile first; arguments as of `tuned_tiles`.
+
+    Raises:
+        UnsupportedError: The kernel, head_dim, dtype or architecture is not served.
+        TritonError: Not one of them can be launched.
+    """
+    arch = device_arch(q.device) if arch is None else arch
+    choice = candidates(kernel, head_dim=max(q.shape[-1], v.shape[-1]), dtype=DTYPE_NAMES[q.dtype], arch=arch)
+    return _times(choice, partial(call, kernel, q, k, v, causal, arch), measure or _milliseconds)
+
+
+def _times(
     choice: Sequence[Tile], call_of: Callable[[Tile], Callable[[], object]], measure: Measure
-) -> tuple[Tile, float]:
-    """The tile with the shortest time, and that time; one that does not compile or fit is passed over."""
+) -> dict[Tile, float]:
+    """Milliseconds by tile; one that does not compile or fit is passed over."""
     times: dict[Tile, float] = {}
     failure: Exception | None = None
     for tile in choice:
@@ -102,11 +123,10 @@ def _fastest(
             failure = failure or refusal
     if failure is not None and not times:
         raise failure
-    fastest = min(times, key=times.__getitem__)
-    return fastest, times[fastest]
+    return times
 
 
-def _call(
+def call(
     kernel: str,
     q: torch.Tensor,
     k: torch.Tensor,

@@ -157,7 +157,7 @@ def _table_line(row: dict[str, str], phase: str) -> _Line | None:
 def _record_lines(content: bytes) -> list[_Line]:
     """The timed forward passes of a record that `l4guide measure` wrote."""
     record = json.loads(content)
-    if record.get("schema") != 1 or record.get("gpu") is None:
+    if record.get("schema") not in (1, 2) or record.get("gpu") is None:
         return []
     return [
         _Line(

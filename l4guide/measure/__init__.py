@@ -3,15 +3,15 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from l4guide.measure.survey import quick
+    from l4guide.measure.survey import benchmark
 
-__all__ = ["quick"]
+__all__ = ["benchmark"]
 
 
 def __getattr__(name: str) -> object:
     # Who only asks what is attached should not wait for what starts processes.
-    if name == "quick":
-        from l4guide.measure.survey import quick
+    if name == "benchmark":
+        from l4guide.measure.survey import benchmark
 
-        return quick
+        return benchmark
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -43,11 +43,15 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
-    """Errors of one pass, of the tensor that came nearest to its bound or went furthest beyond it."""
+    """Errors of one pass, of the tensor that came nearest to its bound or went furthest beyond it.
+
+    `cosine` is that of the angle between that tensor and fp64's, both taken as vectors.
+    """
 
     max_error: float | None
     torch_error: float
     bound: float
+    cosine: float | None
     worst_tensor: str
 
     @property
@@ -146,6 +150,7 @@ class Oracle:
             max_error=errors[worst],
             torch_error=self._torch_error[worst] or 0.0,
             bound=self._bound[worst],
+            cosine=_cosine(found[worst], self._exact[worst]),
             worst_tensor=worst,
         )
 
@@ -167,6 +172,13 @@ def _distance(found: "torch.Tensor", exact: "torch.Tensor") -> float | None:
     """The largest absolute difference; None when it is no finite number."""
     largest = (found.double() - exact).abs().max().item()
     return largest if math.isfinite(largest) else None
+
+
+def _cosine(found: "torch.Tensor", exact: "torch.Tensor") -> float | None:
+    """Of the angle between two tensors as vectors; None where one is zero or not finite."""
+    x, y = found.double().flatten(), exact.flatten()
+    cosine = (x @ y / (x.norm() * y.norm())).item()
+    return cosine if math.isfinite(cosine) else None
 
 
 def _rounding(exact: "torch.Tensor", dtype: "torch.dtype") -> float:

@@ -1,5 +1,8 @@
 """What a measured time amounts to, by the conventions of FlashAttention's own benchmarks."""
 
+from dataclasses import replace
+
+from l4guide.measure.measurement import Measurement
 from l4guide.work import work_of
 from l4guide.workload import ELEMENT_BYTES, Workload
 
@@ -25,3 +28,19 @@ def rates(workload: Workload, attention_pass: str, latency_ms: float) -> tuple[f
     work = work_of(workload)
     flops = work.backward_flops if attention_pass == "backward" else work.forward_flops
     return flops / seconds / 1e12, None
+
+
+def shares(row: Measurement, gemm: float | None, copy: float | None) -> Measurement:
+    """The row with its rate as a share of the ceilings of its run: products for TFLOP/s, copying for GB/s.
+
+    Args:
+        row: what was measured.
+        gemm: TFLOP/s of a product of large 16-bit matrices; None where it was not measured.
+        copy: GB/s of copying, bytes read and written counted.
+    """
+    sixteen_bits = row.dtype in ("fp16", "bf16")
+    return replace(
+        row,
+        gemm_share=row.tflops / gemm if row.tflops and gemm and sixteen_bits else None,
+        copy_share=row.gb_per_s / copy if row.gb_per_s and copy else None,
+    )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from l4guide.errors import CannotDo
 from l4guide.measure.accuracy import Oracle, draw
 from l4guide.measure.live import Emit
-from l4guide.measure.peers import ours
+from l4guide.measure.ours import ours
 from l4guide.measure.place import Place, check_supported, find_place
 from l4guide.workload import Workload, ask
 

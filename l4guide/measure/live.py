@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from l4guide import __version__
 from l4guide.errors import CannotDo
 from l4guide.measure.accuracy import Accuracy, Inputs, Oracle, draw
 from l4guide.measure.arithmetic import rates
 from l4guide.measure.measurement import Measurement
-from l4guide.measure.peers import OTHERS, OURS, SDPA, Peer, explained, ours
+from l4guide.measure.ours import OURS, ours
+from l4guide.measure.peer import Attention, Peer
+from l4guide.measure.peers import OTHERS, SDPA, explained
 from l4guide.measure.place import Place, check_supported, find_place
 from l4guide.measure.timing import Stopwatch, Timing
 from l4guide.workload import Workload, ask
@@ -25,18 +26,7 @@ Emit = Callable[..., None]
 SMALL_SHAPES = ((16, 16), (33, 33), (48, 96), (97, 97), (128, 128), (129, 257), (256, 256))
 SMALL_CACHES = (16, 97, 128, 200, 256, 384)
 MOST_SMALL_GROUPS = 4
-QUICK = (
-    {"task": "prefill", "head_dim": 64, "seqlen": 2048, "heads": 16, "kv_heads": 16},
-    {"task": "prefill", "head_dim": 128, "seqlen": 2048, "heads": 32, "kv_heads": 8},
-    {"task": "training", "head_dim": 128, "seqlen": 1024, "heads": 16, "kv_heads": 16},
-    {"task": "decode", "head_dim": 128, "batch": 8, "seqlen_kv": 4096, "heads": 32, "kv_heads": 8},
-)
-QUICK_INTERPRETED = (
-    {"task": "training", "head_dim": 64, "seqlen": 64, "heads": 2, "kv_heads": 1, "dtype": "fp16"},
-    {"task": "training", "head_dim": 128, "seqlen": 48, "heads": 1, "kv_heads": 1, "dtype": "bf16"},
-    {"task": "decode", "head_dim": 128, "seqlen_kv": 200, "heads": 4, "kv_heads": 1, "dtype": "bf16"},
-)
-BUDGET_MS, QUICK_BUDGET_MS = 200.0, 60.0
+BUDGET_MS = 200.0
 REASON_LENGTH = 400
 
 
@@ -54,19 +44,6 @@ def run_live(request: Mapping[str, Any], emit: Emit) -> None:
     peers = (OURS, *SDPA, *others) if place.basis == "gpu" else (OURS,)
     budget_ms = BUDGET_MS if request.get("timing", True) and place.basis == "gpu" else None
     _measure(cases, peers, place, budget_ms, emit)
-
-
-def run_quick(request: Mapping[str, Any], emit: Emit) -> None:
-    """Answer a `quick` request: a fixed list of workloads, within a minute on a GPU.
-
-    Raises:
-        Problem: this machine lacks what the run needs.
-    """
-    place = find_place(request.get("gpu"))
-    options = QUICK if place.basis == "gpu" else QUICK_INTERPRETED
-    peers = (OURS, *SDPA) if place.basis == "gpu" else (OURS,)
-    budget_ms = QUICK_BUDGET_MS if place.basis == "gpu" else None
-    _measure([ask(option)[0] for option in options], peers, place, budget_ms, emit)
 
 
 def small_workloads(workload: Workload) -> list[Workload]:
@@ -104,7 +81,7 @@ def _measure(
     rows: list[Measurement] = []
     for workload in cases:
         emit("progress", done=done, total=total, key="measure.checking", values=_shape(workload))
-        case = _prepare(workload, place, stopwatch)
+        case = prepare(workload, place, stopwatch)
         for peer in peers:
             if place.basis == "gpu":
                 values = {**_shape(workload), "implementation": peer.name}
@@ -113,10 +90,15 @@ def _measure(
                 rows.append(row)
                 emit("row", row=row.to_json())
             done += 1
-    emit("finished", **_closing(rows))
+    emit("finished", **closing(rows))
 
 
-def _prepare(workload: Workload, place: Place, stopwatch: Stopwatch | None) -> Case:
+def prepare(workload: Workload, place: Place, stopwatch: Stopwatch | None) -> Case:
+    """Random inputs and their exact answer.
+
+    Raises:
+        CannotDo: the card has no room for them.
+    """
     import torch
 
     try:
@@ -134,52 +116,62 @@ def measure(peer: Peer, case: Case) -> Iterator[Measurement]:
     Raises:
         CannotDo: the GPU reported a fault, after which nothing more can run in this process.
     """
-    version = __version__ if peer is OURS else peer.version
+    version, on = peer.version, (case.workload, case.place.basis)
     if version is None:
-        yield _row(peer, case, "forward", version=None, status="not_installed")
+        yield empty_row(peer, *on, status="not_installed")
         return
     with explained() as warned:
         try:
             bind = partial(ours, arch=case.place.arch) if peer is OURS else peer.bind
             attention = bind(case.workload)
-            accuracies = case.oracle.judge(attention, trains=peer.trains)
-            timings = _timings(attention, case, tuple(accuracies))
+            accuracies = case.oracle.judge(_on_rows(peer, attention, case.workload), trains=peer.trains)
+            timings = _timings(peer, attention, case, tuple(accuracies))
         except Exception as failure:  # whatever a library raises is its answer
-            _check_device(case.place, failure)
+            check_device(case.place, failure)
             accuracies, raised = {}, failure
     if not accuracies:
         words = " ".join([f"{type(raised).__name__}: {raised}", *warned]).split()
         reason = " ".join(words)[:REASON_LENGTH]
-        yield _row(peer, case, "forward", version=version, status="refused", reason=reason)
+        yield empty_row(peer, *on, status="refused", reason=reason)
         return
     for attention_pass, accuracy in accuracies.items():
         status = "ok" if accuracy.passed or peer.approximate else "wrong"
-        row = _row(peer, case, attention_pass, version=version, status=status)
+        row = empty_row(peer, *on, status=status, attention_pass=attention_pass)
         row = _with_accuracy(row, accuracy, case, approximate=peer.approximate)
         yield _with_timing(row, case.workload, timings.get(attention_pass))
 
 
-def _timings(attention: Callable[..., Any], case: Case, passes: tuple[str, ...]) -> dict[str, Timing]:
+def _on_rows(peer: Peer, attention: Attention, workload: Workload) -> Attention:
+    """The call on q, k and v as they are, its output as wide as a head: what the reference is compared with."""
+
+    def on_rows(q: Any, k: Any, v: Any) -> Any:  # noqa: ANN401 - tensors
+        return attention(*peer.laid(workload, q, k, v))[..., : workload.head_dim]
+
+    return on_rows
+
+
+def _timings(peer: Peer, attention: Attention, case: Case, passes: tuple[str, ...]) -> dict[str, Timing]:
     """The time of each pass, empty where nothing is timed; a backward alone, on a graph kept for it."""
     import torch
 
     stopwatch, inputs = case.stopwatch, case.inputs
     if stopwatch is None:
         return {}
+    laid = peer.laid(case.workload, inputs.q, inputs.k, inputs.v)
     if "backward" not in passes:
         with torch.no_grad():
-            return {"forward": stopwatch.time(lambda: attention(inputs.q, inputs.k, inputs.v))}
-    leaves = [x.detach().requires_grad_() for x in (inputs.q, inputs.k, inputs.v)]
+            return {"forward": stopwatch.time(lambda: attention(*laid))}
+    leaves = [x.detach().requires_grad_() for x in laid]
     out = attention(*leaves)
+    assert inputs.grad_out is not None
+    grad_out = torch.nn.functional.pad(inputs.grad_out, (0, out.shape[-1] - inputs.grad_out.shape[-1]))
     return {
         "forward": stopwatch.time(lambda: attention(*leaves)),
-        "backward": stopwatch.time(
-            lambda: torch.autograd.grad(out, leaves, inputs.grad_out, retain_graph=True)
-        ),
+        "backward": stopwatch.time(lambda: torch.autograd.grad(out, leaves, grad_out, retain_graph=True)),
     }
 
 
-def _check_device(place: Place, failure: Exception) -> None:
+def check_device(place: Place, failure: Exception) -> None:
     """Whether the device survived `failure`: a fault stays with the process, an ordinary refusal does not."""
     if place.basis != "gpu":
         return
@@ -193,25 +185,26 @@ def _check_device(place: Place, failure: Exception) -> None:
         raise CannotDo("error.device_fault", gpu=place.gpu, reason=reason) from fault
 
 
-def _row(
+def empty_row(
     peer: Peer,
-    case: Case,
-    attention_pass: str,
+    workload: Workload,
+    basis: str,
     *,
-    version: str | None,
     status: str,
+    attention_pass: str = "forward",
     reason: str | None = None,
 ) -> Measurement:
-    workload = case.workload
+    """A row that says what was asked and what became of it, and no number yet."""
     return Measurement(
         implementation=peer.name,
-        version=version,
+        version=peer.version,
         status=status,
         reason=reason,
-        basis=case.place.basis,
+        basis=basis,
         attention_pass=attention_pass,
         task=workload.task,
         causal=workload.causal,
+        kv_dtype=peer.kv_dtype,
         **_shape(workload),
     )
 
@@ -227,6 +220,7 @@ def _with_accuracy(row: Measurement, accuracy: Accuracy, case: Case, *, approxim
         max_error=accuracy.max_error,
         torch_error=accuracy.torch_error,
         bound=None if approximate else accuracy.bound,
+        cosine=accuracy.cosine,
         worst_tensor=accuracy.worst_tensor,
         rows_checked=case.inputs.rows,
     )
@@ -235,7 +229,8 @@ def _with_accuracy(row: Measurement, accuracy: Accuracy, case: Case, *, approxim
 def _with_timing(row: Measurement, workload: Workload, timing: Timing | None) -> Measurement:
     if timing is None:
         return row
-    tflops, gb_per_s = rates(workload, row.attention_pass, timing.latency_ms)
+    stored = replace(workload, kv_dtype=row.kv_dtype or workload.kv_dtype)
+    tflops, gb_per_s = rates(stored, row.attention_pass, timing.latency_ms)
     return replace(
         row,
         latency_ms=timing.latency_ms,
@@ -251,7 +246,7 @@ def _with_timing(row: Measurement, workload: Workload, timing: Timing | None) ->
     )
 
 
-def _closing(rows: Sequence[Measurement]) -> dict[str, Any]:
+def closing(rows: Sequence[Measurement]) -> dict[str, Any]:
     """The sentence that ends a run: wrong results outweigh refusals."""
     wrong, refused = (sum(row.status == status for row in rows) for status in ("wrong", "refused"))
     key = "measure.finished_wrong" if wrong else "measure.finished_refused" if refused else "measure.finished"

@@ -17,11 +17,13 @@ from l4guide.files import write_text
 
 T = TypeVar("T")
 
-SCHEMA = 1
+SCHEMA = 2
 #: Where a number was seen: on the attached GPU, or in Triton's interpreter on a CPU (correctness only).
 BASES = ("gpu", "interpreter")
 PASSES = ("forward", "backward")
-STATUSES = ("ok", "wrong", "refused", "not_installed")
+STATUSES = ("ok", "wrong", "refused", "failed", "not_reached", "not_installed")
+#: The first second from rest, and the seconds after it, when clocks have settled.
+STRETCHES = ("first", "sustained")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +36,11 @@ class Measurement:
     one nearest to its bound or beyond it. `latency_ms` is the median with the L2 cache flushed before each
     call, `low_ms` and `high_ms` its 20th and 80th percentile, `warm_ms` the median without the flush.
 
-    `status` is ok; wrong (error above the bound); refused (`reason` says what it raised); or not_installed.
+    `kv_dtype` is that of a cache kept in 8 bits, None where K and V are of `dtype`. `cosine` is that of the angle
+    to the fp64 result. `gemm_share` and `copy_share` hold the row's rate against the sustained ceilings of its run.
+
+    `status` is ok; wrong (error above the bound); refused (`reason` says what it raised); failed (the process or
+    the device did not survive it); not_reached (the run ended first); or not_installed.
     """
 
     implementation: str
@@ -52,9 +58,12 @@ class Measurement:
     head_dim: int
     dtype: str
     causal: bool
+    kv_dtype: str | None = None
+    section: str | None = None
     max_error: float | None = None
     torch_error: float | None = None
     bound: float | None = None
+    cosine: float | None = None
     worst_tensor: str | None = None
     rows_checked: int | None = None
     latency_ms: float | None = None
@@ -64,6 +73,8 @@ class Measurement:
     repeats: int | None = None
     tflops: float | None = None
     gb_per_s: float | None = None
+    gemm_share: float | None = None
+    copy_share: float | None = None
     sm_clock_mhz: float | None = None
     power_w: float | None = None
     temperature_c: float | None = None
@@ -79,12 +90,42 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How fast one thing went over a stretch of time, called again and again without a pause.
+
+    `what` is gemm, copy, read, or the name of an implementation; `on` says on what. `rate` is the median in `unit`
+    ("TFLOP/s" or "GB/s"), `low` and `high` its 20th and 80th percentile.
+    """
+
+    what: str
+    on: str
+    stretch: str
+    seconds: float
+    rate: float
+    low: float
+    high: float
+    unit: str
+    sm_clock_mhz: float | None = None
+    power_w: float | None = None
+    temperature_c: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The pace without what is not known."""
+        return _known(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One run on one machine on one day. `complete` is False when it was stopped half-way."""
+    """One run on one machine on one day.
+
+    `suite` is what was asked of it: full, quick, or live for a single workload. `complete` is False when it was
+    stopped half-way. `kernels` is a digest of our kernels' sources.
+    """
 
     schema: int = SCHEMA
     measured_at: str
     l4guide_version: str
+    suite: str = "live"
     complete: bool
     basis: str
     gpu: str | None
@@ -97,11 +138,20 @@ class Record:
     python: str
     platform: str
     libraries: Mapping[str, str]
+    kernels: str | None = None
+    sm_count: int | None = None
+    l2_bytes: int | None = None
+    paces: tuple[Pace, ...] = ()
     rows: tuple[Measurement, ...]
+
+    def pace(self, what: str, stretch: str = "sustained") -> float | None:
+        """The rate of `what` over a stretch; None where it was not measured."""
+        return next((p.rate for p in self.paces if (what, stretch) == (p.what, p.stretch)), None)
 
     def to_json(self) -> dict[str, Any]:
         """The record as it is written, rows last."""
-        return {**_known(self), "rows": [row.to_json() for row in self.rows]}
+        paces = [pace.to_json() for pace in self.paces]
+        return {**_known(self), "paces": paces, "rows": [row.to_json() for row in self.rows]}
 
 
 def write(record: Record, path: Path) -> None:
@@ -146,11 +196,13 @@ def read(path: Path) -> Record:
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         found = content.get("schema") if isinstance(content, dict) else type(content).__name__
         raise BadData("error.record_schema", path=path, found=found, schema=SCHEMA)
-    rows = content.pop("rows", None)
-    if not isinstance(rows, list):
-        raise BadData("error.record_value", path=path, row="-", column="rows", value=rows)
-    measurements = tuple(row_from_json(row, where=str(path), index=i) for i, row in enumerate(rows, start=1))
-    record = _typed(Record, {**content, "rows": measurements}, str(path), "-")
+    lists = {name: content.pop(name, None) for name in ("rows", "paces")}
+    for name, found in lists.items():
+        if not isinstance(found, list):
+            raise BadData("error.record_value", path=path, row="-", column=name, value=found)
+    rows = (row_from_json(row, where=str(path), index=i) for i, row in enumerate(lists["rows"], start=1))
+    paces = (pace_from_json(pace, where=str(path)) for pace in lists["paces"])
+    record = _typed(Record, {**content, "rows": tuple(rows), "paces": tuple(paces)}, str(path), "-")
     try:
         datetime.fromisoformat(record.measured_at)
     except ValueError as problem:
@@ -166,14 +218,28 @@ def row_from_json(row: object, *, where: str = "-", index: int = 1) -> Measureme
         BadData: a column is missing, unknown, of the wrong type or outside its choices.
     """
     measurement = _typed(Measurement, row, where, str(index))
-    for column, choices in (("basis", BASES), ("status", STATUSES), ("attention_pass", PASSES)):
-        if getattr(measurement, column) not in choices:
-            value = getattr(measurement, column)
-            raise BadData("error.record_value", path=where, row=index, column=column, value=value)
-    return measurement
+    choices = {"basis": BASES, "status": STATUSES, "attention_pass": PASSES}
+    return _checked(measurement, choices, where, str(index))
 
 
-def _known(value: Measurement | Record) -> dict[str, Any]:
+def pace_from_json(pace: object, *, where: str = "-") -> Pace:
+    """One pace, every value checked.
+
+    Raises:
+        BadData: the same as `row_from_json`.
+    """
+    return _checked(_typed(Pace, pace, where, "paces"), {"stretch": STRETCHES}, where, "paces")
+
+
+def _checked(value: T, choices: Mapping[str, tuple[str, ...]], where: str, row: str) -> T:
+    for column, allowed in choices.items():
+        if getattr(value, column) not in allowed:
+            found = getattr(value, column)
+            raise BadData("error.record_value", path=where, row=row, column=column, value=found)
+    return value
+
+
+def _known(value: Measurement | Pace | Record) -> dict[str, Any]:
     columns = ((f.name, getattr(value, f.name)) for f in fields(value))
     return {name: column for name, column in columns if column is not None}
 

@@ -1,58 +1,25 @@
-"""Attention as the installed libraries offer it, each a call on (batch, seqlen, heads, head_dim) tensors.
+"""Attention as other installed libraries offer it, each a call on (batch, seqlen, heads, head_dim) tensors.
 
 A library is imported only when it is bound to a workload. Whatever it raises then, or when it runs, is a
 result: it says that this library does not do this workload here.
 """
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from l4guide.measure.ours import PAGE, lay_pages
+from l4guide.measure.peer import Attention, Peer
 from l4guide.workload import Workload
 
 if TYPE_CHECKING:
     import torch
 
-Attention = Callable[..., Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Peer:
-    """One implementation. `bind` makes its call for a workload and may raise whatever the library raises.
-
-    `approximate` ones quantise their inputs, so that their error is told but held against no bound.
-    """
-
-    name: str
-    distribution: str
-    bind: Callable[[Workload], Attention]
-    trains: bool = True
-    approximate: bool = False
-
-    @property
-    def version(self) -> str | None:
-        """The installed version, None when it is not installed."""
-        try:
-            return version(self.distribution)
-        except PackageNotFoundError:
-            return None
-
-
-def ours(workload: Workload, *, arch: int | None = None) -> Attention:
-    """Our kernels: split-KV decode for decode, otherwise the differentiable call.
-
-    Args:
-        workload: what they are bound to.
-        arch: take the tiles of this architecture rather than the device's.
-    """
-    from l4guide_kernels import flash_attn_func, flash_attn_with_kvcache
-
-    call: Attention = flash_attn_with_kvcache if workload.task == "decode" else flash_attn_func
-    return partial(call, causal=workload.causal, arch=arch)
+#: flash-attn takes pages of multiples of this alone.
+FLASH_PAGE = 256
+WORKSPACE_BYTES = 256 * 2**20
 
 
 def _sdpa(backend: str | None, workload: Workload) -> Attention:
@@ -110,6 +77,17 @@ def _flash_attn(workload: Workload) -> Attention:
     return partial(flash_attn.flash_attn_func, causal=workload.causal)
 
 
+def _flash_attn_paged(workload: Workload) -> Attention:
+    import flash_attn
+
+    def attention(q: "torch.Tensor", k: "torch.Tensor", v: "torch.Tensor", table: "torch.Tensor") -> Any:  # noqa: ANN401
+        return flash_attn.flash_attn_with_kvcache(
+            q, k, v, cache_seqlens=workload.seqlen_kv, block_table=table, causal=workload.causal
+        )
+
+    return attention
+
+
 def _xformers(workload: Workload) -> Attention:
     from xformers.ops import memory_efficient_attention  # type: ignore[import-not-found,unused-ignore]
     from xformers.ops.fmha.attn_bias import (  # type: ignore[import-not-found,unused-ignore]
@@ -138,7 +116,7 @@ def _flashinfer(workload: Workload) -> Attention:
         return torch.arange(workload.batch + 1, dtype=torch.int32, device="cuda") * length
 
     dtype = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}[workload.dtype]
-    workspace = torch.empty(256 * 2**20, dtype=torch.uint8, device="cuda")
+    workspace = torch.empty(WORKSPACE_BYTES, dtype=torch.uint8, device="cuda")
     wrapper = flashinfer.BatchPrefillWithRaggedKVCacheWrapper(workspace, "NHD")
     wrapper.plan(
         *(starts(workload.seqlen_q), starts(workload.seqlen_kv)),
@@ -153,13 +131,42 @@ def _flashinfer(workload: Workload) -> Attention:
     return attention
 
 
+def _flashinfer_paged(workload: Workload) -> Attention:
+    """FlashInfer's batch decode over pages, planned for the table of `lay_pages` before the clock starts."""
+    import flashinfer
+    import torch
+
+    dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}[workload.dtype]
+    workspace = torch.empty(WORKSPACE_BYTES, dtype=torch.uint8, device="cuda")
+    # Its kernels for tensor cores serve every group; the others waste them on more than one query head.
+    grouped = workload.heads > workload.kv_heads
+    wrapper = flashinfer.BatchDecodeWithPagedKVCacheWrapper(workspace, "NHD", use_tensor_cores=grouped)
+    planned = False
+
+    def attention(q: "torch.Tensor", k: "torch.Tensor", v: "torch.Tensor", table: "torch.Tensor") -> Any:  # noqa: ANN401
+        nonlocal planned
+        if not planned:
+            pages = table.shape[1]
+            wrapper.plan(
+                torch.arange(workload.batch + 1, dtype=torch.int32, device=q.device) * pages,
+                table.flatten(),
+                torch.full_like(table[:, 0], workload.seqlen_kv - (pages - 1) * PAGE),
+                *(workload.heads, workload.kv_heads, workload.head_dim, PAGE),
+                q_data_type=dtype,
+                kv_data_type=dtype,
+            )
+            planned = True
+        return wrapper.run(q[:, 0], (k, v))[:, None]
+
+    return attention
+
+
 def _sage(workload: Workload) -> Attention:
     from sageattention import sageattn  # type: ignore[import-not-found,unused-ignore]
 
     return partial(sageattn, tensor_layout="NHD", is_causal=workload.causal and workload.seqlen_q > 1)
 
 
-OURS = Peer(name="l4guide", distribution="l4guide", bind=ours)
 SDPA = (
     Peer(name="torch/sdpa", distribution="torch", bind=partial(_sdpa, None)),
     Peer(name="torch/flash", distribution="torch", bind=partial(_sdpa, "FLASH_ATTENTION")),
@@ -173,6 +180,23 @@ OTHERS = (
     Peer(name="xformers", distribution="xformers", bind=_xformers),
     Peer(name="flashinfer", distribution="flashinfer-python", bind=_flashinfer, trains=False),
     Peer(name="sageattention", distribution="sageattention", bind=_sage, trains=False, approximate=True),
+)
+#: The same from a cache in pages.
+PAGED = (
+    Peer(
+        name="flash-attn/paged",
+        distribution="flash-attn",
+        bind=_flash_attn_paged,
+        lay=partial(lay_pages, FLASH_PAGE),
+        trains=False,
+    ),
+    Peer(
+        name="flashinfer/paged",
+        distribution="flashinfer-python",
+        bind=_flashinfer_paged,
+        lay=partial(lay_pages, PAGE),
+        trains=False,
+    ),
 )
 
 

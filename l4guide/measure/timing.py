@@ -3,7 +3,9 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 from statistics import median, quantiles
+from time import perf_counter
 from typing import Any
 
 from l4guide.measure.probe import Reading, reader
@@ -11,6 +13,7 @@ from l4guide.measure.probe import Reading, reader
 MIB = 1024 * 1024
 SAMPLE_EVERY_S = 0.02
 FEWEST_REPEATS, MOST_REPEATS = 10, 200
+MOST_FLUSHES = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +38,7 @@ class Stopwatch:
 
         properties = torch.cuda.get_device_properties(torch.cuda.current_device())
         self.budget_ms = budget_ms
-        self._uuid = str(getattr(properties, "uuid", "")) or None
+        self.uuid = str(getattr(properties, "uuid", "")) or None
         # Twice the cache, so that no line of the inputs survives a write to all of it.
         flush_bytes = max(2 * properties.L2_cache_size, 64 * MIB)
         self._flush = torch.empty(flush_bytes, dtype=torch.int8, device=device)
@@ -44,14 +47,16 @@ class Stopwatch:
         """Time `call`; the first calls, which compile and warm up, do not count."""
         import torch
 
-        for _ in range(3):
+        for _ in range(2):
             call()
         torch.cuda.synchronize()
-        once_ms = max(median(self._events(call, repeats=3, cold=False)), 1e-3)
+        flushes = self._flushes(call)
+        once_ms = max(median(self._events(call, repeats=3, cold=False, flushes=flushes)), 1e-3)
         repeats = round(min(max(self.budget_ms / once_ms, FEWEST_REPEATS), MOST_REPEATS))
-        with _Sensors(self._uuid) as sensors:
-            cold = self._events(call, repeats=repeats, cold=True)
-            warm = self._events(call, repeats=repeats, cold=False)
+        with Sensors(self.uuid) as sensors:
+            cold = self._events(call, repeats=repeats, cold=True, flushes=flushes)
+            # A warm call is preceded by another one, so that half as many take as long.
+            warm = self._events(call, repeats=repeats // 2, cold=False, flushes=flushes)
         low, *_, high = quantiles(cold, n=5, method="inclusive")
         return Timing(
             latency_ms=median(cold),
@@ -64,19 +69,38 @@ class Stopwatch:
             temperature_c=sensors.middle("temperature_c"),
         )
 
-    def _events(self, call: Callable[[], object], *, repeats: int, cold: bool) -> list[float]:
+    def _flushes(self, call: Callable[[], object]) -> int:
+        """How often to clear the buffer before a call, so that the GPU is busy for as long as the call is queued.
+
+        Else a short kernel would be timed as the pace of its launches.
+        """
+        import torch
+
+        event: Callable[..., Any] = torch.cuda.Event
+        start, stop = (event(enable_timing=True) for _ in range(2))
+        start.record()
+        self._flush.zero_()
+        stop.record()
+        torch.cuda.synchronize()
+        began = perf_counter()
+        call()
+        queueing_ms = (perf_counter() - began) * 1e3
+        torch.cuda.synchronize()
+        flush_ms: float = max(start.elapsed_time(stop), 1e-3)
+        # A warm call is queued behind another one.
+        return min(1 + ceil(2 * queueing_ms / flush_ms), MOST_FLUSHES)
+
+    def _events(self, call: Callable[[], object], *, repeats: int, cold: bool, flushes: int) -> list[float]:
         import torch
 
         event: Callable[..., Any] = torch.cuda.Event
         pairs = []
-        # Clearing the buffer also keeps the GPU busy while the calls are queued, so that a short kernel is
-        # not timed as the pace of its launches; the call after it brings the cache back for the warm ones.
-        self._flush.zero_()
-        call()
         for _ in range(repeats):
             start, stop = (event(enable_timing=True) for _ in range(2))
-            if cold:
+            for _ in range(flushes):
                 self._flush.zero_()
+            if not cold:
+                call()
             start.record()
             call()
             stop.record()
@@ -85,7 +109,7 @@ class Stopwatch:
         return [start.elapsed_time(stop) for start, stop in pairs]
 
 
-class _Sensors:
+class Sensors:
     """Reads clock, power and temperature on a thread for as long as the block lasts."""
 
     def __init__(self, uuid: str | None) -> None:
@@ -94,7 +118,7 @@ class _Sensors:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> "_Sensors":
+    def __enter__(self) -> "Sensors":
         self._thread.start()
         return self
 

@@ -3,16 +3,21 @@
     python -m l4guide.measure.worker --json '{"kind": "live", "workload": {"head_dim": 128}}'
 
 Requests: `live` (the workload's attention: correctness, and time where there is a GPU), `limit` (a tile too
-large for the card, then one that fits), `quick` (a fixed list of workloads), `inquiry` (what PyTorch says of its
-own backends), `trace` (the online softmax of a small problem, step by step). `workload` takes the options of
-`l4guide.workload.ask`; `gpu` is the chosen card, by which tiles are cut where none is attached.
+large for the card, then one that fits), `suite` (the benchmark, full or quick), `tune` (tiles near the table's),
+`inquiry` (what PyTorch says of its own backends), `trace` (the online softmax of a small problem, step by step).
+`workload` takes the options of `l4guide.workload.ask`; `gpu` is the chosen card, by which tiles are cut where none is
+attached.
 
 Events, one JSON object a line, `kind` first; sentences travel as `key` and `values`, so that they can be said
 in either language:
 
     started   mode (gpu, interpreter or compile), gpu, arch, total, key, values
     progress  done, total, key, values
+    plan      identity, device, works: all that a benchmark will do, each with its row should it not be reached
     row       row: a `Measurement` without what is not known
+    pace      pace: a `Pace` without what is not known
+    done      work: the piece of a benchmark whose rows and paces came since its `progress`
+    tile      tile: what was found for a kernel (see `l4guide.measure.tuning`)
     reply     reply: backend, can_be_used, reasons
     trace     row: row, steps, lse, exact_lse, max_error
     limit     limit: tile, required_bytes, limit_bytes, fits, basis (measured or compiled), text
@@ -36,7 +41,7 @@ from l4guide.text import Sentence
 
 Emit = Callable[..., None]
 
-KINDS = ("live", "limit", "quick", "inquiry", "trace")
+KINDS = ("live", "limit", "suite", "tune", "inquiry", "trace")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -78,10 +83,14 @@ def answer(request: Mapping[str, Any], emit: Emit) -> None:
         from l4guide.measure.inquiry import answer_inquiry
 
         answer_inquiry(request, emit)
-    elif kind == "quick":
-        from l4guide.measure.live import run_quick
+    elif kind == "suite":
+        from l4guide.measure.bench import run_suite
 
-        run_quick(request, emit)
+        run_suite(request, emit)
+    elif kind == "tune":
+        from l4guide.measure.tuning import run_tuning
+
+        run_tuning(request, emit)
     elif kind == "trace":
         from l4guide.measure.trace import run_trace
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from l4guide.measure import quick
+from l4guide.measure import benchmark
 from l4guide.measure.measurement import read, row_from_json
 from l4guide.measure.run import Event, Run
 
@@ -67,9 +67,13 @@ def test_too_much_memory_is_a_sentence() -> None:
     assert "error.out_of_memory" == events[-1]["key"]
 
 
-def test_quick_records_the_card(tmp_path: Path) -> None:
-    """The quick run writes a complete record of this card, with clocks and power where NVML tells them."""
-    record = quick(tmp_path / "gpu.json")
+def test_the_benchmark_records_the_card(tmp_path: Path) -> None:
+    """The quick suite writes a record of this card: its ceilings, times where a row ran, and what it left out."""
+    record = benchmark(tmp_path / "gpu.json", suite="quick")
     assert record == read(tmp_path / "gpu.json")
-    assert (True, "gpu") == (record.complete, record.basis)
+    assert "gpu" == record.basis
     assert all(row.latency_ms is not None for row in record.rows if row.status in ("ok", "wrong"))
+    assert {"gemm", "copy", "read"} <= {pace.what for pace in record.paces}
+    mine = [row for row in record.rows if row.implementation.startswith("l4guide")]
+    assert {"ok"} == {row.status for row in mine if row.status != "not_reached"}, mine
+    assert all(row.gemm_share or row.copy_share for row in mine if row.status == "ok")

@@ -1,4 +1,4 @@
-"""What README says is what the rules and the Makefile say."""
+"""What README says is what the rules, the records and the Makefile say."""
 
 import re
 from pathlib import Path
@@ -13,9 +13,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_tables_say_what_the_rules_say() -> None:
-    """Written anew, README would be the same; both of its tables are there."""
+    """Written anew, README would be the same; its matrices and the table of bars are there."""
     assert filled(README) == README
-    assert 2 == len(BLOCK.findall(README))
+    assert ["bars", "matrix", "matrix"] == sorted(block[1] for block in BLOCK.findall(README))
     assert re.search(r"^\| flash-attn \| 0\.2\.1 – 1\.0\.9 \|", README, flags=re.MULTILINE)
 
 
@@ -40,6 +40,16 @@ def test_a_readme_that_cannot_be_kept_true_is_refused(tmp_path: Path, text: str,
     path.write_text(text, encoding="utf-8")
     assert code == main([str(path)])
     assert text == path.read_text(encoding="utf-8")
+
+
+def test_bars_without_a_record_are_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing was recorded the table says so for every bar, and which command measures it."""
+    monkeypatch.setattr("l4guide.readme.records", tuple)
+    written = filled("<!-- bars:begin -->\n<!-- bars:end -->\n")
+    rows = [line for line in written.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) > 20
+    assert all(row.endswith("| not measured | not measured |") for row in rows)
+    assert "Not measured: H100 SXM, L4. On such a card `make bench`" in written
 
 
 def test_every_command_in_readme_parses() -> None:

@@ -12,7 +12,8 @@ from l4guide.errors import CannotDo
 from l4guide.measure.accuracy import Oracle, draw
 from l4guide.measure.live import Case, measure, small_workloads
 from l4guide.measure.measurement import Measurement
-from l4guide.measure.peers import SDPA, Peer
+from l4guide.measure.peer import Peer
+from l4guide.measure.peers import SDPA
 from l4guide.measure.place import Place
 from l4guide.measure.timing import Timing
 from l4guide.workload import Workload, ask

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from l4guide.errors import BadData, CannotDo
-from l4guide.measure.measurement import Measurement, Record, check_writable, read, write
+from l4guide.measure.measurement import Measurement, Pace, Record, check_writable, read, write
 
 ROW = Measurement(
     implementation="l4guide",
@@ -36,9 +36,21 @@ ROW = Measurement(
     warm_ms=1.45,
     tflops=44.0,
 )
+PACE = Pace(
+    what="gemm",
+    on="8192 x 8192 x 8192, bf16",
+    stretch="sustained",
+    seconds=8.0,
+    rate=57.0,
+    low=56.0,
+    high=58.0,
+    unit="TFLOP/s",
+    power_w=72.0,
+)
 RECORD = Record(
     measured_at="2026-11-22T10:00:00+00:00",
     l4guide_version="0.1.0",
+    suite="full",
     complete=True,
     basis="gpu",
     gpu="L4",
@@ -51,6 +63,8 @@ RECORD = Record(
     python="3.11.7",
     platform="Linux",
     libraries={"torch": "2.13.0"},
+    kernels="0123456789ab",
+    paces=(PACE,),
     rows=(ROW,),
 )
 
@@ -122,7 +136,12 @@ def test_broken_row_is_named(tmp_path: Path, column: str, value: object) -> None
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"schema": 99}, "schema 99"), ({"measured_at": "yesterday"}, "measured_at"), ({"gpu": 4}, "gpu")],
+    [
+        ({"schema": 1}, "schema 1.*measure again"),
+        ({"paces": [{**PACE.to_json(), "stretch": "last"}]}, "stretch"),
+        ({"measured_at": "yesterday"}, "measured_at"),
+        ({"gpu": 4}, "gpu"),
+    ],
 )
 def test_broken_head_is_named(tmp_path: Path, change: dict[str, object], message: str) -> None:
     """A record of another schema, or with a broken value above its rows, is refused with what is wrong."""
@@ -131,7 +150,7 @@ def test_broken_head_is_named(tmp_path: Path, change: dict[str, object], message
         read(tmp_path / "l4.json")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "7", '{"schema": 1}'])
+@pytest.mark.parametrize("text", ["{", "[]", "7", '{"schema": 2}', '{"schema": 2, "rows": []}'])
 def test_what_is_no_record_is_refused(tmp_path: Path, text: str) -> None:
     """Anything but a record is refused, never half read."""
     (tmp_path / "l4.json").write_text(text)
@@ -146,3 +165,9 @@ def test_passed_needs_an_error_and_a_bound() -> None:
     assert ROW.passed is True
     assert replace(ROW, max_error=1.0).passed is False
     assert replace(ROW, bound=None).passed is None
+
+
+def test_a_ceiling_is_found_by_name() -> None:
+    """The sustained rate of one thing; what was not measured is None."""
+    assert 57.0 == RECORD.pace("gemm")
+    assert RECORD.pace("gemm", "first") is None

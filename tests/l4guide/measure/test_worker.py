@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from l4guide.errors import CannotDo
-from l4guide.measure import quick
+from l4guide.measure import benchmark
 from l4guide.measure.measurement import read, row_from_json
 from l4guide.measure.run import Event, Run
 from l4guide.text import LANGUAGES, say
@@ -93,7 +93,9 @@ def test_limit_is_shown_by_the_compiler() -> None:
         ({"kind": "live", "workload": {"kv_dtype": "fp8"}}, "kv-dtype bf16, not fp8"),
         ({"kind": "live", "workload": {"dtype": "fp8"}}, "dtype fp16, bf16, fp32, not fp8"),
         ({"kind": "limit", "workload": {"head_dim": -8}}, "head-dim"),
-        ({"kind": "dance"}, "quick"),
+        ({"kind": "dance"}, "suite"),
+        ({"kind": "suite", "suite": "endless"}, "full, quick"),
+        ({"kind": "tune"}, "on a GPU"),
     ],
 )
 def test_bad_request_is_one_sentence(request_: dict[str, Any], says: str) -> None:
@@ -125,25 +127,32 @@ def test_prints_of_libraries_stay_off_stdout() -> None:
     assert "from a child" in done.stderr
 
 
-def test_quick_writes_a_record_without_times(tmp_path: Path) -> None:
-    """Without a GPU the quick run records correctness: complete, no card, no time."""
-    record = quick(tmp_path / "cpu.json")
+def test_the_benchmark_writes_a_record_without_times(tmp_path: Path) -> None:
+    """Without a GPU it records correctness, of every variant of ours: complete, no card, no time, no journal left."""
+    record = benchmark(tmp_path / "cpu.json")
     assert record == read(tmp_path / "cpu.json")
-    assert (True, "interpreter", None) == (record.complete, record.basis, record.gpu)
+    assert (True, "interpreter", None, ()) == (record.complete, record.basis, record.gpu, record.paces)
     assert {"ok"} == {row.status for row in record.rows}
     assert {"forward", "backward"} == {row.attention_pass for row in record.rows}
+    variants = {"padded", "paged", "kv-fp8", "kv-int8", "int8-fp16"}
+    assert {"l4guide", *(f"l4guide/{name}" for name in variants)} == {r.implementation for r in record.rows}
+    assert {"fp8": "l4guide/kv-fp8", "int8": "l4guide/kv-int8"} == {
+        row.kv_dtype: row.implementation for row in record.rows if row.kv_dtype
+    }
+    assert all(row.cosine is not None and row.cosine > 0.998 for row in record.rows)
     assert "_ms" not in (tmp_path / "cpu.json").read_text()
+    assert ["cpu.json"] == [path.name for path in tmp_path.iterdir()]
 
 
-def test_quick_finds_out_first_that_it_cannot_write(tmp_path: Path) -> None:
+def test_the_benchmark_finds_out_first_that_it_cannot_write(tmp_path: Path) -> None:
     """A place that cannot be written is refused before anything is measured."""
     events: list[Event] = []
     with pytest.raises(CannotDo, match="No such file"):
-        quick(tmp_path / "missing" / "cpu.json", events.append)
+        benchmark(tmp_path / "missing" / "cpu.json", events.append)
     assert [] == events
 
 
-def test_quick_without_a_row_says_why() -> None:
+def test_a_benchmark_without_a_row_says_why() -> None:
     """When nothing could be measured the worker's reason is the error."""
     with pytest.raises(CannotDo, match="V100"):
-        quick(gpu="V100")
+        benchmark(gpu="V100")
