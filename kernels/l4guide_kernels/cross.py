@@ -217,9 +217,9 @@ def _signature(
             return Extras(*(given.get(field, "constexpr") for field in Extras._fields))
         if name in constants:
             return "constexpr"
-        if name in {"lse_ptr", "delta_ptr"} or (kernel.startswith("decode") and name == "o_ptr"):
-            return "*fp32"
-        if name.endswith("_scale_ptr"):
+        if name == "arrived_ptr":
+            return "*i32"
+        if name in {"lse_ptr", "delta_ptr", "part_ptr", "part_lse_ptr"} or name.endswith("_scale_ptr"):
             return "*fp32"
         if name.endswith("_ptr"):
             return pointers.get(name, f"*{dtype}")

@@ -15,7 +15,7 @@ TRIAL = Path(__file__).with_name("foreign_trial.py")
 SCRATCH = [0, 0]
 KERNELS = {
     *("forward_kernel", "delta_kernel", "dkdv_kernel", "dq_kernel", "probabilities_kernel"),
-    *("decode_kernel", "merge_kernel", "append_kernel"),
+    *("decode_kernel", "append_kernel"),
 }
 
 

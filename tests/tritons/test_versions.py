@@ -169,7 +169,7 @@ def test_every_launch_compiles(version: str, found: Mapping[str, Found]) -> None
     assert not isinstance(launches, str), launches
     assert version == launches["triton_version"]
     kernels = {launch["kernel"] for launch in launches["launched"]}
-    assert {"probabilities_kernel", "delta_kernel", "append_kernel", "merge_kernel"} <= kernels
+    assert {"probabilities_kernel", "delta_kernel", "append_kernel", "decode_kernel"} <= kernels
 
 
 def test_a_missing_version_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
