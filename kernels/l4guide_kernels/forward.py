@@ -67,9 +67,14 @@ def attend(
 ):
     """Keys `first` to `last` (exclusive) into acc, m_i and l_i, for queries at `places`.
 
-    `slope` is one for all rows or (M, 1); `stream` tells this sequence and head from others in dropout.
+    `slope` is one for all rows or (M, 1); `stream` tells this sequence and head from others in dropout; `scale_log2`
+    is above 0, but for codes of 8 bits.
     """
     columns = tl.arange(0, BLOCK_N)
+    factor = 1.0
+    if extras.softcap is None and extras.slopes is None and extras.k_descale is None:
+        # Nothing comes between the products and their maximum: the softmax can scale them for nothing.
+        factor, scale_log2 = scale_log2, factor
     since, until = keys_from(places, seqlen_k, extras), keys_until(places, seqlen_k, extras, CAUSAL)
     for start_n in range(first, last, BLOCK_N):
         keys = start_n + columns
@@ -79,7 +84,7 @@ def attend(
         scores, _ = score(q, k, places[:, None], keys[None, :], slope, scale_log2, extras)  # (M, N)
         if MASKED:
             scores = hide(scores, keys[None, :], since[:, None], until[:, None], extras)
-        m_i, l_i, p, alpha = softmax_step(scores, m_i, l_i, MASKED)
+        m_i, l_i, p, alpha = softmax_step(scores, m_i, l_i, MASKED, factor=factor)
         if extras.seed is not None:
             p = tl.where(kept_by_dropout(places[:, None], keys[None, :], stream, extras), p, 0.0)
         block, offsets = key_block(v_ptr, batch, start_n, columns, valid, stride_vb, stride_vs, span)
