@@ -113,7 +113,8 @@ def tile_for(kernel: str, head_dim: int, dtype: str, arch: int) -> Tile:
     """
     _check(kernel, dtype, arch)
     if kernel.startswith("quantized"):
-        block_m, block_n, warps, stages = _QUANTIZED[kernel][quantized_width(head_dim)]
+        codes = _QUANTIZED_RTX if arch == 120 else _QUANTIZED
+        block_m, block_n, warps, stages = codes[kernel][quantized_width(head_dim)]
     else:
         table = _FP32 if dtype == "fp32" else _HALF[arch]
         width = padded_head_dim(head_dim)
@@ -208,8 +209,8 @@ _Table = dict[str, dict[int, tuple[int, int, int, int]]]
 
 # Rows are block_m, block_n, warps, stages by padded head width.
 #
-# 99 KiB a block (L4, A10G, RTX 40): up to 256 columns none spills a register in fp16 or bf16, and the forward tiles of
-# 64, 128 and 192 columns leave room for two programs on a multiprocessor.
+# 99 KiB a block (L4, A10G, RTX 40): up to 256 columns none spills a register in fp16 or bf16, and each
+# forward tile of 64 columns or more leaves room for eight warps on a multiprocessor.
 _ADA: _Table = {
     "forward": {
         16: (128, 64, 4, 3),
@@ -217,8 +218,8 @@ _ADA: _Table = {
         64: (128, 64, 4, 3),
         80: (128, 64, 8, 2),
         96: (128, 64, 8, 2),
-        128: (128, 32, 4, 2),
-        192: (64, 32, 4, 2),
+        128: (128, 64, 8, 2),
+        192: (128, 32, 8, 2),
         256: (64, 32, 8, 2),
         320: (64, 32, 8, 2),
         384: (64, 16, 8, 2),
@@ -260,8 +261,8 @@ _ADA: _Table = {
         80: (16, 64, 4, 2),
         96: (16, 64, 4, 2),
         128: (16, 64, 4, 2),
-        192: (16, 32, 4, 2),
-        256: (16, 32, 8, 2),
+        192: (16, 32, 8, 2),
+        256: (16, 32, 4, 2),
         320: (16, 32, 4, 2),
         384: (16, 32, 4, 2),
         512: (16, 32, 4, 2),
@@ -316,17 +317,17 @@ _BLACKWELL: _Table = _HOPPER | {
 }
 # 99 KiB again, but ptxas for Blackwell spills where the older one did not.
 _BLACKWELL_RTX: _Table = _ADA | {
-    "forward": _ADA["forward"] | {64: (128, 64, 8, 3), 128: (128, 64, 8, 2), 192: (32, 32, 4, 2)},
+    "forward": _ADA["forward"] | {64: (128, 64, 8, 3), 192: (32, 32, 4, 2)},
 }
 _HALF = {80: _AMPERE, 86: _ADA, 89: _ADA, 90: _HOPPER, 100: _BLACKWELL, 103: _BLACKWELL, 120: _BLACKWELL_RTX}
-# Codes of 8 bits, the same on every architecture: less than 80 KiB, and on sm_89 not a register spilt.
+# Codes of 8 bits, the same on every architecture but one: less than 80 KiB, and on sm_89 not a register spilt.
 _QUANTIZED: _Table = {
     "quantized-fp16": {
         32: (128, 64, 4, 2),
         64: (128, 64, 8, 2),
         96: (128, 64, 8, 2),
         128: (128, 64, 8, 2),
-        192: (64, 32, 4, 2),
+        192: (128, 32, 8, 2),
         256: (64, 64, 8, 2),
     },
     "quantized-fp8": {
@@ -338,6 +339,7 @@ _QUANTIZED: _Table = {
         256: (64, 64, 8, 2),
     },
 }
+_QUANTIZED_RTX: _Table = _QUANTIZED | {"quantized-fp8": _QUANTIZED["quantized-fp8"] | {128: (128, 32, 8, 2)}}
 _QUANTIZED_WIDTHS = tuple(_QUANTIZED["quantized-fp8"])
 # fp32 is multiplied without tensor cores, exactly, on every architecture. A product then holds whole rows of both
 # operands in registers, so that wide heads need small blocks.
