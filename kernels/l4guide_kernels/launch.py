@@ -8,15 +8,16 @@ import torch
 import triton
 
 from l4guide_kernels.append import append_kernel
+from l4guide_kernels.boxes import boxes
 from l4guide_kernels.decode import decode_kernel, merge_kernel, split_count
 from l4guide_kernels.dialect import interpreted
 from l4guide_kernels.dkdv import delta_kernel, dkdv_kernel
 from l4guide_kernels.dq import dq_kernel
 from l4guide_kernels.forward import forward_kernel
 from l4guide_kernels.probabilities import probabilities_kernel
-from l4guide_kernels.problem import DECODERS, Problem
+from l4guide_kernels.problem import DECODERS, DTYPE_NAMES, Problem
 from l4guide_kernels.softmax import LN_2, LOG2_E
-from l4guide_kernels.tiles import HEAD_MULTIPLE, Tile
+from l4guide_kernels.tiles import HEAD_MULTIPLE, Tile, can_box
 
 MOST_SPLITS = 128
 _ALIGN_BYTES = 16
@@ -101,9 +102,12 @@ def forward(
     batch, seqlen_q = problem.batch(q), problem.seqlen_q(q)
     if out.numel() == 0 or batch == 0 or seqlen_q == 0:
         return out, lse
-    tile = problem.plan.tile("forward", q, v)
+    in_boxes = can_box("forward", DTYPE_NAMES[q.dtype], problem.plan.arch)
+    in_boxes = in_boxes and problem.fits_boxes(k) and problem.fits_boxes(v)
+    tile = problem.plan.tile("forward", q, v, boxes=in_boxes)
+    k_boxes, v_boxes = (boxes(x, tile.block_n) if in_boxes and tile.boxes else (None, None) for x in (k, v))
     forward_kernel[(triton.cdiv(seqlen_q, tile.block_m), heads, batch)](
-        *(q, k, v, out, lse, *_strides(q), *_strides(k), *_strides(v)),
+        *(q, k, v, out, lse, *k_boxes, *v_boxes, *_strides(q), *_strides(k), *_strides(v)),
         **_asked(q, k, problem),
         rows_q=rows_q,
         **_constants(q, v, problem, tile),
