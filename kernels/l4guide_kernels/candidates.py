@@ -21,8 +21,9 @@ def candidates(kernel: str, *, head_dim: int, dtype: str, arch: int) -> tuple[Ti
     """The table's tile first, then its neighbours, those that differ in one number before those in two.
 
     A block is halved or doubled, the pipeline made one stage deeper or shallower, the warps four or eight, and where
-    boxes can fetch the keys, threads may instead. Left out is what by the closed formula does not fit the shared memory, and what by its accumulators alone must spill.
-    Where the formula is silent a candidate stays: the launch refuses it if it does not fit.
+    boxes can fetch the keys, threads may instead. Left out is what by the closed formula does not fit the shared
+    memory, and what by its accumulators alone must spill. Where the formula is silent a candidate stays: the launch
+    refuses it if it does not fit.
 
     Raises:
         UnsupportedError: `kernel`, `head_dim`, `dtype` or `arch` is not served.
@@ -53,9 +54,7 @@ def _around(block: int, least: int, most: int) -> list[int]:
 
 
 def _changes(first: Tile, tile: Tile) -> int:
-    return sum(
-        getattr(first, field.name) != getattr(tile, field.name) for field in fields(Tile)
-    )
+    return sum(getattr(first, field.name) != getattr(tile, field.name) for field in fields(Tile))
 
 
 def _least_bytes(tile: Tile, **asked: Any) -> int:  # noqa: ANN401 - what `shared_bytes` takes

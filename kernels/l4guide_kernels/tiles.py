@@ -328,14 +328,12 @@ _BLACKWELL: _Table = _HOPPER | {
     "backward-dkdv": _HOPPER["backward-dkdv"]
     | {80: (32, 32, 4, 2), 96: (32, 32, 4, 2), 128: (32, 32, 4, 2), 192: (32, 32, 8, 2)},
 }
-# By boxes, which leave registers free. With three stages a block is under way for a whole pass before it is needed; with
-# two it is asked for while the one before is multiplied. 64 columns: two programs on a multiprocessor, to the byte.
+# Boxes leave registers free. With three stages a block is under way for a whole pass before it is needed, with two
+# only while the one before is multiplied. 64 columns: two programs to a multiprocessor, to the byte.
 _HOPPER_BOXES: _Table = {
     "forward": _HOPPER["forward"] | {64: (128, 128, 4, 3), 128: (128, 128, 8, 3), 192: (128, 64, 8, 3)}
 }
-_BLACKWELL_BOXES: _Table = {
-    "forward": _HOPPER_BOXES["forward"] | {64: (128, 128, 8, 3)},
-}
+_BLACKWELL_BOXES: _Table = {"forward": _HOPPER_BOXES["forward"] | {64: (128, 128, 8, 3)}}
 # 99 KiB again, but ptxas for Blackwell spills where the older one did not.
 _BLACKWELL_RTX: _Table = _ADA | {
     "forward": _ADA["forward"] | {64: (128, 64, 8, 3), 128: (128, 64, 8, 2), 192: (32, 32, 4, 2)},

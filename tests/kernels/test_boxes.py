@@ -9,8 +9,9 @@ from l4guide_kernels import boxes, flash_attn_func, flash_attn_varlen_func, flas
 from l4guide_kernels.operators import decode_tiles, encode_tiles
 from l4guide_kernels.tiles import Tile, can_box, tile_for
 
+attention: Callable[..., Any] = flash_attn_func
 Maker = Callable[..., torch.Tensor]
-HOPPER = {"arch": 90}
+HOPPER: dict[str, Any] = {"arch": 90}
 
 
 @pytest.fixture
@@ -77,12 +78,12 @@ def test_every_feature_as_by_pointers(
 ) -> None:
     """Window, softcap, ALiBi, sinks and dropout give the bits that the same tile gives by pointers."""
     tensors = qkv(40, 70, 32)
-    results = []
+    results: list[torch.Tensor] = []
     for in_boxes in (True, False):
         torch.manual_seed(3)
         tile = Tile(block_m=64, block_n=32, warps=4, stages=2, boxes=in_boxes)
         results.append(
-            flash_attn_func(
+            attention(
                 **tensors,
                 dropout_p=0.2,
                 window_size=(30, 0),
@@ -101,9 +102,9 @@ def test_unaligned_rows_are_copied_and_boxed(boxed: list[tuple[int, ...]]) -> No
     """Rows that begin at no multiple of 16 bytes are copied first, as for pointers."""
     packed = torch.randn(2, 20, 3, 75).half()
     q, k, v = (packed[..., 25 * i + 1 : 25 * i + 25] for i in range(3))
-    by_boxes = flash_attn_func(q, k, v, causal=True, **HOPPER)
+    by_boxes = attention(q, k, v, causal=True, **HOPPER)
     assert [(2, 20, 3, 24)] * 2 == boxed
-    assert torch.equal(flash_attn_func(q, k, v, causal=True, arch=89), by_boxes)
+    assert torch.equal(attention(q, k, v, causal=True, arch=89), by_boxes)
 
 
 @pytest.mark.parametrize("axis", [0, 2])
@@ -111,9 +112,9 @@ def test_an_expanded_axis_goes_by_pointers(axis: int, boxed: list[tuple[int, ...
     """Keys that one entry stands for all of, of a batch or of the heads, are read where they lie."""
     q = torch.randn(2, 20, 2, 32).half()
     k = torch.randn_like(q).narrow(axis, 0, 1).expand_as(q)
-    found = flash_attn_func(q, k, k, causal=True, **HOPPER)
+    found = attention(q, k, k, causal=True, **HOPPER)
     assert [] == boxed
-    assert torch.equal(flash_attn_func(q, k.contiguous(), k.contiguous(), causal=True, arch=90), found)
+    assert torch.equal(attention(q, k.contiguous(), k.contiguous(), causal=True, arch=90), found)
 
 
 def test_what_ends_before_its_tensor_goes_by_pointers(
@@ -126,13 +127,15 @@ def test_what_ends_before_its_tensor_goes_by_pointers(
     flash_attn_varlen_func(rows[0], rows[1], rows[2], ends, ends, 25, 25, **HOPPER)
     lengths = torch.tensor([15, 20], dtype=torch.int32)
     flash_attn_with_kvcache(tensors["q"], tensors["k"], tensors["v"], cache_seqlens=lengths, **HOPPER)
-    flash_attn_func(**qkv(20, 0, 32), **HOPPER)
+    attention(**qkv(20, 0, 32), **HOPPER)
     assert [] == boxed
 
 
 def test_boxes_are_for_the_forward_pass_in_16_bits_from_sm_90_on() -> None:
     """Other passes, fp32 and older cards have none; sm_120's tensor cores read registers, and go without."""
-    assert [90, 100, 103] == [arch for arch in (80, 86, 89, 90, 100, 103, 120) if can_box("forward", "bf16", arch)]
+    assert [90, 100, 103] == [
+        arch for arch in (80, 86, 89, 90, 100, 103, 120) if can_box("forward", "bf16", arch)
+    ]
     assert not can_box("backward-dq", "bf16", 90)
     assert not can_box("forward", "fp32", 90)
     assert tile_for("forward", 128, "fp16", 90) != tile_for("forward", 128, "fp16", 90, boxes=False)
