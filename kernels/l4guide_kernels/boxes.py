@@ -30,6 +30,15 @@ def boxes(x: torch.Tensor, rows: int) -> Boxes:
 
 
 @triton.jit
+def boxes_of(first, second):
+    """The boxes that there are: Triton 3.6 takes no None in a tuple."""
+    if second is None:
+        return (first,)
+    else:
+        return (first, second)
+
+
+@triton.jit
 def _load_box(box, batch, row, head, FIRST: tl.constexpr):
     x = box.load([batch, row, head, FIRST]).reshape(box.block_shape[1], box.block_shape[3])
     if INTERPRET and box.dtype == tl.bfloat16:
@@ -41,7 +50,7 @@ def _load_box(box, batch, row, head, FIRST: tl.constexpr):
 def load_boxes(boxes, batch, row, head):
     """Rows of a head from `row` on, as `dialect.load_rows` gives them: a tuple of its column blocks."""
     first = _load_box(boxes[0], batch, row, head, 0)
-    if boxes[1] is None:
+    if len(boxes) == 1:
         return (first,)
     else:
         return (first, _load_box(boxes[1], batch, row, head, first.shape[1]))

@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 
 from l4guide_kernels.arguments import NOT_SPECIALISED
-from l4guide_kernels.boxes import load_boxes
+from l4guide_kernels.boxes import boxes_of, load_boxes
 from l4guide_kernels.dialect import (
     ALIGN,
     dot_rows,
@@ -166,7 +166,7 @@ def forward_kernel(
     start, whole_from, whole_to, stop = key_blocks(first_place, last_place, seqlen_k, extras, CAUSAL, BLOCK_N)
     k_boxes, v_boxes = None, None
     if k_box is not None:
-        k_boxes, v_boxes = (k_box, k_box_2), (v_box, v_box_2)
+        k_boxes, v_boxes = boxes_of(k_box, k_box_2), boxes_of(v_box, v_box_2)
     places, slope, stream = first_place + rows, slope_of(batch, head, extras), batch * heads + head
     if extras.left is not None:
         acc, m_i, l_i = attend(
