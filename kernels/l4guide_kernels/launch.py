@@ -11,6 +11,7 @@ import torch
 import triton
 
 from l4guide_kernels.append import append_kernel
+from l4guide_kernels.boxes import boxes
 from l4guide_kernels.candidates import LIMIT_BYTES
 from l4guide_kernels.decode import LEAST_BLOCKS, decode_kernel, split_count
 from l4guide_kernels.dialect import interpreted
@@ -20,7 +21,7 @@ from l4guide_kernels.forward import forward_kernel
 from l4guide_kernels.probabilities import probabilities_kernel
 from l4guide_kernels.problem import DECODERS, DTYPE_NAMES, Problem
 from l4guide_kernels.softmax import LN_2, LOG2_E
-from l4guide_kernels.tiles import HEAD_MULTIPLE, Tile, shared_bytes
+from l4guide_kernels.tiles import HEAD_MULTIPLE, Tile, can_box, shared_bytes
 
 #: What the system keeps of a processor's shared memory for each program.
 RESERVED_BYTES = 1024
@@ -116,9 +117,12 @@ def forward(
     batch, seqlen_q = problem.batch(q), problem.seqlen_q(q)
     if out.numel() == 0 or batch == 0 or seqlen_q == 0:
         return out, lse
-    tile = problem.plan.tile("forward", q, v)
+    in_boxes = can_box("forward", DTYPE_NAMES[q.dtype], problem.plan.arch)
+    in_boxes = in_boxes and problem.fits_boxes(k) and problem.fits_boxes(v)
+    tile = problem.plan.tile("forward", q, v, boxes=in_boxes)
+    k_boxes, v_boxes = (boxes(x, tile.block_n) if in_boxes and tile.boxes else (None, None) for x in (k, v))
     forward_kernel[(triton.cdiv(seqlen_q, tile.block_m), heads, batch)](
-        *(q, k, v, out, lse, *_strides(q), *_strides(k), *_strides(v)),
+        *(q, k, v, out, lse, *k_boxes, *v_boxes, *_strides(q), *_strides(k), *_strides(v)),
         **_asked(q, k, problem),
         rows_q=rows_q,
         **_constants(q, v, problem, tile),

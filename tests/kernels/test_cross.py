@@ -39,6 +39,8 @@ for request in json.load(sys.stdin):
         "target": re.search(r"\\.target (\\w+)", made.ptx)[1],
         "mma": len(re.findall(r"mma|wgmma|tcgen05", made.ptx)),
         "products": sorted(set(re.findall(r"mma.sync.\\w+.(m16n8k\\d+).\\S*[.](s8|e4m3|f16|bf16)[.]", made.ptx))),
+        "copies": made.ptx.count("cp.async.bulk.tensor"),
+        "wgmma": made.ptx.count("wgmma.mma_async"),
         "stack": stack(made.cubin),
         "binary": len(made.cubin),
         "triton_version": made.triton_version,
@@ -102,7 +104,7 @@ def test_every_architecture_compiles_and_fits(arch: int) -> None:
 
 def test_the_flagship_tile_by_the_compiler() -> None:
     """FlashAttention-1's 128 by 128 backward tile takes 132,096 bytes by the compiler too."""
-    tile = {"block_m": 128, "block_n": 128, "warps": 8, "stages": 2}
+    tile: dict[str, Any] = {"block_m": 128, "block_n": 128, "warps": 8, "stages": 2}
     request: dict[str, Any] = {"kernel": "backward-dkdv", "head_dim": 128, "dtype": "bf16", "arch": 89}
     (answer,) = compiled([{**request, "tile": tile}])
     assert answer["shared_bytes"] == 132096
@@ -166,6 +168,24 @@ def test_8_bits_compile_and_fit_elsewhere(arch: int) -> None:
         else:
             assert answer["shared_bytes"] <= LIMITS[arch], request
             assert answer["binary"] > 0
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_newer_cards_fetch_keys_in_boxes(causal: bool) -> None:
+    """On sm_90 and sm_100 the copy engine fetches K and V, and no register spills; packed sequences go without it."""
+    requests: list[dict[str, Any]] = [
+        {"kernel": "forward", "head_dim": width, "dtype": "bf16", "arch": arch, "causal": causal}
+        for arch in (90, 100)
+        for width in (64, 72, 128, 256)
+    ]
+    requests.append({**requests[0], "features": ["varlen"]})
+    *boxed, packed = compiled(requests)
+    for request, answer in zip(requests, boxed, strict=False):
+        assert answer["copies"] > 0, request
+        assert 0 == answer["stack"], request
+        assert answer["shared_bytes"] <= LIMITS[request["arch"]], request
+        assert (request["arch"] == 90) == (answer["wgmma"] > 0), request
+    assert 0 == packed["copies"]
 
 
 def test_failures_are_one_line() -> None:
