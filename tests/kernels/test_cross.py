@@ -41,6 +41,8 @@ for request in json.load(sys.stdin):
         "products": sorted(set(re.findall(r"mma.sync.\\w+.(m16n8k\\d+).\\S*[.](s8|e4m3|f16|bf16)[.]", made.ptx))),
         "copies": made.ptx.count("cp.async.bulk.tensor"),
         "wgmma": made.ptx.count("wgmma.mma_async"),
+        "counted": re.findall(r"atom[.]\\S*acq_rel\\S*", made.ptx),
+        "barrier": "bar.sync" in made.ptx.partition("acq_rel")[0].rpartition("st.global")[2],
         "stack": stack(made.cubin),
         "binary": len(made.cubin),
         "triton_version": made.triton_version,
@@ -102,6 +104,15 @@ def test_every_architecture_compiles_and_fits(arch: int) -> None:
         assert answer["binary"] > 0
 
 
+@pytest.mark.parametrize("arch", [80, 89, 90, 120])
+def test_parts_are_handed_on_before_they_are_counted(arch: int) -> None:
+    """A barrier stands between the stores of a part and its count, which releases and acquires for the whole card."""
+    request = {"kernel": "decode", "head_dim": 64, "dtype": "fp16", "arch": arch}
+    (answer,) = compiled([request])
+    assert ["atom.global.gpu.acq_rel.add.u32"] == answer["counted"]
+    assert answer["barrier"]
+
+
 def test_the_flagship_tile_by_the_compiler() -> None:
     """FlashAttention-1's 128 by 128 backward tile takes 132,096 bytes by the compiler too."""
     tile: dict[str, Any] = {"block_m": 128, "block_n": 128, "warps": 8, "stages": 2}
@@ -149,7 +160,7 @@ def test_decoding_from_8_bits_spills_nothing_on_l4() -> None:
     requests: list[dict[str, Any]] = [
         {"kernel": kernel, "head_dim": width, "dtype": "bf16", "arch": 89, "features": features}
         for kernel in ("decode-int8", "decode-fp8")
-        for width, features in ((64, []), (80, []), (128, ["paged"]), (256, ["paged"]))
+        for width, features in ((64, []), (80, []), (128, ["paged"]), (192, []), (256, ["paged"]))
     ]
     for request, answer in zip(requests, compiled(requests), strict=True):
         assert [["m16n8k16", "bf16"]] == answer["products"], request
