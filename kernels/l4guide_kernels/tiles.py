@@ -279,8 +279,8 @@ _ADA: _Table = {
         256: (16, 32, 4, 2),
         320: (16, 32, 4, 2),
         384: (16, 32, 4, 2),
-        512: (16, 32, 4, 2),
-        576: (16, 32, 8, 2),
+        512: (16, 32, 8, 2),
+        576: (16, 16, 8, 2),
     },
 }
 # 163 KiB (A100): the same, but more in flight or larger blocks where that spills nothing, or less than 30 bytes.
