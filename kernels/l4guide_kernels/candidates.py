@@ -1,8 +1,10 @@
 """Which tiles are worth a trial: the table's and those near it that fit. Pure, as the tables are."""
 
+from dataclasses import fields, replace
 from itertools import product
+from typing import Any
 
-from l4guide_kernels.tiles import Tile, head_parts, shared_bytes, tile_for
+from l4guide_kernels.tiles import Tile, can_box, head_parts, shared_bytes, tile_for
 
 #: Shared memory that one program may have, in bytes.
 LIMIT_BYTES = {80: 166912, 86: 101376, 89: 101376, 90: 232448, 100: 232448, 103: 232448, 120: 101376}
@@ -18,21 +20,23 @@ STAGES = (2, 4)
 def candidates(kernel: str, *, head_dim: int, dtype: str, arch: int) -> tuple[Tile, ...]:
     """The table's tile first, then its neighbours, those that differ in one number before those in two.
 
-    A block is halved or doubled, the pipeline made one stage deeper or shallower, the warps four or eight. Left out
-    is what by the closed formula does not fit the shared memory, and what by its accumulators alone must spill.
-    Where the formula is silent a candidate stays: the launch refuses it if it does not fit.
+    A block is halved or doubled, the pipeline made one stage deeper or shallower, the warps four or eight, and where
+    boxes can fetch the keys, threads may instead. Left out is what by the closed formula does not fit the shared
+    memory, and what by its accumulators alone must spill. Where the formula is silent a candidate stays: the launch
+    refuses it if it does not fit.
 
     Raises:
         UnsupportedError: `kernel`, `head_dim`, `dtype` or `arch` is not served.
     """
     first = tile_for(kernel, head_dim, dtype, arch)
     near = [
-        Tile(block_m=block_m, block_n=block_n, warps=warps, stages=stages)
-        for block_m, block_n, warps, stages in product(
+        Tile(block_m=block_m, block_n=block_n, warps=warps, stages=stages, boxes=boxes)
+        for block_m, block_n, warps, stages, boxes in product(
             _around(first.block_m, *(DECODE_ROWS if kernel == "decode" else BLOCKS)),
             _around(first.block_n, *BLOCKS),
             WARPS,
             [depth for depth in range(first.stages - 1, first.stages + 2) if STAGES[0] <= depth <= STAGES[1]],
+            [True, False] if can_box(kernel, dtype, arch) else [first.boxes],
         )
     ]
     worth = [
@@ -40,8 +44,7 @@ def candidates(kernel: str, *, head_dim: int, dtype: str, arch: int) -> tuple[Ti
         for tile in near
         if 0 < _changes(first, tile) <= MOST_CHANGES
         and _accumulators(tile, kernel, head_dim) <= MOST_ACCUMULATORS
-        and (shared_bytes(tile, kernel=kernel, head_dim=head_dim, dtype=dtype, arch=arch) or 0)
-        <= LIMIT_BYTES[arch]
+        and _least_bytes(tile, kernel=kernel, head_dim=head_dim, dtype=dtype, arch=arch) <= LIMIT_BYTES[arch]
     ]
     return (first, *sorted(worth, key=lambda tile: _changes(first, tile)))
 
@@ -51,9 +54,12 @@ def _around(block: int, least: int, most: int) -> list[int]:
 
 
 def _changes(first: Tile, tile: Tile) -> int:
-    return sum(
-        getattr(first, name) != getattr(tile, name) for name in ("block_m", "block_n", "warps", "stages")
-    )
+    return sum(getattr(first, field.name) != getattr(tile, field.name) for field in fields(Tile))
+
+
+def _least_bytes(tile: Tile, **asked: Any) -> int:  # noqa: ANN401 - what `shared_bytes` takes
+    """What it takes by the formula, and in boxes at least, of which the formula does not speak; 0 where unknown."""
+    return shared_bytes(replace(tile, boxes=False), **asked) or 0
 
 
 def _accumulators(tile: Tile, kernel: str, head_dim: int) -> float:

@@ -14,6 +14,8 @@ from l4guide_kernels.tiles import (
     HEAD_MULTIPLE,
     Tile,
     UnsupportedError,
+    can_box,
+    head_parts,
     quantized_width,
     tile_for,
 )
@@ -43,6 +45,9 @@ _ALWAYS = {
     "decode-int8": ("lengths", "descale"),
     "decode-fp8": ("lengths", "descale"),
 }
+#: The arguments that are boxes, of K and of V, and what rules them out: `Problem.fits_boxes`.
+_BOXES = ("k_box", "k_box_2", "v_box", "v_box_2")
+_UNBOXED = {"varlen", "lengths", "paged"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +117,8 @@ def compile_ahead(
         CompileError: The process interprets Triton (TRITON_INTERPRET=1), or the compiler failed.
     """
     head_dim_v = head_dim if head_dim_v is None else head_dim_v
-    chosen = tile_for(kernel, max(head_dim, head_dim_v), dtype, arch)
+    boxes = can_box(kernel, dtype, arch) and not _UNBOXED.intersection(features)
+    chosen = tile_for(kernel, max(head_dim, head_dim_v), dtype, arch, boxes=boxes)
     tile = chosen if tile is None else tile
     function = _function(kernel)
 
@@ -122,14 +128,17 @@ def compile_ahead(
 
     from l4guide_kernels.launch import OPTIONS
 
-    constants = {
+    constants: dict[str, object] = {
         "CAUSAL": causal,
         "HEAD_DIM": _width(kernel, head_dim),
         "HEAD_DIM_V": _width(kernel, head_dim_v),
         "BLOCK_M": tile.block_m,
         "BLOCK_N": tile.block_n,
     }
+    constants |= dict.fromkeys(_BOXES)
     signature = _signature(function.arg_names, kernel, dtype, constants, features)
+    if boxes and tile.boxes:
+        signature |= _box_types(head_dim, head_dim_v, dtype, tile)
     source = ASTSource(fn=function, signature=signature, **_values(signature, constants))
     options = {"num_warps": tile.warps, "num_stages": tile.stages, **OPTIONS}
     printed = io.StringIO()
@@ -155,6 +164,16 @@ def compile_ahead(
         cubin=bytes(built.asm["cubin"]),
         triton_version=str(triton.__version__),
     )
+
+
+def _box_types(head_dim: int, head_dim_v: int, dtype: str, tile: Tile) -> dict[str, str]:
+    """The types of those boxes that a launch has: `boxes.boxes`."""
+    columns = (*head_parts(head_dim), *head_parts(head_dim_v))
+    return {
+        name: f"tensordesc<{dtype}[1, {tile.block_n}, 1, {width}]>"
+        for name, width in zip(_BOXES, columns, strict=True)
+        if width
+    }
 
 
 def _width(kernel: str, head_dim: int) -> int:
@@ -217,9 +236,9 @@ def _signature(
             return Extras(*(given.get(field, "constexpr") for field in Extras._fields))
         if name in constants:
             return "constexpr"
-        if name in {"lse_ptr", "delta_ptr"} or (kernel.startswith("decode") and name == "o_ptr"):
-            return "*fp32"
-        if name.endswith("_scale_ptr"):
+        if name == "arrived_ptr":
+            return "*i32"
+        if name in {"lse_ptr", "delta_ptr", "part_ptr", "part_lse_ptr"} or name.endswith("_scale_ptr"):
             return "*fp32"
         if name.endswith("_ptr"):
             return pointers.get(name, f"*{dtype}")

@@ -99,7 +99,7 @@ def _load_block(
     MASKED: tl.constexpr,
 ):
     columns = FIRST + tl.arange(0, WIDTH)
-    address = ptr + offsets[:, None] * unit(ptr.dtype.element_ty) + columns[None, :]
+    address = ptr + (offsets[:, None] * unit(ptr.dtype.element_ty) + columns[None, :])
     if MASKED and FIRST + WIDTH > HEAD_DIM:
         x = tl.load(address, mask=valid[:, None] & (columns[None, :] < HEAD_DIM), other=0.0)
     elif MASKED:

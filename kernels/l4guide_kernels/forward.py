@@ -10,6 +10,7 @@ import triton
 import triton.language as tl
 
 from l4guide_kernels.arguments import NOT_SPECIALISED
+from l4guide_kernels.boxes import boxes_of, load_boxes
 from l4guide_kernels.dialect import (
     ALIGN,
     dot_rows,
@@ -64,26 +65,42 @@ def attend(
     HEAD_DIM: tl.constexpr,
     HEAD_DIM_V: tl.constexpr,
     BLOCK_N: tl.constexpr,
+    k_boxes=None,
+    v_boxes=None,
+    slot=0,
+    kv_head=0,
 ):
     """Keys `first` to `last` (exclusive) into acc, m_i and l_i, for queries at `places`.
 
-    `slope` is one for all rows or (M, 1); `stream` tells this sequence and head from others in dropout.
+    `slope` is one for all rows or (M, 1); `stream` tells this sequence and head from others in dropout; `scale_log2`
+    is above 0, but for codes of 8 bits. Keys and values come in boxes of `slot` and `kv_head` where there are any,
+    else from `k_ptr` and `v_ptr`.
     """
     columns = tl.arange(0, BLOCK_N)
+    factor = 1.0
+    if extras.softcap is None and extras.slopes is None and extras.k_descale is None:
+        # Nothing comes between the products and their maximum: the softmax can scale them for nothing.
+        factor, scale_log2 = scale_log2, factor
     since, until = keys_from(places, seqlen_k, extras), keys_until(places, seqlen_k, extras, CAUSAL)
     for start_n in range(first, last, BLOCK_N):
         keys = start_n + columns
         valid = keys < seqlen_k
-        block, offsets = key_block(k_ptr, batch, start_n, columns, valid, stride_kb, stride_ks, span)
-        k = widen(load_rows(block, offsets, valid, HEAD_DIM, MASKED), q[0].dtype)
+        if k_boxes is None:
+            block, offsets = key_block(k_ptr, batch, start_n, columns, valid, stride_kb, stride_ks, span)
+            k = widen(load_rows(block, offsets, valid, HEAD_DIM, MASKED), q[0].dtype)
+        else:
+            k = load_boxes(k_boxes, slot, start_n, kv_head)
         scores, _ = score(q, k, places[:, None], keys[None, :], slope, scale_log2, extras)  # (M, N)
         if MASKED:
             scores = hide(scores, keys[None, :], since[:, None], until[:, None], extras)
-        m_i, l_i, p, alpha = softmax_step(scores, m_i, l_i, MASKED)
+        m_i, l_i, p, alpha = softmax_step(scores, m_i, l_i, MASKED, factor=factor)
         if extras.seed is not None:
             p = tl.where(kept_by_dropout(places[:, None], keys[None, :], stream, extras), p, 0.0)
-        block, offsets = key_block(v_ptr, batch, start_n, columns, valid, stride_vb, stride_vs, span)
-        v = widen(load_rows(block, offsets, valid, HEAD_DIM_V, MASKED), q[0].dtype)
+        if v_boxes is None:
+            block, offsets = key_block(v_ptr, batch, start_n, columns, valid, stride_vb, stride_vs, span)
+            v = widen(load_rows(block, offsets, valid, HEAD_DIM_V, MASKED), q[0].dtype)
+        else:
+            v = load_boxes(v_boxes, slot, start_n, kv_head)
         weights = narrow(p, operand_type(v_ptr.dtype.element_ty, q[0].dtype))
         acc = dot_rows(weights, v, scale_rows(acc, alpha))
     return acc, m_i, l_i
@@ -96,6 +113,10 @@ def forward_kernel(
     v_ptr,
     o_ptr,
     lse_ptr,
+    k_box,
+    k_box_2,
+    v_box,
+    v_box_2,
     stride_qb,
     stride_qs,
     stride_qh,
@@ -119,7 +140,10 @@ def forward_kernel(
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
 ):
-    """Grid (query blocks, heads, batch). Strides in units of ALIGN; O is contiguous, LSE (heads, rows_q), base 2."""
+    """Grid (query blocks, heads, batch). Strides in units of ALIGN; O is contiguous, LSE (heads, rows_q), base 2.
+
+    The boxes are those of K and V, each None where there is none; pointers and strides are given either way.
+    """
     # The last queries see the most keys: start them first, so that the short programs fill the tail.
     start_m = (tl.num_programs(0) - 1 - tl.program_id(0)) * BLOCK_M
     head, batch = tl.program_id(1), tl.program_id(2)
@@ -145,22 +169,25 @@ def forward_kernel(
     if extras.left is not None:
         last_place = tl.minimum(last_place, seqlen_k - 1)
     start, whole_from, whole_to, stop = key_blocks(first_place, last_place, seqlen_k, extras, CAUSAL, BLOCK_N)
+    k_boxes, v_boxes = None, None
+    if k_box is not None:
+        k_boxes, v_boxes = boxes_of(k_box, k_box_2), boxes_of(v_box, v_box_2)
     places, slope, stream = first_place + rows, slope_of(batch, head, extras), batch * heads + head
     if extras.left is not None:
         acc, m_i, l_i = attend(
             *(acc, m_i, l_i, q, k_ptr, v_ptr, batch, start, whole_from, places, slope, stream),
             *(stride_kb, stride_ks, stride_vb, stride_vs, seqlen_k, scale_log2, span, extras),
-            *(CAUSAL, True, HEAD_DIM, HEAD_DIM_V, BLOCK_N),
+            *(CAUSAL, True, HEAD_DIM, HEAD_DIM_V, BLOCK_N, k_boxes, v_boxes, slot, kv_head),
         )
     acc, m_i, l_i = attend(
         *(acc, m_i, l_i, q, k_ptr, v_ptr, batch, whole_from, whole_to, places, slope, stream),
         *(stride_kb, stride_ks, stride_vb, stride_vs, seqlen_k, scale_log2, span, extras),
-        *(CAUSAL, False, HEAD_DIM, HEAD_DIM_V, BLOCK_N),
+        *(CAUSAL, False, HEAD_DIM, HEAD_DIM_V, BLOCK_N, k_boxes, v_boxes, slot, kv_head),
     )
     acc, m_i, l_i = attend(
         *(acc, m_i, l_i, q, k_ptr, v_ptr, batch, whole_to, stop, places, slope, stream),
         *(stride_kb, stride_ks, stride_vb, stride_vs, seqlen_k, scale_log2, span, extras),
-        *(CAUSAL, True, HEAD_DIM, HEAD_DIM_V, BLOCK_N),
+        *(CAUSAL, True, HEAD_DIM, HEAD_DIM_V, BLOCK_N, k_boxes, v_boxes, slot, kv_head),
     )
 
     inverse, lse = softmax_end(m_i, l_i, sink_of(head, extras), extras.sink is not None)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from l4guide_kernels.tiles import Tile
 
-FORM = 1
+FORM = 2
 
 
 def default_folder() -> Path:
@@ -80,4 +80,4 @@ def _tile(entry: object) -> Tile:
     for name, size in sizes.items():
         if type(size) is not int or size < 1:
             raise ValueError(f"{name} is {size!r}")
-    return Tile(**sizes)
+    return Tile(**sizes, boxes=bool(entry["boxes"]))

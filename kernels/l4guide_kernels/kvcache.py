@@ -17,6 +17,7 @@ from l4guide_kernels.checks import (
     lengths_of,
     readable,
 )
+from l4guide_kernels.decode import MOST_SPLITS
 from l4guide_kernels.problem import DECODERS, Problem
 from l4guide_kernels.tiles import Tile
 
@@ -101,8 +102,8 @@ def flash_attn_with_kvcache(
         same_batch=not paged and cache_batch_idx is None,
         coded=True,
     )
-    if not 0 <= num_splits <= launch.MOST_SPLITS:
-        raise ShapeError(f"num_splits {num_splits} is outside 0 to {launch.MOST_SPLITS}: 0 chooses for you")
+    if not 0 <= num_splits <= MOST_SPLITS:
+        raise ShapeError(f"num_splits {num_splits} is outside 0 to {MOST_SPLITS}: 0 chooses for you")
     batch, device = q.shape[0], q.device
     capacity = k_cache.shape[1]
     if block_table is not None:

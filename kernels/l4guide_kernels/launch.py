@@ -4,23 +4,31 @@ Rows are (batch, seqlen, heads, head_dim), or (total, heads, head_dim) with `Pro
 are in base 2, fp32 and (heads, rows): what the kernels write, `natural` turns into what users get.
 """
 
+from dataclasses import replace
+from functools import cache
+
 import torch
 import triton
 
 from l4guide_kernels.append import append_kernel
-from l4guide_kernels.decode import decode_kernel, merge_kernel, split_count
+from l4guide_kernels.boxes import boxes
+from l4guide_kernels.candidates import LIMIT_BYTES
+from l4guide_kernels.decode import LEAST_BLOCKS, decode_kernel, split_count
 from l4guide_kernels.dialect import interpreted
 from l4guide_kernels.dkdv import delta_kernel, dkdv_kernel
 from l4guide_kernels.dq import dq_kernel
 from l4guide_kernels.forward import forward_kernel
 from l4guide_kernels.probabilities import probabilities_kernel
-from l4guide_kernels.problem import DECODERS, Problem
+from l4guide_kernels.problem import DECODERS, DTYPE_NAMES, Problem
 from l4guide_kernels.softmax import LN_2, LOG2_E
-from l4guide_kernels.tiles import HEAD_MULTIPLE, Tile
+from l4guide_kernels.tiles import HEAD_MULTIPLE, Tile, can_box, shared_bytes
 
-MOST_SPLITS = 128
+#: What the system keeps of a processor's shared memory for each program.
+RESERVED_BYTES = 1024
 _ALIGN_BYTES = 16
 _ROWS = 32
+# The smallest normal number of fp32.
+_LEAST_SCALE = 2.0**-126
 # Stated, so that no Triton version's change of default changes our arithmetic: contraction to fma is wanted.
 OPTIONS = {"enable_fp_fusion": True}
 
@@ -60,6 +68,13 @@ def _empty(like: torch.Tensor, shape: tuple[int, ...], problem: Problem) -> torc
     return make(shape, dtype=like.dtype, device=like.device)
 
 
+def _upright(q: torch.Tensor, problem: Problem) -> tuple[torch.Tensor, Problem]:
+    """The same scores by a factor above 0: so the highest product gives the highest, and none hidden becomes NaN."""
+    if problem.scale > 0:
+        return q, problem
+    return -q if problem.scale else q, replace(problem, scale=abs(problem.scale) or _LEAST_SCALE)
+
+
 def _asked(q: torch.Tensor, k: torch.Tensor, problem: Problem) -> dict[str, object]:
     """What every kernel over scores is told of the problem."""
     heads = q.shape[-2]
@@ -91,6 +106,7 @@ def forward(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, problem: Problem
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Output, like `q` with v's head_dim, and base-2 log-sum-exp (heads, rows of q)."""
+    q, problem = _upright(q, problem)
     q, k, v = aligned(q), aligned(k), aligned(v)
     heads, head_dim_v = q.shape[-2], v.shape[-1]
     rows_q = q.shape[:-2].numel()
@@ -101,9 +117,12 @@ def forward(
     batch, seqlen_q = problem.batch(q), problem.seqlen_q(q)
     if out.numel() == 0 or batch == 0 or seqlen_q == 0:
         return out, lse
-    tile = problem.plan.tile("forward", q, v)
+    in_boxes = can_box("forward", DTYPE_NAMES[q.dtype], problem.plan.arch)
+    in_boxes = in_boxes and problem.fits_boxes(k) and problem.fits_boxes(v)
+    tile = problem.plan.tile("forward", q, v, boxes=in_boxes)
+    k_boxes, v_boxes = (boxes(x, tile.block_n) if in_boxes and tile.boxes else (None, None) for x in (k, v))
     forward_kernel[(triton.cdiv(seqlen_q, tile.block_m), heads, batch)](
-        *(q, k, v, out, lse, *_strides(q), *_strides(k), *_strides(v)),
+        *(q, k, v, out, lse, *k_boxes, *v_boxes, *_strides(q), *_strides(k), *_strides(v)),
         **_asked(q, k, problem),
         rows_q=rows_q,
         **_constants(q, v, problem, tile),
@@ -182,6 +201,7 @@ def decode(
 
     `splits` parts of the keys are worked on side by side; 0 lets `split_count` choose.
     """
+    q, problem = _upright(q, problem)
     q, k, v = aligned(q), aligned(k), aligned(v)
     batch, seqlen_q, heads, _ = q.shape
     kv_heads, head_dim_v = k.shape[-2], v.shape[-1]
@@ -189,30 +209,52 @@ def decode(
     lse = torch.empty((heads, batch * seqlen_q), dtype=sums(q), device=q.device)
     if out.numel() == 0:
         return out, lse
-    tile = problem.plan.tile(DECODERS.get(k.dtype, "decode"), q, v)
+    kernel = DECODERS.get(k.dtype, "decode")
+    tile = problem.plan.tile(kernel, q, v)
     row_blocks = triton.cdiv(heads // kv_heads * seqlen_q, tile.block_m)
+    programs, least = batch * kv_heads * row_blocks, 1
     if splits == 0:
-        blocks = triton.cdiv(problem.seqlen_k(k), tile.block_n)
-        splits = split_count(batch * kv_heads * row_blocks, blocks, _processors(q.device))
-    part, part_lse = out, lse
+        blocks, least = triton.cdiv(problem.seqlen_k(k), tile.block_n), LEAST_BLOCKS
+        shared = shared_bytes(
+            tile,
+            kernel=kernel,
+            head_dim=max(q.shape[-1], head_dim_v),
+            dtype=DTYPE_NAMES[q.dtype],
+            arch=problem.plan.arch,
+        )
+        splits = split_count(programs, blocks, _side_by_side(q.device, problem.plan.arch, shared))
+    part, part_lse, arrived = None, None, None
     if splits > 1:
         part = torch.empty((splits, *out.shape), dtype=sums(q), device=q.device)
         part_lse = torch.empty((splits, *lse.shape), dtype=sums(q), device=q.device)
+        arrived = _counters(programs, q.device)
     decode_kernel[(row_blocks * splits, kv_heads, batch)](
-        *(q, k, v, part, part_lse, *_strides(q), *_strides(k), *_strides(v)),
+        *(q, k, v, out, lse, part, part_lse, arrived, *_strides(q), *_strides(k), *_strides(v)),
         **_asked(q, k, problem),
         splits=splits,
+        least=least,
         **_constants(q, v, problem, tile),
     )
-    if splits > 1:
-        merge_kernel[(batch * seqlen_q, heads)](
-            *(part, part_lse, out, lse),
-            splits=splits,
-            HEAD_DIM=head_dim_v,
-            SPLITS=triton.next_power_of_2(splits),
-            **OPTIONS,
-        )
     return out, lse
+
+
+def _counters(count: int, device: torch.device) -> torch.Tensor:
+    """Zeros, which a kernel leaves as it found them.
+
+    Kept, since filling them anew would be a launch of its own beside each kernel. Launches on one stream follow one
+    another and may share them. A CUDA graph is replayed beside anything: it gets its own.
+    """
+    on_card = device.type == "cuda"
+    if on_card and torch.cuda.is_current_stream_capturing():
+        return torch.zeros(count, dtype=torch.int32, device=device)
+    stream = torch.cuda.current_stream(device).cuda_stream if on_card else 0
+    return _kept_counters(triton.next_power_of_2(count), device, stream)
+
+
+@cache
+def _kept_counters(count: int, device: torch.device, stream: int) -> torch.Tensor:
+    """`stream` only tells them apart."""
+    return torch.zeros(count, dtype=torch.int32, device=device)
 
 
 def place(
@@ -283,8 +325,13 @@ def natural(lse: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
     return lse if q.dim() == 3 else lse.view(lse.shape[0], *q.shape[:2]).transpose(0, 1).contiguous()
 
 
-def _processors(device: torch.device) -> int:
-    """Programs that run side by side: two small ones to a processor, as FlashAttention-2 counts."""
+def _side_by_side(device: torch.device, arch: int, shared: int | None) -> int:
+    """Programs that run at once: two to a processor, as FlashAttention-2 counts, where its shared memory holds two.
+
+    More would fit of small ones; but two already keep enough bytes in flight, and each split is one more to merge.
+    """
     if interpreted():
         return 1
-    return 2 * int(torch.cuda.get_device_properties(device).multi_processor_count)
+    processors = int(torch.cuda.get_device_properties(device).multi_processor_count)
+    per_processor = LIMIT_BYTES[arch] + RESERVED_BYTES
+    return processors * (1 if 2 * ((shared or 0) + RESERVED_BYTES) > per_processor else 2)

@@ -50,15 +50,17 @@ def encode_tiles(tiles: Mapping[str, Tile]) -> list[int]:
     for place, kernel in enumerate(_TILED):
         if kernel in tiles:
             tile = tiles[kernel]
-            encoded += [place, tile.block_m, tile.block_n, tile.warps, tile.stages]
+            encoded += [place, tile.block_m, tile.block_n, tile.warps, tile.stages, int(tile.boxes)]
     return encoded
 
 
 def decode_tiles(encoded: Sequence[int]) -> dict[str, Tile]:
     """What `encode_tiles` was given."""
     return {
-        _TILED[place]: Tile(block_m=block_m, block_n=block_n, warps=warps, stages=stages)
-        for place, block_m, block_n, warps, stages in zip(*[iter(encoded)] * 5, strict=True)
+        _TILED[place]: Tile(
+            block_m=block_m, block_n=block_n, warps=warps, stages=stages, boxes=bool(in_boxes)
+        )
+        for place, block_m, block_n, warps, stages, in_boxes in zip(*[iter(encoded)] * 6, strict=True)
     }
 
 

@@ -24,10 +24,10 @@ class Plan:
     arch: int
     tiles: Mapping[str, Tile] = field(default_factory=dict)
 
-    def tile(self, kernel: str, q: torch.Tensor, v: torch.Tensor) -> Tile:
-        """The tile that `kernel` runs with on tensors like `q` and `v`."""
-        head_dim = max(q.shape[-1], v.shape[-1])
-        return self.tiles.get(kernel) or tile_for(kernel, head_dim, DTYPE_NAMES[q.dtype], self.arch)
+    def tile(self, kernel: str, q: torch.Tensor, v: torch.Tensor, *, boxes: bool = True) -> Tile:
+        """The tile that `kernel` runs with on tensors like `q` and `v`, which boxes may fetch or not."""
+        head_dim, dtype = max(q.shape[-1], v.shape[-1]), DTYPE_NAMES[q.dtype]
+        return self.tiles.get(kernel) or tile_for(kernel, head_dim, dtype, self.arch, boxes=boxes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +91,16 @@ class Problem:
         if self.pages is not None:
             return self.pages.shape[1] * k.shape[1]
         return k.shape[1] if self.cu_k is None else self.max_k
+
+    def fits_boxes(self, x: torch.Tensor) -> bool:
+        """Whether boxes can fetch keys or values `x`, whose rows are aligned.
+
+        Not where a sequence ends before its tensor does, since what follows would be read; nor along an axis that is
+        expanded, along which nothing moves.
+        """
+        ends = (self.cu_k, self.used_k, self.leftpad, self.pages)
+        moves = all(stride > 0 for size, stride in zip(x.shape, x.stride(), strict=True) if size > 1)
+        return all(end is None for end in ends) and moves and x.numel() > 0
 
     def span(self, k: torch.Tensor) -> Span:
         """What the kernels are told of where rows lie."""

@@ -14,22 +14,24 @@ def softmax_start(ROWS: tl.constexpr, DTYPE: tl.constexpr):
 
 
 @triton.jit
-def softmax_step(scores, m_i, l_i, MASKED: tl.constexpr, SHIFT: tl.constexpr = 0.0):
+def softmax_step(scores, m_i, l_i, MASKED: tl.constexpr, SHIFT: tl.constexpr = 0.0, factor=1.0):
     """One block of keys into the running maximum and sum.
 
     Args:
-        scores: (M, N) in base 2; -inf where the key is hidden.
+        scores: (M, N), times `factor` in base 2; -inf where the key is hidden.
         m_i: (M,) maximum so far, -inf at first.
         l_i: (M,) sum of exp2(score - m_i) so far.
         MASKED: Whether any score may be -inf.
         SHIFT: Powers of two to spread the weights by: the maximum is kept that much smaller, and `softmax_end` is
             none the wiser.
+        factor: Above 0, so that the highest score is that of the highest product. The product with the others is
+            left to the fma that takes the maximum off: one instruction a score less.
 
     Returns:
-        (m_i, l_i, p, alpha): the new maximum and sum, p = exp2(scores - m_i) of shape (M, N), and what the
+        (m_i, l_i, p, alpha): the new maximum and sum, p = exp2(scores * factor - m_i) of shape (M, N), and what the
         accumulator must be multiplied by.
     """
-    highest = tl.max(scores, 1)
+    highest = tl.max(scores, 1) * factor
     if SHIFT != 0.0:
         highest -= SHIFT
     m_new = tl.maximum(m_i, highest)
@@ -38,7 +40,7 @@ def softmax_step(scores, m_i, l_i, MASKED: tl.constexpr, SHIFT: tl.constexpr = 0
         pivot = tl.where(m_new == float("-inf"), 0.0, m_new)
     else:
         pivot = m_new
-    p = tl.exp2(scores - pivot[:, None])
+    p = tl.exp2(scores * factor - pivot[:, None])
     alpha = tl.exp2(m_i - pivot)
     return m_new, l_i * alpha + tl.sum(p, 1), p, alpha
 

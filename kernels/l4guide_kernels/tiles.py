@@ -26,6 +26,9 @@ HEAD_MULTIPLE = 8
 # Architectures whose tensor cores are fed by mma.sync from registers; the others read shared memory themselves.
 _MMA_SYNC = (80, 86, 89, 120)
 
+# Architectures whose copy engine (TMA) fetches the forward pass's keys and values (`boxes`).
+_BOXED = (90, 100, 103)
+
 _FIRST_FP8 = 89
 _INSTEAD = {"quantized-fp8": "pv='fp16'", "decode-fp8": "a cache of int8"}
 
@@ -68,12 +71,14 @@ class Tile:
         block_n: Keys per step (for `backward-dkdv`: keys per program, and `block_m` queries per step).
         warps: Warps of 32 threads in a program.
         stages: Depth of the software pipeline over the loop's loads.
+        boxes: Whether the copy engine may fetch keys and values, where there is one and the tensors allow it.
     """
 
     block_m: int
     block_n: int
     warps: int
     stages: int
+    boxes: bool = True
 
 
 def padded_head_dim(head_dim: int) -> int:
@@ -99,7 +104,7 @@ def head_parts(head_dim: int) -> tuple[int, int]:
     return SPECIALISATIONS[padded_head_dim(head_dim)]
 
 
-def tile_for(kernel: str, head_dim: int, dtype: str, arch: int) -> Tile:
+def tile_for(kernel: str, head_dim: int, dtype: str, arch: int, *, boxes: bool = True) -> Tile:
     """The tile that `kernel` runs with by default.
 
     Args:
@@ -107,20 +112,28 @@ def tile_for(kernel: str, head_dim: int, dtype: str, arch: int) -> Tile:
         head_dim: Columns of a head, 1 to 576; to 256 for `QUANTIZED`.
         dtype: One of `DTYPES`; for `QUANTIZED` that of the result, which changes nothing.
         arch: Compute capability as one number, one of `ARCHS` (89 is an L4).
+        boxes: Whether keys and values may be fetched in boxes; without, some tiles are others.
 
     Raises:
         UnsupportedError: An argument is none of these.
     """
     _check(kernel, dtype, arch)
     if kernel.startswith("quantized"):
-        block_m, block_n, warps, stages = _QUANTIZED[kernel][quantized_width(head_dim)]
+        codes = _QUANTIZED_RTX if arch == 120 else _QUANTIZED
+        block_m, block_n, warps, stages = codes[kernel][quantized_width(head_dim)]
     else:
-        table = _FP32 if dtype == "fp32" else _HALF[arch]
+        in_boxes = boxes and can_box(kernel, dtype, arch)
+        table = _FP32 if dtype == "fp32" else _IN_BOXES[arch] if in_boxes else _HALF[arch]
         width = padded_head_dim(head_dim)
         block_m, block_n, warps, stages = table["decode" if kernel in QUANTIZED else kernel][width]
         # A block of codes is half as many bytes: one more in flight, but where that would spill.
         stages += kernel in QUANTIZED and stages > 1 and width != 80
-    return Tile(block_m=block_m, block_n=block_n, warps=warps, stages=stages)
+    return Tile(block_m=block_m, block_n=block_n, warps=warps, stages=stages, boxes=boxes)
+
+
+def can_box(kernel: str, dtype: str, arch: int) -> bool:
+    """Whether `kernel` can have the copy engine fetch its keys and values in boxes on `arch`."""
+    return kernel == "forward" and dtype != "fp32" and arch in _BOXED
 
 
 def quantized_width(head_dim: int) -> int:
@@ -157,7 +170,9 @@ def shared_parts(tile: Tile, *, kernel: str, head_dim: int, dtype: str, arch: in
         UnsupportedError: `kernel`, `head_dim`, `dtype` or `arch` is not served.
     """
     _check(kernel, dtype, arch)
-    if dtype == "fp32" or tile.stages < 2 or kernel in QUANTIZED:
+    # Buffers of boxes begin where their swizzle does, with barriers between them: up to 1 KiB more.
+    in_boxes = tile.boxes and can_box(kernel, dtype, arch)
+    if dtype == "fp32" or tile.stages < 2 or kernel in QUANTIZED or in_boxes:
         return None
     reads_shared = (
         arch not in _MMA_SYNC and (tile.block_n if kernel == "backward-dkdv" else tile.block_m) >= 64
@@ -208,8 +223,8 @@ _Table = dict[str, dict[int, tuple[int, int, int, int]]]
 
 # Rows are block_m, block_n, warps, stages by padded head width.
 #
-# 99 KiB a block (L4, A10G, RTX 40): up to 256 columns none spills a register in fp16 or bf16, and the forward tiles of
-# 64, 128 and 192 columns leave room for two programs on a multiprocessor.
+# 99 KiB a block (L4, A10G, RTX 40): up to 256 columns none spills a register in fp16 or bf16, and each
+# forward tile of 64 columns or more leaves room for eight warps on a multiprocessor.
 _ADA: _Table = {
     "forward": {
         16: (128, 64, 4, 3),
@@ -217,8 +232,8 @@ _ADA: _Table = {
         64: (128, 64, 4, 3),
         80: (128, 64, 8, 2),
         96: (128, 64, 8, 2),
-        128: (128, 32, 4, 2),
-        192: (64, 32, 4, 2),
+        128: (128, 64, 8, 2),
+        192: (128, 32, 8, 2),
         256: (64, 32, 8, 2),
         320: (64, 32, 8, 2),
         384: (64, 16, 8, 2),
@@ -260,12 +275,12 @@ _ADA: _Table = {
         80: (16, 64, 4, 2),
         96: (16, 64, 4, 2),
         128: (16, 64, 4, 2),
-        192: (16, 32, 4, 2),
-        256: (16, 32, 8, 2),
+        192: (16, 32, 8, 2),
+        256: (16, 32, 4, 2),
         320: (16, 32, 4, 2),
         384: (16, 32, 4, 2),
-        512: (16, 32, 4, 2),
-        576: (16, 32, 8, 2),
+        512: (16, 32, 8, 2),
+        576: (16, 16, 8, 2),
     },
 }
 # 163 KiB (A100): the same, but more in flight or larger blocks where that spills nothing, or less than 30 bytes.
@@ -314,19 +329,26 @@ _BLACKWELL: _Table = _HOPPER | {
     "backward-dkdv": _HOPPER["backward-dkdv"]
     | {80: (32, 32, 4, 2), 96: (32, 32, 4, 2), 128: (32, 32, 4, 2), 192: (32, 32, 8, 2)},
 }
+# Boxes leave registers free. With three stages a block is under way for a whole pass before it is needed, with two
+# only while the one before is multiplied. 64 columns: two programs to a multiprocessor, to the byte.
+_HOPPER_BOXES: _Table = {
+    "forward": _HOPPER["forward"] | {64: (128, 128, 4, 3), 128: (128, 128, 8, 3), 192: (128, 64, 8, 3)}
+}
+_BLACKWELL_BOXES: _Table = {"forward": _HOPPER_BOXES["forward"] | {64: (128, 128, 8, 3)}}
 # 99 KiB again, but ptxas for Blackwell spills where the older one did not.
 _BLACKWELL_RTX: _Table = _ADA | {
-    "forward": _ADA["forward"] | {64: (128, 64, 8, 3), 128: (128, 64, 8, 2), 192: (32, 32, 4, 2)},
+    "forward": _ADA["forward"] | {64: (128, 64, 8, 3), 192: (32, 32, 4, 2)},
 }
 _HALF = {80: _AMPERE, 86: _ADA, 89: _ADA, 90: _HOPPER, 100: _BLACKWELL, 103: _BLACKWELL, 120: _BLACKWELL_RTX}
-# Codes of 8 bits, the same on every architecture: less than 80 KiB, and on sm_89 not a register spilt.
+_IN_BOXES = {90: _HOPPER_BOXES, 100: _BLACKWELL_BOXES, 103: _BLACKWELL_BOXES}
+# Codes of 8 bits, the same on every architecture but one: less than 80 KiB, and on sm_89 not a register spilt.
 _QUANTIZED: _Table = {
     "quantized-fp16": {
         32: (128, 64, 4, 2),
         64: (128, 64, 8, 2),
         96: (128, 64, 8, 2),
         128: (128, 64, 8, 2),
-        192: (64, 32, 4, 2),
+        192: (128, 32, 8, 2),
         256: (64, 64, 8, 2),
     },
     "quantized-fp8": {
@@ -338,6 +360,7 @@ _QUANTIZED: _Table = {
         256: (64, 64, 8, 2),
     },
 }
+_QUANTIZED_RTX: _Table = _QUANTIZED | {"quantized-fp8": _QUANTIZED["quantized-fp8"] | {128: (128, 32, 8, 2)}}
 _QUANTIZED_WIDTHS = tuple(_QUANTIZED["quantized-fp8"])
 # fp32 is multiplied without tensor cores, exactly, on every architecture. A product then holds whole rows of both
 # operands in registers, so that wide heads need small blocks.

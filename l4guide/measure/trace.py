@@ -171,10 +171,10 @@ def _noting() -> Iterator[list[_Pass]]:
         passes.append(_Pass(rows=_numbers(places)[:, 0], keys=_numbers(keys)[0]))
         return score(q, k, places, keys, *rest)
 
-    def noted_step(scores: Any, m_i: Any, l_i: Any, masked: Any) -> Any:  # noqa: ANN401 - the same
-        made = softmax_step(scores, m_i, l_i, masked)
+    def noted_step(scores: Any, m_i: Any, l_i: Any, masked: Any, *, factor: Any) -> Any:  # noqa: ANN401 - the same
+        made = softmax_step(scores, m_i, l_i, masked, factor=factor)
         passes[-1].masked = bool(getattr(masked, "value", masked))
-        named = {"scores": scores, "m": made[0], "total": made[1], "alpha": made[3]}
+        named = {"scores": scores * factor, "m": made[0], "total": made[1], "alpha": made[3]}
         passes[-1].found = {name: _numbers(x) for name, x in named.items()}
         return made
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from l4guide.catalogue import Gpu
 from l4guide.errors import BadInput, CannotDo
@@ -219,7 +219,7 @@ def _width(name: str, value: object) -> int:
     return width
 
 
-def _tile_options(**given: int | None) -> dict[str, int]:
+def _tile_options(**given: int | None) -> dict[str, Any]:
     """The parts of the tile that were given, each a power of two (stages: any count) within `TILE_LIMITS`."""
     options = {}
     for name in PARTS:

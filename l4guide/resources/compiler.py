@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -159,7 +160,6 @@ def _end_group(process: subprocess.Popen[str]) -> None:
 
 
 def _question(wanted: Specialisation, mixes: bool) -> str:
-    tile = wanted.tile
     question = {
         "kernel": wanted.kernel,
         "head_dim": wanted.head_dim,
@@ -168,12 +168,7 @@ def _question(wanted: Specialisation, mixes: bool) -> str:
         "arch": wanted.arch,
         "causal": wanted.causal,
         "mix": mixes,
-        "tile": {
-            "block_m": tile.block_m,
-            "block_n": tile.block_n,
-            "warps": tile.warps,
-            "stages": tile.stages,
-        },
+        "tile": asdict(wanted.tile),
     }
     return json.dumps(question) + "\n"
 

@@ -47,7 +47,7 @@ def test_the_reader_changes_a_tile_and_sees_the_numbers_move(page: Page) -> None
     """The maths is typeset, bytes follow at once, the compiler fills in the rest, the table keeps both."""
     page.locator(".kernel-maths mjx-container").first.wait_for(timeout=PATIENCE_MS)
     assert page.locator(".kernel-step").count() == page.locator(".kernel-maths mjx-container").count()
-    assert "softmax_step(scores, m_i, l_i, MASKED)" in page.locator(".kernel-step-softmax").inner_text()
+    assert "softmax_step(scores, m_i, l_i, MASKED, " in page.locator(".kernel-step-softmax").inner_text()
     before = cell(page, "shared-bytes")
     page.locator(".kernel-published").click()
     page.locator(".kernel-moved .kernel-shared-bytes", has_text="57,344").wait_for(timeout=PATIENCE_MS)

@@ -88,7 +88,7 @@ def test_decode(dtype: torch.dtype, tensor: Maker, within: Check, device: Any) -
     table = torch.arange(2 * blocks, dtype=torch.int32, device=device).view(2, blocks)
     with compiled_for(L4) as launched:
         out = decode(q, k, v, block_table=table, num_splits=4, arch=L4)
-    assert {"decode_kernel", "merge_kernel"} <= {launch.kernel for launch in launched}
+    assert {"decode_kernel"} <= {launch.kernel for launch in launched}
     keys, values = (x.reshape(2, blocks * page, 2, 128) for x in (k, v))
     theirs, _ = reference_attention(q, keys, values)
     exact, _ = reference_attention(q.double(), keys.double(), values.double())

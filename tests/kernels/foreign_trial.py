@@ -8,6 +8,7 @@ import ctypes
 import json
 import re
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -18,7 +19,10 @@ import triton.language as tl
 from l4guide_kernels import checks, driver, launch, problem
 from l4guide_kernels.foreign import compiled_for
 from triton.backends.compiler import GPUTarget
+from triton.runtime.jit import JITFunction
 
+#: Every kernel takes two pointers to scratch memory at the end.
+SCRATCH = ("global", "profile")
 WIDTHS: dict[str, Any] = {
     ".u8": ctypes.c_uint8,
     ".u32": ctypes.c_int32,
@@ -79,8 +83,7 @@ class Cuda:
     def cuModuleLoadDataEx(self, module: Any, image: ctypes.c_char_p, *options: Any) -> int:  # noqa: N802
         """Keep what the entry point declares."""
         assert image.value is not None
-        header = image.value.decode().split(".entry")[1].split(")")[0]
-        self.declared = re.findall(r"\.param (?:\.align \d+ )?(\.\w+) ", header)
+        self.declared = declared(image.value.decode())
         return 0
 
     def cuLaunchKernel(self, function: Any, *launch: Any) -> int:  # noqa: N802
@@ -113,6 +116,47 @@ def arguments() -> dict[str, object]:
         "inside": empty.metadata.target.arch,
         "after": after.metadata.target.arch,
     }
+
+
+def declared(ptx: str) -> list[str]:
+    """The types of the parameters that a text declares."""
+    return re.findall(r"\.param (?:\.align \d+ )?(\.\w+) ", ptx.split(".entry")[1].split(")")[0])
+
+
+def taken(signature: Iterable[object]) -> Iterator[str]:
+    """The types of what Triton's own launcher hands over: of a box its 128 bytes, its shape and its strides."""
+    for kind in signature:
+        if isinstance(kind, tuple):
+            yield from taken(kind)
+        elif str(kind).startswith("tensordesc"):
+            yield from [".b8"] + [".u32"] * 4 + [".u64"] * 4
+        elif kind != "constexpr":
+            yield {"i32": ".u32", "fp32": ".f32"}.get(str(kind), ".u64")
+
+
+def boxed() -> list[dict[str, object]]:
+    """The forward pass as launched on a newer card, with keys of two boxes and values of one, and by pointers."""
+    q, k = (torch.randn(2, 40, heads, 72, dtype=torch.float16) for heads in (4, 2))
+    compile_or_run, started = JITFunction.run, []
+
+    def run(function: Any, *args: Any, warmup: bool, **options: Any) -> None:
+        started.append(compile_or_run(function, *args, warmup=True, **options))
+
+    JITFunction.run = run
+    try:
+        l4guide_kernels.flash_attn_func(q, k, k[..., :64], causal=True, arch=90)
+        l4guide_kernels.flash_attn_func(q, k, k[:, :1].expand_as(k), causal=True, arch=90)
+    finally:
+        JITFunction.run = compile_or_run
+    return [
+        {
+            "copies": one.asm["ptx"].count("cp.async.bulk.tensor"),
+            "declared": declared(one.asm["ptx"]),
+            "taken": [*taken(one.src.signature.values()), *[".u64"] * len(SCRATCH)],
+            "scratch_bytes": one.metadata.global_scratch_size or 0,
+        }
+        for one in started
+    ]
 
 
 def functions() -> dict[str, object]:
@@ -154,7 +198,11 @@ def functions() -> dict[str, object]:
             num_splits=3,
             arch=89,
         )
-    return {"launched": [asdict(launch) for launch in launched], "triton_version": triton.__version__}
+    return {
+        "launched": [asdict(launch) for launch in launched],
+        "boxed": boxed(),
+        "triton_version": triton.__version__,
+    }
 
 
 def main() -> None:

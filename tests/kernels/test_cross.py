@@ -39,6 +39,10 @@ for request in json.load(sys.stdin):
         "target": re.search(r"\\.target (\\w+)", made.ptx)[1],
         "mma": len(re.findall(r"mma|wgmma|tcgen05", made.ptx)),
         "products": sorted(set(re.findall(r"mma.sync.\\w+.(m16n8k\\d+).\\S*[.](s8|e4m3|f16|bf16)[.]", made.ptx))),
+        "copies": made.ptx.count("cp.async.bulk.tensor"),
+        "wgmma": made.ptx.count("wgmma.mma_async"),
+        "counted": re.findall(r"atom[.]\\S*acq_rel\\S*", made.ptx),
+        "barrier": "bar.sync" in made.ptx.partition("acq_rel")[0].rpartition("st.global")[2],
         "stack": stack(made.cubin),
         "binary": len(made.cubin),
         "triton_version": made.triton_version,
@@ -100,9 +104,18 @@ def test_every_architecture_compiles_and_fits(arch: int) -> None:
         assert answer["binary"] > 0
 
 
+@pytest.mark.parametrize("arch", [80, 89, 90, 120])
+def test_parts_are_handed_on_before_they_are_counted(arch: int) -> None:
+    """A barrier stands between the stores of a part and its count, which releases and acquires for the whole card."""
+    request = {"kernel": "decode", "head_dim": 64, "dtype": "fp16", "arch": arch}
+    (answer,) = compiled([request])
+    assert ["atom.global.gpu.acq_rel.add.u32"] == answer["counted"]
+    assert answer["barrier"]
+
+
 def test_the_flagship_tile_by_the_compiler() -> None:
     """FlashAttention-1's 128 by 128 backward tile takes 132,096 bytes by the compiler too."""
-    tile = {"block_m": 128, "block_n": 128, "warps": 8, "stages": 2}
+    tile: dict[str, Any] = {"block_m": 128, "block_n": 128, "warps": 8, "stages": 2}
     request: dict[str, Any] = {"kernel": "backward-dkdv", "head_dim": 128, "dtype": "bf16", "arch": 89}
     (answer,) = compiled([{**request, "tile": tile}])
     assert answer["shared_bytes"] == 132096
@@ -147,7 +160,7 @@ def test_decoding_from_8_bits_spills_nothing_on_l4() -> None:
     requests: list[dict[str, Any]] = [
         {"kernel": kernel, "head_dim": width, "dtype": "bf16", "arch": 89, "features": features}
         for kernel in ("decode-int8", "decode-fp8")
-        for width, features in ((64, []), (80, []), (128, ["paged"]), (256, ["paged"]))
+        for width, features in ((64, []), (80, []), (128, ["paged"]), (192, []), (256, ["paged"]))
     ]
     for request, answer in zip(requests, compiled(requests), strict=True):
         assert [["m16n8k16", "bf16"]] == answer["products"], request
@@ -166,6 +179,24 @@ def test_8_bits_compile_and_fit_elsewhere(arch: int) -> None:
         else:
             assert answer["shared_bytes"] <= LIMITS[arch], request
             assert answer["binary"] > 0
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_newer_cards_fetch_keys_in_boxes(causal: bool) -> None:
+    """On sm_90 and sm_100 the copy engine fetches K and V, and no register spills; packed sequences go without it."""
+    requests: list[dict[str, Any]] = [
+        {"kernel": "forward", "head_dim": width, "dtype": "bf16", "arch": arch, "causal": causal}
+        for arch in (90, 100)
+        for width in (64, 72, 128, 256)
+    ]
+    requests.append({**requests[0], "features": ["varlen"]})
+    *boxed, packed = compiled(requests)
+    for request, answer in zip(requests, boxed, strict=False):
+        assert answer["copies"] > 0, request
+        assert 0 == answer["stack"], request
+        assert answer["shared_bytes"] <= LIMITS[request["arch"]], request
+        assert (request["arch"] == 90) == (answer["wgmma"] > 0), request
+    assert 0 == packed["copies"]
 
 
 def test_failures_are_one_line() -> None:

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from l4guide_kernels import flash_attn_with_kvcache, reference_attention
+from l4guide_kernels import flash_attn_with_kvcache, launch, reference_attention
 from l4guide_kernels.decode import split_count
 from l4guide_kernels.tiles import ARCHS
 
@@ -99,10 +100,39 @@ def test_one_length_for_all(tensor: Callable[..., torch.Tensor]) -> None:
         torch.testing.assert_close(exact.float(), found, atol=1e-5, rtol=1e-5)
 
 
+def test_splits_follow_each_sequences_own_keys(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a cache that is split, a short sequence takes fewer parts, down to one that nothing merges."""
+    monkeypatch.setattr(launch, "_side_by_side", lambda *_: 40)
+    check(torch.float16, seqlens=[600, 0, 70, 300], heads=2, head_dim=16)
+
+
+def test_a_merge_leaves_no_trace(tensor: Callable[..., torch.Tensor]) -> None:
+    """What counts the parts is 0 again after a launch: the next one gives the same bits."""
+    q, k, v = (tensor((2, n, 2, 16), torch.float16) for n in (3, 200, 200))
+    first, second = (decode(q, k, v, num_splits=3) for _ in range(2))
+    assert torch.equal(first, second)
+
+
 def test_splits_only_when_the_gpu_is_idle() -> None:
     """Enough programs need no split; few programs get as many as fill the last wave, and never an empty one."""
     assert split_count(programs=47, blocks=100, processors=58) == 1
-    assert split_count(programs=1, blocks=1, processors=58) == 1
     assert split_count(programs=29, blocks=100, processors=58) == 2
     assert 1 < split_count(programs=8, blocks=64, processors=116) <= 16
-    assert split_count(programs=1, blocks=3, processors=116) == 3
+
+
+@pytest.mark.parametrize(("blocks", "most"), [(1, 1), (4, 1), (7, 1), (8, 2), (40, 10)])
+def test_short_caches_are_not_split_to_pieces(blocks: int, most: int) -> None:
+    """A part of fewer than four blocks of keys would cost more to merge than it saves."""
+    assert split_count(programs=1, blocks=blocks, processors=116) == most
+
+
+@pytest.mark.parametrize(("shared", "programs"), [(None, 116), (50 * 1024, 58), (49 * 1024, 116)])
+def test_what_runs_side_by_side_fits(
+    shared: int | None, programs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two programs share a processor of an L4 where its 100 KiB hold both, and a KiB of the system's for each."""
+    monkeypatch.setattr(launch, "interpreted", lambda: False)
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda _: SimpleNamespace(multi_processor_count=58)
+    )
+    assert launch._side_by_side(torch.device("cuda"), 89, shared) == programs

@@ -15,7 +15,7 @@ TRIAL = Path(__file__).with_name("foreign_trial.py")
 SCRATCH = [0, 0]
 KERNELS = {
     *("forward_kernel", "delta_kernel", "dkdv_kernel", "dq_kernel", "probabilities_kernel"),
-    *("decode_kernel", "merge_kernel", "append_kernel"),
+    *("decode_kernel", "append_kernel"),
 }
 
 
@@ -66,3 +66,8 @@ def test_every_launch_compiles_and_declares_its_arguments() -> None:
     assert KERNELS <= {one["kernel"] for one in started}
     for one in started:
         assert one["shared_bytes"] <= 101_376, one
+    by_boxes, by_pointers = summary["boxed"]
+    assert by_boxes["copies"] > 0 == by_pointers["copies"]
+    for one in (by_boxes, by_pointers):
+        assert one["declared"] == one["taken"]
+        assert 0 == one["scratch_bytes"]

@@ -169,7 +169,11 @@ def test_every_launch_compiles(version: str, found: Mapping[str, Found]) -> None
     assert not isinstance(launches, str), launches
     assert version == launches["triton_version"]
     kernels = {launch["kernel"] for launch in launches["launched"]}
-    assert {"probabilities_kernel", "delta_kernel", "append_kernel", "merge_kernel"} <= kernels
+    assert {"probabilities_kernel", "delta_kernel", "append_kernel", "decode_kernel"} <= kernels
+    by_boxes, by_pointers = launches["boxed"]
+    assert by_boxes["copies"] > 0 == by_pointers["copies"]
+    assert by_boxes["declared"] == by_boxes["taken"]
+    assert by_pointers["declared"] == by_pointers["taken"]
 
 
 def test_a_missing_version_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from l4guide_kernels.tiles import tile_for
+from l4guide_kernels.tiles import Tile, tile_for
 
 from l4guide.resources.compiler import Compiler
 from l4guide.resources.mix import Mix, class_of, innermost_loops, mix_of
@@ -105,14 +105,36 @@ def test_the_compiler_makes_the_recorded_mix() -> None:
     assert figures.instructions == known.mix
 
 
-#: Prints the opcodes of each innermost loop of a kernel: those that multiply, and the longest last.
+#: Forward tiles at 128 columns that others publish for cards of 99 KiB: block_m, block_n, warps, stages.
+PUBLISHED = ((128, 64, 8, 2), (128, 32, 4, 2), (64, 64, 4, 2), (128, 128, 8, 2))
+
+
+@pytest.mark.compile
+@pytest.mark.slow
+def test_an_l4s_forward_tile_multiplies_as_often_as_any() -> None:
+    """Of published tiles that spill nothing none has more tensor instructions among those it issues."""
+    own = tile_for("forward", 128, "bf16", 89)
+    tiles = [Tile(block_m=m, block_n=n, warps=warps, stages=stages) for m, n, warps, stages in PUBLISHED]
+    shares = {}
+    with Compiler() as compiler:
+        for tile in {own, *tiles}:
+            found = compiler.compile(specialise("forward", head_dim=128, dtype="bf16", arch=89, tile=tile))
+            assert found.instructions is not None
+            if not found.spill_bytes:
+                shares[tile] = found.instructions.shares()["tensor"]
+    assert max(shares.values()) == shares[own]
+    assert 0.265 < shares[own]
+
+
+#: Prints the opcodes of each innermost loop of a kernel that multiplies, the longest last.
 LOOPS = """
 import json, sys
 from l4guide_kernels.cross import compile_ahead
-from l4guide.resources.mix import disassemble, innermost_loops
+from l4guide.resources.mix import class_of, disassemble, innermost_loops
 for kernel in sys.argv[2:]:
     compiled = compile_ahead(kernel, head_dim=int(sys.argv[1]), dtype="bf16", arch=89)
-    print(json.dumps(sorted(innermost_loops(disassemble(compiled.cubin)), key=len)))
+    loops = innermost_loops(disassemble(compiled.cubin))
+    print(json.dumps(sorted((loop for loop in loops if "tensor" in map(class_of, loop)), key=len)))
 """
 
 
