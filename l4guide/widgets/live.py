@@ -34,10 +34,10 @@ class LivePanel:
         handle = state.guarded(self._received)
         self.run = run or Run(handle, post=kernel_post(), deadline_s=DEADLINE_S)
         self.run.on_event = handle
-        self.start = action_button(state.guarded(lambda _: self._start("live")), "guide-run", "primary")
-        self.limit = action_button(state.guarded(lambda _: self._start("limit")), "guide-limit")
+        self.start = action_button(state.guarded(lambda _: self._start({"kind": "live"})), "guide-run", "primary")
+        self.limit = action_button(state.guarded(lambda _: self._start({"kind": "limit"})), "guide-limit")
         self.stop = action_button(state.guarded(lambda _: self.run.cancel()), "guide-stop")
-        self.runs = RunsPanel(state, attached, lambda: self._start("quick"))
+        self.runs = RunsPanel(state, attached, lambda: self._start({"kind": "suite", "suite": "quick"}))
         buttons = ipywidgets.HBox([self.start, self.limit, self.stop])
         buttons.add_class("l4g-buttons")
         parts = (
@@ -53,11 +53,11 @@ class LivePanel:
         state.observe(state.guarded(lambda _: self._speak()), ["language", "running", "advice"])
         self._speak()
 
-    def _start(self, kind: str) -> None:
+    def _start(self, request: Mapping[str, str]) -> None:
         question = self.state.advice.question
         workload = {name: value for name, value in asdict(question.workload).items() if value is not None}
         self.state.error = None
-        self.run.start({"kind": kind, "gpu": question.gpu.name, "workload": workload})
+        self.run.start({**request, "gpu": question.gpu.name, "workload": workload})
         with self.state.hold_trait_notifications():
             self.state.rows, self.state.limits, self.state.running = (), (), True
             self.state.progress = Sentence("guide.starting")
