@@ -120,25 +120,38 @@ def measure(peer: Peer, case: Case) -> Iterator[Measurement]:
     if version is None:
         yield empty_row(peer, *on, status="not_installed")
         return
+    trains = peer.trains and case.inputs.grad_out is not None
+    rows, reason = _tried(peer, case, trains=trains)
+    if reason is not None and trains:
+        # A library may have no backward here and run forward all the same.
+        rows, forward_reason = _tried(peer, case, trains=False)
+        if forward_reason is None:
+            rows.append(empty_row(peer, *on, status="refused", attention_pass="backward", reason=reason))
+    if not rows:
+        rows.append(empty_row(peer, *on, status="refused", reason=reason))
+    yield from rows
+
+
+def _tried(peer: Peer, case: Case, *, trains: bool) -> tuple[list[Measurement], str | None]:
+    """A row a pass, or why there is none."""
+    rows: list[Measurement] = []
     with explained() as warned:
         try:
             bind = partial(ours, arch=case.place.arch) if peer is OURS else peer.bind
             attention = bind(case.workload)
-            accuracies = case.oracle.judge(_on_rows(peer, attention, case.workload), trains=peer.trains)
+            accuracies = case.oracle.judge(_on_rows(peer, attention, case.workload), trains=trains)
             timings = _timings(peer, attention, case, tuple(accuracies))
         except Exception as failure:  # whatever a library raises is its answer
             check_device(case.place, failure)
-            accuracies, raised = {}, failure
+            accuracies, raised = {}, f"{type(failure).__name__}: {failure}"
     if not accuracies:
-        words = " ".join([f"{type(raised).__name__}: {raised}", *warned]).split()
-        reason = " ".join(words)[:REASON_LENGTH]
-        yield empty_row(peer, *on, status="refused", reason=reason)
-        return
+        return [], " ".join(" ".join([raised, *warned]).split())[:REASON_LENGTH]
     for attention_pass, accuracy in accuracies.items():
         status = "ok" if accuracy.passed or peer.approximate else "wrong"
-        row = empty_row(peer, *on, status=status, attention_pass=attention_pass)
+        row = empty_row(peer, case.workload, case.place.basis, status=status, attention_pass=attention_pass)
         row = _with_accuracy(row, accuracy, case, approximate=peer.approximate)
-        yield _with_timing(row, case.workload, timings.get(attention_pass))
+        rows.append(_with_timing(row, case.workload, timings.get(attention_pass)))
+    return rows, None
 
 
 def _on_rows(peer: Peer, attention: Attention, workload: Workload) -> Attention:

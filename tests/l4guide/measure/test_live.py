@@ -127,6 +127,23 @@ def test_device_that_survives_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ("refused", "gpu") == (row.status, row.basis)
 
 
+def test_forward_alone_is_measured_where_backward_is_refused() -> None:
+    """A library without a backward here still has its forward, and says why it has no more."""
+
+    def bind(workload: Workload) -> Any:
+        def attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> Any:
+            if q.requires_grad:
+                raise NotImplementedError("no backward at this head_dim")
+            return right(workload)(q, k, v)
+
+        return attention
+
+    forward, backward = measure(peer(bind), case())
+    assert ("forward", "ok") == (forward.attention_pass, forward.status)
+    assert ("backward", "refused") == (backward.attention_pass, backward.status)
+    assert "no backward at this head_dim" in str(backward.reason)
+
+
 def test_missing_library_is_told_from_a_refusal() -> None:
     """A library that is not installed is said to be so and is not imported."""
     (row,) = measure(peer(right, distribution="no-such-distribution"), case())
