@@ -3,7 +3,8 @@
 No row is scored by a fit that saw its card (or, where that is what is asked, its head dimension). The interval of a
 card comes from the errors on the other cards; where two cards alone share a kernel (H100 and H200), the other's error
 is of a fit to this one. The structure of the model was chosen while looking at these same cards, and so were the widths
-of the priors: a truly new card may do a few points worse.
+of the priors and the two constants of the intervals (`heldout.OTHER_KERNEL`, `heldout.NEW_CARD`): a truly new card may
+do a few points worse.
 """
 
 import csv
