@@ -34,7 +34,9 @@ class LivePanel:
         handle = state.guarded(self._received)
         self.run = run or Run(handle, post=kernel_post(), deadline_s=DEADLINE_S)
         self.run.on_event = handle
-        self.start = action_button(state.guarded(lambda _: self._start({"kind": "live"})), "guide-run", "primary")
+        self.start = action_button(
+            state.guarded(lambda _: self._start({"kind": "live"})), "guide-run", "primary"
+        )
         self.limit = action_button(state.guarded(lambda _: self._start({"kind": "limit"})), "guide-limit")
         self.stop = action_button(state.guarded(lambda _: self.run.cancel()), "guide-stop")
         self.runs = RunsPanel(state, attached, lambda: self._start({"kind": "suite", "suite": "quick"}))
