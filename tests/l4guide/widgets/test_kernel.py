@@ -47,7 +47,7 @@ def test_the_first_answer_is_our_default_on_an_l4() -> None:
     assert (None, None) == (state.problem, state.error)
     assert 7 == len(state.steps)
     assert state.previous is None
-    assert [49_152] == [item.shared_bytes for item in state.tried]
+    assert [65_536] == [item.shared_bytes for item in state.tried]
     assert list(PRESETS) == list(state.presets)
 
 
@@ -58,11 +58,11 @@ def test_the_previous_tile_stays_beside_the_new_one() -> None:
     state = page.state
     assert "64" == state.block_m
     moved = {change.name: change for change in state.changes}
-    assert (49_152, 57_344) == (moved["shared_bytes"].before, moved["shared_bytes"].now)
-    assert [57_344, 49_152] == [item.shared_bytes for item in state.tried]
-    assert [49_152, 57_344] == [ledger.total_bytes for ledger in state.ledgers]
+    assert (65_536, 57_344) == (moved["shared_bytes"].before, moved["shared_bytes"].now)
+    assert [57_344, 65_536] == [item.shared_bytes for item in state.tried]
+    assert [65_536, 57_344] == [ledger.total_bytes for ledger in state.ledgers]
     page.presets["default"].click()
-    assert [49_152, 57_344] == [item.shared_bytes for item in state.tried]
+    assert [65_536, 57_344] == [item.shared_bytes for item in state.tried]
     assert 57_344 == state.previous.shared_bytes
 
 
@@ -81,7 +81,7 @@ def test_compiling_fills_in_what_was_unknown() -> None:
     state.choose_preset("published")
     state.compile(direct_post).join()
     assert 99 == state.resources.registers
-    assert [99, 49_152] == [state.tried[0].registers, state.previous.shared_bytes]
+    assert [99, 65_536] == [state.tried[0].registers, state.previous.shared_bytes]
     assert 2 == len(state.tried)
 
 

@@ -52,10 +52,10 @@ def test_the_tile_follows_the_question_until_it_is_chosen() -> None:
     """A default tile changes with the kernel; a chosen one stays."""
     state = LedgerPanel().state
     state.kernel = "forward"
-    assert {"block_m": "128", "block_n": "32", "warps": "4", "stages": "2"} == state.tile()
-    state.block_n = "64"
+    assert {"block_m": "128", "block_n": "64", "warps": "8", "stages": "2"} == state.tile()
+    state.block_n = "16"
     state.kernel = "backward-dq"
-    assert "64" == state.block_n
+    assert "16" == state.block_n
     state.choose_default()
     assert state.tile() == {"block_m": "128", "block_n": "32", "warps": "8", "stages": "2"}
 
