@@ -18,7 +18,7 @@ from l4guide.estimate import (
 )
 from l4guide.interval import Interval
 from l4guide.measure.measurement import Measurement, Record, read
-from l4guide.text import Sentence
+from l4guide.text import Sentence, digits
 from l4guide.workload import yes_or_no
 
 #: Files beside the records that are of another kind.
@@ -56,8 +56,11 @@ class PutRight:
         return (*(line for _, line in (*self._lines(task), *self._ceilings())), *self.remarks)
 
     def _ceilings(self) -> Iterator[tuple[str, Sentence]]:
-        for card in self.estimator.ceilings:
-            yield card, Sentence("runs.ceilings", {"gpu": card, "origin": self.origins[card, CEILINGS][0]})
+        for card, held in self.estimator.ceilings.items():
+            for key, rate in (("runs.gemm", held.gemm_tflops), ("runs.copy", held.copy_gb_per_s)):
+                if rate is not None:
+                    values = {"gpu": card, "rate": digits(rate.value.item())}
+                    yield card, Sentence(key, values | {"origin": ", ".join(self.origins[card, CEILINGS])})
 
     def _lines(self, task: str) -> Iterator[tuple[str, Sentence]]:
         kind = "decode" if task == "decode" else "prompt"
@@ -132,8 +135,8 @@ def put_right_by(records: Iterable[tuple[str, Record]]) -> PutRight:
     remarks: list[Sentence] = []
     for origin, record in records:
         rows = [row for row in record.rows if row.basis == "gpu" and is_usable(row)]
-        held = _ceilings_of(record)
         card = _card(record)
+        held = _ceilings_of(record, card)
         if record.basis != "gpu":
             remarks.append(Sentence("runs.interpreter", {"origin": origin}))
         elif card is None:
@@ -154,14 +157,20 @@ def put_right_by(records: Iterable[tuple[str, Record]]) -> PutRight:
     return PutRight(estimator=estimator, origins=origins, remarks=tuple(remarks))
 
 
-def _ceilings_of(record: Record) -> Ceilings:
-    """What the card sustained in a run; paces that are no rates are passed over."""
+def _ceilings_of(record: Record, card: Gpu | None) -> Ceilings:
+    """What the card sustained in a run; paces that are no rates are passed over.
+
+    Products are of bf16: those of a card without tensor cores for it say nothing of fp16.
+    """
     sustained = {
         pace.what: Interval.of(pace.low, pace.rate, pace.high)
         for pace in record.paces
         if pace.stretch == "sustained" and 0 < pace.low <= pace.rate <= pace.high
     }
-    return Ceilings(gemm_tflops=sustained.get("gemm"), copy_gb_per_s=sustained.get("copy"))
+    tensor = card is not None and card.bf16_tensor_cores
+    return Ceilings(
+        gemm_tflops=sustained.get("gemm") if tensor else None, copy_gb_per_s=sustained.get("copy")
+    )
 
 
 def _card(record: Record) -> Gpu | None:

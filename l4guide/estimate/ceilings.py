@@ -9,7 +9,8 @@ from l4guide.interval import Interval
 class Ceilings:
     """Sustained rates of one card with their spread; None where it was not measured.
 
-    `gemm_tflops` is of large bf16 products; `copy_gb_per_s` counts each byte twice, as read and as written.
+    `gemm_tflops` is of large bf16 products on tensor cores; `copy_gb_per_s` counts each byte twice, as read and as
+    written.
     """
 
     gemm_tflops: Interval | None = None

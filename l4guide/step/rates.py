@@ -109,7 +109,7 @@ def _measured(gpu: Gpu, dtype: str, ceilings: Ceilings) -> Interval | None:
 
     It is of bf16; what was published of both types tells fp16.
     """
-    if ceilings.gemm_tflops is None or dtype not in ("fp16", "bf16") or not gpu.bf16_tensor_cores:
+    if ceilings.gemm_tflops is None or dtype not in ("fp16", "bf16"):
         return None
     own, bf16 = _published(gpu, dtype), _published(gpu, "bf16")
     other = sum(own) / sum(bf16) if own and bf16 else 1.0

@@ -108,8 +108,9 @@ def test_ceilings_put_what_is_not_attention_right(
     def both(task: str) -> tuple[Step, Step]:
         asked = {"model": "Llama-3.2-1B", "task": task, "seqlen": 2048}
         answers = [model_answer("L4", {**asked, **extra}) for extra in ({}, {"measured": measured})]
-        lines = [line for line in answers[1].lines() if line.key == "runs.ceilings"]
-        assert ["run0.json"] == [line.values["origin"] for line in lines]
+        lines = [line for line in answers[1].lines() if line.key.startswith("runs.")]
+        assert ["runs.gemm", "runs.copy"] == [line.key for line in lines]
+        assert all("run0.json" in line.say() for line in lines)
         assert ["published", "measured"] == [answer.whole.step.gemm_kind for answer in answers]
         before, after = (answer.whole.step for answer in answers)
         return before, after
@@ -157,8 +158,16 @@ def test_the_newest_ceilings_stand_and_the_interpreters_never(recorded: Recorded
     assert held.gemm_tflops is not None
     assert (50.0, None) == (held.gemm_tflops.value.item(), held.copy_gb_per_s)
     (line,) = runs.said_of_every_card("decode")
-    assert ("runs.ceilings", "new") == (line.key, line.values["origin"])
+    assert ("runs.gemm", "new") == (line.key, line.values["origin"])
     assert {} == put_right_by([("it", replace(old, basis="interpreter"))]).estimator.ceilings
+
+
+def test_a_bf16_product_says_nothing_of_a_card_without_such_cores(recorded: Recorded) -> None:
+    """A T4 multiplies bf16 beside its tensor cores: what it copies counts alone."""
+    record = with_paces(recorded("L4", lengths=(), named="T4"), gemm=3.0, copy=250.0)
+    assert ["runs.copy"] == [
+        line.key for line in put_right_by([("t4", record)]).said_of_every_card("prefill")
+    ]
 
 
 def test_runs_of_our_own_kernels_calibrate_them(recorded: Recorded) -> None:
