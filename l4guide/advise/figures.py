@@ -97,7 +97,7 @@ def whole_estimate(
         raise BadInput("error.no_model")
     question = question_of(card, model, options, implementation)
     found = whole_of(card, question, terms_of(options), order_of(options))
-    return found, put_right(options).said(card, question.plan.task)
+    return found, put_right(options).said(card, question.plan.task, whole=True)
 
 
 def _model_columns(gpu: str, said: Mapping[str, object], implementation: str | None) -> dict[str, object]:

@@ -150,7 +150,7 @@ def answer_about(
     remarks = [Sentence(key) for key in model.remarks]
     if model.assumed:
         remarks.append(Sentence("remark.assumed", {"fields": ", ".join(model.assumed)}))
-    remarks += put_right(options).said(gpu, question.plan.task)
+    remarks += put_right(options).said(gpu, question.plan.task, whole=True)
     return ModelAnswer(
         gpu=gpu, whole=whole, ranking=ranking, changes=changes(whole, ranking), remarks=tuple(remarks)
     )

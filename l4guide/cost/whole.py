@@ -64,7 +64,7 @@ def order_of(options: Mapping[str, object]) -> Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A model and how it is to run; `estimator` times its attention, put right by runs where there are some."""
+    """A model and how it is to run; `estimator` times it, put right by runs where there are some."""
 
     model: Architecture
     plan: Plan

@@ -5,7 +5,7 @@ What one kernel shows is not carried to another: on the cards that we could try 
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +20,7 @@ from l4guide.estimate.attention import (
     basis_of,
     call_times,
 )
+from l4guide.estimate.ceilings import Ceilings
 from l4guide.estimate.chip import Chip, chip_of
 from l4guide.estimate.least_squares import Prior, fit
 from l4guide.estimate.physics import AS_FITTED, Live
@@ -128,15 +129,19 @@ def _factors(chip: Chip, choice: Choice, problems: Problems, measured_us: Array)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveEstimator:
-    """The estimator put right for the cards that something was run on; on any other it is the estimator as fitted."""
+    """The estimator put right for the cards that something was run on; on any other it is the estimator as fitted.
+
+    `ceilings` hold what a card itself sustained, by its name: they are what products and weights go by.
+    """
 
     corrections: Mapping[Case, Live]
     measured_ms: Mapping[Shape, float]
+    ceilings: Mapping[str, Ceilings] = field(default_factory=dict)
 
     @property
     def cards(self) -> frozenset[str]:
         """Names of the cards that something was run on."""
-        return frozenset(card for card, _, _ in self.corrections)
+        return frozenset(card for card, _, _ in self.corrections) | self.ceilings.keys()
 
     def live(self, gpu: Gpu, implementation: str, task: str) -> Live:
         """What runs of an implementation on a card have shown."""
@@ -261,11 +266,11 @@ def recalibrate(runs: Iterable[Run], gpu: Gpu) -> LiveEstimator:
     return LiveEstimator(corrections=corrections, measured_ms=measured)
 
 
-def together(estimators: Iterable[LiveEstimator]) -> LiveEstimator:
-    """Several cards' corrections as one."""
+def together(estimators: Iterable[LiveEstimator], ceilings: Mapping[str, Ceilings]) -> LiveEstimator:
+    """Several cards' corrections as one, with the ceilings of cards by their names."""
     corrections: dict[Case, Live] = {}
     measured: dict[Shape, float] = {}
     for one in estimators:
         corrections |= one.corrections
         measured |= one.measured_ms
-    return LiveEstimator(corrections=corrections, measured_ms=measured)
+    return LiveEstimator(corrections=corrections, measured_ms=measured, ceilings=ceilings)

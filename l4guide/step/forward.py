@@ -12,7 +12,7 @@ from l4guide.interval import Interval, Numbers, total
 from l4guide.model import LINEAR, Architecture, FeedForward, Layers, Mixer
 from l4guide.step.attention import AttentionTime, attention_seconds
 from l4guide.step.plan import Plan
-from l4guide.step.rates import gemm_rate, link_rate, memory_rate, share, step_latency
+from l4guide.step.rates import NOT_MEASURED, gemm_rate, link_rate, memory_rate, share, step_latency
 from l4guide.workload import ELEMENT_BYTES, Workload
 
 #: Bytes of a weight; four bits come with a scale of sixteen and a zero of four for each group of 128.
@@ -45,7 +45,7 @@ class Pass:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
-    """A card with the rates that a plan finds on it, and what times attention there."""
+    """A card with the rates that a plan finds on it, measured ones where there are, and what times attention there."""
 
     gpu: Gpu
     plan: Plan
@@ -62,7 +62,9 @@ def ground_of(gpu: Gpu, plan: Plan, estimator: LiveEstimator = NO_RUNS) -> Groun
         CannotDo: the card has no rate for the type.
     """
     dtype = "bf16" if plan.dtype == "fp8" else plan.dtype
-    rate = gemm_rate(gpu, dtype, "fp8" if plan.weights == "fp8" and not plan.trains else plan.weights)
+    weights = "fp8" if plan.weights == "fp8" and not plan.trains else plan.weights
+    ceilings = estimator.ceilings.get(gpu.name, NOT_MEASURED)
+    rate = gemm_rate(gpu, dtype, weights, ceilings)
     reached = Interval.exactly(1.0) if plan.trains else share("serving_gemm")
     pairs = ((rate.per_second.low, reached.low), (rate.per_second.value, reached.value))
     low, value = (a * b for a, b in pairs)
@@ -71,7 +73,7 @@ def ground_of(gpu: Gpu, plan: Plan, estimator: LiveEstimator = NO_RUNS) -> Groun
         plan=plan,
         flops=Interval.of(low, value, rate.per_second.high * reached.high),
         gemm_kind=rate.kind,
-        bytes=memory_rate(gpu),
+        bytes=memory_rate(gpu, ceilings),
         estimator=estimator,
     )
 

@@ -5,15 +5,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
+
 from l4guide.catalogue import Gpu, data_folder
 from l4guide.errors import BadData, CannotDo
+from l4guide.estimate import Ceilings
 from l4guide.interval import Interval
 
 #: GB/s of sixteen PCIe lanes in one direction, by generation: 8, 16 and 32 GT/s with 128b/130b coding.
 PCIE_GB_PER_S = {3: 15.75, 4: 31.5, 5: 63.0}
 #: Scaling and quantising keep FP8 products from the full ratio of the peaks.
 FP8_LOSS = 0.85
-SECTIONS = ("gemm_over_peak", "serving_gemm", "memory_bandwidth", "layer_gap_us", "power", "link")
+SECTIONS = (
+    *("gemm_over_peak", "serving_gemm", "memory_bandwidth", "copy_over_bandwidth", "layer_gap_us"),
+    *("power", "link"),
+)
+NOT_MEASURED = Ceilings()
 
 
 @cache
@@ -54,16 +61,17 @@ def share(name: str) -> Interval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """A rate in FLOP/s or bytes/s, and whether its middle was published or follows from the peak."""
+    """A rate in FLOP/s or bytes/s, and whether its middle was measured, published, or follows from the peak."""
 
     per_second: Interval
     kind: str
 
 
-def gemm_rate(gpu: Gpu, dtype: str, weights: str) -> Rate:
+def gemm_rate(gpu: Gpu, dtype: str, weights: str, ceilings: Ceilings = NOT_MEASURED) -> Rate:
     """FLOP/s of large products with activations of type `dtype` and weights of type `weights`.
 
-    fp8 weights are multiplied as fp8 where the card has such cores; otherwise they, and int4 ones, are widened first.
+    What `ceilings` hold of this very card takes the place of what was published or follows from the peak. fp8 weights
+    are multiplied as fp8 where the card has such cores; otherwise they, and int4 ones, are widened first.
 
     Raises:
         CannotDo: the card has no rate for the type.
@@ -72,7 +80,10 @@ def gemm_rate(gpu: Gpu, dtype: str, weights: str) -> Rate:
     peak = _peak(gpu, dtype)
     if published is None and peak is None:
         raise CannotDo("error.no_rate", gpu=gpu.name, dtype=dtype)
-    if published is not None:
+    measured = _measured(gpu, dtype, ceilings)
+    if measured is not None:
+        rate = Rate(per_second=measured.times(1e12), kind="measured")
+    elif published is not None:
         low, high = published
         rate = Rate(per_second=Interval.of(low, (low + high) / 2, high).times(1e12), kind="published")
     else:
@@ -93,6 +104,22 @@ def _published(gpu: Gpu, dtype: str) -> tuple[float, float] | None:
     return None if dtype not in ("fp16", "bf16") or known is None else (low or known, high or known)
 
 
+def _measured(gpu: Gpu, dtype: str, ceilings: Ceilings) -> Interval | None:
+    """TFLOP/s that this very card sustained, no narrower than what was published of such cards.
+
+    It is of bf16; what was published of both types tells fp16.
+    """
+    if ceilings.gemm_tflops is None or dtype not in ("fp16", "bf16"):
+        return None
+    own, bf16 = _published(gpu, dtype), _published(gpu, "bf16")
+    other = sum(own) / sum(bf16) if own and bf16 else 1.0
+    known_low, known_high = own or bf16 or (1.0, 1.0)
+    middle = (known_low + known_high) / 2
+    found = ceilings.gemm_tflops.times(other)
+    low = np.minimum(found.low, found.value * known_low / middle)
+    return Interval.of(low, found.value, np.maximum(found.high, found.value * known_high / middle))
+
+
 def _peak(gpu: Gpu, dtype: str) -> float | None:
     """Dense peak in TFLOP/s; a card without tensor cores for the type multiplies as fp32."""
     if dtype == "fp32":
@@ -102,9 +129,13 @@ def _peak(gpu: Gpu, dtype: str) -> float | None:
     return gpu.tensor_16bit_tflops
 
 
-def memory_rate(gpu: Gpu) -> Interval:
-    """Bytes per second that arrive."""
-    return share("memory_bandwidth").times(gpu.bandwidth_gb_per_s * 1e9)
+def memory_rate(gpu: Gpu, ceilings: Ceilings = NOT_MEASURED) -> Interval:
+    """Bytes per second that arrive; a copy on this very card says how much of its bandwidth memory gives."""
+    usual, copied = share("memory_bandwidth"), ceilings.copy_gb_per_s
+    if copied is None:
+        return usual.times(gpu.bandwidth_gb_per_s * 1e9)
+    pairs = ((usual.low, copied.low), (usual.value, copied.value), (usual.high, copied.high))
+    return Interval.of(*(a * b for a, b in pairs)).times(1e9 / constants()["copy_over_bandwidth"]["value"])
 
 
 def link_rate(gpu: Gpu) -> tuple[Interval, str] | None:

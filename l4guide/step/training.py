@@ -38,9 +38,9 @@ class Training:
 
     @property
     def seconds(self) -> Interval:
-        """The whole step; its interval is that of cards left out of the fit, where the card's GEMM is published."""
+        """The whole step; its interval is that of cards left out of the fit, unless the card's GEMM is a guess."""
         whole = total(self.parts.values())
-        if self.gemm_kind != "published":
+        if self.gemm_kind == "estimated":
             return whole
         factors = training_factors()
         return Interval.of(whole.value * factors["low"], whole.value, whole.value * factors["high"])

@@ -16,9 +16,11 @@ from l4guide.advise import (
     put_right_by,
 )
 from l4guide.advise import measured as module
+from l4guide.advise.model import ModelAnswer
 from l4guide.catalogue import gpu
 from l4guide.errors import BadData, BadInput, CannotDo
-from l4guide.measure.measurement import Record, write
+from l4guide.measure.measurement import Pace, Record, write
+from l4guide.step import Step
 
 Recorded = Callable[..., Record]
 PROMPT = {"task": "prefill", "seqlen": 3000, "heads": 32, "kv_heads": 8, "head_dim": 128}
@@ -71,6 +73,101 @@ def test_a_whole_model_and_its_ranking_follow(recorded: Recorded, file_of: Calla
     assert others[0] == others[1]
     assert () == break_even("RTX 3090", MODEL, cells=4).put_right
     assert ("RTX 3090",) == break_even("RTX 3090", options, cells=4).put_right
+
+
+#: What known L4 sustain, in TFLOP/s, and what a copy there is taken to reach, in GB/s.
+L4_GEMM, L4_COPY = 57.15, 270.0
+
+
+def with_paces(record: Record, *, gemm: float, copy: float) -> Record:
+    """The record with what its card sustained."""
+    rates = (("gemm", gemm, "TFLOP/s"), ("copy", copy, "GB/s"))
+    paces = tuple(
+        Pace(what=what, on="", stretch="sustained", seconds=1, rate=r, low=0.99 * r, high=1.01 * r, unit=unit)
+        for what, r, unit in rates
+    )
+    return replace(record, paces=paces)
+
+
+@pytest.mark.parametrize(
+    ("gemm", "copy", "slower", "same"),
+    [(0.8, 1.0, ("prefill", "training"), ("decode",)), (1.0, 0.8, ("decode",), ("prefill",))],
+)
+def test_ceilings_put_what_is_not_attention_right(
+    recorded: Recorded,
+    file_of: Callable[[Record], str],
+    gemm: float,
+    copy: float,
+    slower: tuple[str, ...],
+    same: tuple[str, ...],
+) -> None:
+    """Slow products slow prompts and training, slow memory slows generation; each answer names the record."""
+    record = with_paces(recorded(lengths=()), gemm=gemm * L4_GEMM, copy=copy * L4_COPY)
+    measured = file_of(record)
+
+    def both(task: str) -> tuple[Step, Step]:
+        asked = {"model": "Llama-3.2-1B", "task": task, "seqlen": 2048}
+        answers = [model_answer("L4", {**asked, **extra}) for extra in ({}, {"measured": measured})]
+        lines = [line for line in answers[1].lines() if line.key.startswith("runs.")]
+        assert ["runs.gemm", "runs.copy"] == [line.key for line in lines]
+        assert all("run0.json" in line.say() for line in lines)
+        assert ["published", "measured"] == [answer.whole.step.gemm_kind for answer in answers]
+        before, after = (answer.whole.step for answer in answers)
+        return before, after
+
+    for task in slower:
+        before, after = both(task)
+        factor = after.seconds.value.item() / before.seconds.value.item()
+        assert 1.1 < factor < 1.25
+        wide = [found.seconds.high.item() / found.seconds.low.item() for found in (before, after)]
+        assert wide[0] <= wide[1] * 1.001
+    for task in same:
+        before, after = both(task)
+        assert before.seconds.value.item() == pytest.approx(after.seconds.value.item(), rel=0.1)
+        assert before.seconds.value.item() <= after.seconds.value.item() * 1.0001
+
+
+def test_ceilings_are_of_one_card_and_can_be_left_out(
+    recorded: Recorded, file_of: Callable[[Record], str]
+) -> None:
+    """Every other card keeps its figures, attention alone too, and `as_fitted` restores the card's own."""
+    measured = file_of(with_paces(recorded(lengths=()), gemm=0.5 * L4_GEMM, copy=0.5 * L4_COPY))
+    plain, moved, restored = (
+        model_answer("L4", {**MODEL, **extra}) for extra in ({}, {"measured": measured}, {"as_fitted": True})
+    )
+
+    def others(answer: ModelAnswer) -> dict[str, object]:
+        ranked = (item for item in answer.ranking if item.gpu != answer.gpu)
+        return {item.gpu.name: item.whole and item.whole.to_json() for item in ranked}
+
+    assert others(plain) == others(moved)
+    assert plain.whole.latency_ms == restored.whole.latency_ms
+    assert plain.whole.latency_ms.value < moved.whole.latency_ms.value
+    assert ("L4",) == break_even("L4", {**MODEL, "measured": measured}, cells=4).put_right
+    alone = [estimate_of("L4", {**PROMPT, **extra}, "flash-attn") for extra in ({}, {"measured": measured})]
+    assert alone[0][1] == alone[1][1]
+    assert ["runs.other"] == [line.key for line in alone[1][2]]
+
+
+def test_the_newest_ceilings_stand_and_the_interpreters_never(recorded: Recorded) -> None:
+    """A card that was measured twice is as it was last; a rate that is none is passed over."""
+    old = with_paces(recorded(lengths=()), gemm=40.0, copy=200.0)
+    new = replace(with_paces(old, gemm=50.0, copy=0.0), measured_at="2026-11-23T00:00:00+00:00")
+    runs = put_right_by([("new", new), ("old", old)])
+    held = runs.estimator.ceilings["L4"]
+    assert held.gemm_tflops is not None
+    assert (50.0, None) == (held.gemm_tflops.value.item(), held.copy_gb_per_s)
+    (line,) = runs.said_of_every_card("decode")
+    assert ("runs.gemm", "new") == (line.key, line.values["origin"])
+    assert {} == put_right_by([("it", replace(old, basis="interpreter"))]).estimator.ceilings
+
+
+def test_a_bf16_product_says_nothing_of_a_card_without_such_cores(recorded: Recorded) -> None:
+    """A T4 multiplies bf16 beside its tensor cores: what it copies counts alone."""
+    record = with_paces(recorded("L4", lengths=(), named="T4"), gemm=3.0, copy=250.0)
+    assert ["runs.copy"] == [
+        line.key for line in put_right_by([("t4", record)]).said_of_every_card("prefill")
+    ]
 
 
 def test_runs_of_our_own_kernels_calibrate_them(recorded: Recorded) -> None:

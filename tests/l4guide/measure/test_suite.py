@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from l4guide.estimate import FEWEST_RUNS
 from l4guide.measure import suite
 from l4guide.measure.arithmetic import kv_bytes
 from l4guide.measure.bench import PEERS
@@ -43,13 +44,26 @@ def test_no_cache_fits_the_l2_or_fills_the_memory(card: dict[str, int]) -> None:
 
 
 def test_any_beginning_has_some_of_everything(full: tuple[Item, ...]) -> None:
-    """The quick suite is the first item of each section, and half of the full one is half of each section."""
+    """The quick suite begins with the first item of each section; half of the full one is half of each section."""
     quick = suite.plan("quick", **H100)
-    assert [item.key for item in full[:4]] == [item.key for item in quick]
+    assert [item.key for item in full[:4]] == [item.key for item in quick[:4]]
     whole = Counter(item.section for item in full)
     half = Counter(item.section for item in full[: len(full) // 2])
     assert all(abs(half[name] - count / 2) <= 2 for name, count in whole.items())
     assert len({item.key for item in full}) == len(full)
+
+
+@pytest.mark.parametrize("name", ["l4guide", "torch/flash"])
+@pytest.mark.parametrize("card", [H100, L4])
+def test_a_quick_run_is_enough_to_put_estimates_right(card: dict[str, int], name: str) -> None:
+    """It times so many distinct prompts and generation steps that one may be refused and intervals still follow."""
+    items = suite.plan("quick", **card)
+    run = Counter(
+        "decode" if i.workload.task == "decode" else "prompt" for i in items if name in i.implementations
+    )
+    assert all(run[kind] > FEWEST_RUNS for kind in ("decode", "prompt"))
+    assert len({item.key for item in items}) == len(items)
+    assert all(("l4guide", "torch/flash") == item.implementations for item in items[4:])
 
 
 def test_everybody_is_measured_somewhere(full: tuple[Item, ...]) -> None:
