@@ -328,7 +328,7 @@ def _scale(figure: Figure, values: Iterable[float], prefix: str = "") -> None:
     """Linear from zero, or logarithmic with ticks at 1, 2 and 5 where the values are far apart."""
     known = [value for value in values if value > 0]
     if not known or max(known) < LOG_FROM_RATIO * min(known):
-        figure.update_xaxes(rangemode="tozero", tickprefix=prefix)
+        figure.update_xaxes(rangemode="tozero", tickprefix=prefix, exponentformat="none")
         return
     decades = [10.0**power for power in range(-9, 10)]
     far = max(known) > 1000 * min(known)
