@@ -58,7 +58,7 @@ Ratio = tuple[float, float, float]
 
 
 def bars(record: Record | None) -> tuple[Bar, ...]:
-    """Every bar with what `record` says of it, in the order of the issue that set them; None says nothing of any."""
+    """Every bar with what `record` says of it, in the order of the tables that show them; None says nothing of any."""
     rows = [r for r in (record.rows if record else ()) if r.status == "ok" and r.latency_ms is not None]
     found: list[Bar] = []
     for width in (64, 128, 256):
