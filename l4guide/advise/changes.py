@@ -109,11 +109,12 @@ def _variant(whole: Whole, key: str, question: Question | None) -> list[Sentence
     then_fits = other.memory.fits == "yes" != whole.memory.fits
     if abs(ratio - 1) < 0.1 and not then_fits:
         return []
+    as_before = other.memory.fits == whole.memory.fits
     values = {
         "ratio": digits(ratio, 2),
         "weights": question.plan.weights,
         "batch": question.batch,
-        "fits": Sentence(f"fits.{other.memory.fits}"),
+        "fits": "" if as_before else Sentence("change.then", {"fits": Sentence(f"fits.{other.memory.fits}")}),
         "latency": digits(other.latency_ms.value.item()),
     }
     return [Sentence(key, values)]

@@ -28,6 +28,7 @@ def blanks_of(workload: Workload, gpu: Gpu, library: str, version: str) -> dict[
         "kv_dtype": workload.kv_dtype,
         "torch_dtype": torch_dtype.get(workload.dtype, "torch.float8_e4m3fn"),
         "dropout": f"{workload.dropout:g}",
+        "gradient": ", requires_grad=True" if "backward" in workload.passes else "",
         "capability": gpu.capability,
         "capability_pair": f"({(gpu.capability or '?').replace('.', ', ')})",
         "arch": gpu.arch,

@@ -45,6 +45,7 @@ BLANKS = frozenset(
         "causal",
         "torch_dtype",
         "gqa",
+        "gradient",
         "window",
         "softcap",
         "num_splits",
