@@ -24,6 +24,8 @@ HEIGHT_PX = 460
 NAMED_SHARE = 0.06
 #: Every so many columns and rows of uncertain cells get a stroke.
 HATCH_STEP = 2
+#: Numbers beside an axis.
+MOST_TICKS = 16
 
 
 def breakeven_figure(found: BreakEven, language: str = "en") -> Figure:
@@ -155,9 +157,14 @@ def _ticks(values: list[int], *, powers: bool) -> dict[str, list[object]]:
         return {"tickvals": list(chosen), "ticktext": [str(values[index]) for index in chosen]}
     wanted = [2**power for power in range(31) if values[0] <= 2**power <= values[-1]]
     places = np.interp(np.log(wanted), np.log(values), range(len(values)))
-    step = max(1, len(wanted) // 8)
     labels = [f"{value // 1024}K" if value >= 1024 else str(value) for value in wanted]
-    return {"tickvals": places[::step].tolist(), "ticktext": list(labels[::step])}
+    apart = len(values) / MOST_TICKS
+    kept = [0]
+    for index, place in enumerate(places):
+        # Small batches follow one another without a gap: their numbers would lie on one another.
+        if place - places[kept[-1]] >= apart:
+            kept.append(index)
+    return {"tickvals": places[kept].tolist(), "ticktext": [labels[index] for index in kept]}
 
 
 def breakeven_alt(found: BreakEven, language: str = "en") -> str:

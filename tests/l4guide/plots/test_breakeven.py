@@ -1,5 +1,7 @@
 """The figure of a break-even map, and the same in words."""
 
+from itertools import pairwise
+
 import pytest
 
 from l4guide.advise import break_even
@@ -37,3 +39,13 @@ def test_hovering_names_card_and_price(found: BreakEven) -> None:
     assert (len(found.batches), len(found.across)) == (len(cells), len(cells[0]))
     assert found.offers[found.winner[0, 0]].gpu.name in cells[0][0]
     assert "$" in cells[0][0]
+
+
+def test_numbers_beside_an_axis_do_not_lie_on_one_another() -> None:
+    """Small batches follow one another without a gap: a number too near the last is left out."""
+    cells = 40
+    whole = break_even("L4", {"model": "Llama-3.1-8B", "task": "decode"}, cells=cells)
+    axis = breakeven_figure(whole).layout.yaxis
+    assert {"1", "64", "256"} <= set(axis.ticktext)
+    gaps = [after - before for before, after in pairwise(axis.tickvals)]
+    assert min(gaps) >= cells / 16
