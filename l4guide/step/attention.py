@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,17 +81,12 @@ def attention_of_many(
     name = chosen.pop() if len(chosen) == 1 else None
     if name is None:
         return {}
-    try:
-        times = estimator.attention_times([one for workloads in asked for one in workloads], gpu, name)
-    except CannotDo:
+    every = [one for workloads in asked for one in workloads]
+    times = _estimated(gpu, every, (len(mixers), *batch.shape), name, estimator)
+    if times is None:
         return {}
-    rows = [end.reshape(len(mixers), *batch.shape) * 1e-6 for end in (times.low, times.value, times.high)]
-    basis = estimator.basis(asked[0][0], gpu, name)
-    runs = estimator.live(gpu, name, workload.task).runs
     return {
-        mixer: AttentionTime(
-            seconds=Interval.of(*(row[place] for row in rows)), basis=basis, implementation=name, runs=runs
-        )
+        mixer: replace(times, seconds=times.seconds.map(itemgetter(place)))
         for place, mixer in enumerate(mixers)
     }
 
@@ -128,20 +124,34 @@ def _timed(
     """Every problem by itself, in one call of the estimator."""
     workloads = _workloads(shaped, tuple(batch.ravel().tolist()), tuple(keys.ravel().tolist()))
     chosen = implementation or estimator.best_implementation(workloads[0], gpu)
-    if chosen is not None:
-        try:
-            times = estimator.attention_times(workloads, gpu, chosen)
-        except CannotDo:
-            chosen = None
-        else:
-            ends = (end.reshape(batch.shape) * 1e-6 for end in (times.low, times.value, times.high))
-            basis = estimator.basis(workloads[0], gpu, chosen)
-            runs = estimator.live(gpu, chosen, shaped.task).runs
-            return AttentionTime(seconds=Interval.of(*ends), basis=basis, implementation=chosen, runs=runs)
+    known = None if chosen is None else _estimated(gpu, workloads, batch.shape, chosen, estimator)
+    if known is not None:
+        return known
     floors = np.array([_floor(gpu, workload) for workload in workloads]).reshape(batch.shape)
     over = Interval.of(ROOFLINE_LOW, ROOFLINE_VALUE, ROOFLINE_HIGH)
     seconds = over.map(lambda by: LAUNCH_S + by * floors)
     return AttentionTime(seconds=seconds, basis="roofline", implementation=None)
+
+
+def _estimated(
+    gpu: Gpu,
+    workloads: Sequence[Workload],
+    shape: tuple[int, ...],
+    implementation: str,
+    estimator: LiveEstimator,
+) -> AttentionTime | None:
+    """Problems of one task, laid out in `shape`, in one call; None where the estimator does not know one of them."""
+    try:
+        times = estimator.attention_times(workloads, gpu, implementation)
+    except CannotDo:
+        return None
+    ends = (end.reshape(shape) * 1e-6 for end in (times.low, times.value, times.high))
+    return AttentionTime(
+        seconds=Interval.of(*ends),
+        basis=estimator.basis(workloads[0], gpu, implementation),
+        implementation=implementation,
+        runs=estimator.live(gpu, implementation, workloads[0].task).runs,
+    )
 
 
 @lru_cache(maxsize=64)
