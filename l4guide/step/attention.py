@@ -1,8 +1,8 @@
 """Attention time of one layer over arrays of batches and lengths: the estimator's, or a wide roofline beyond it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from operator import itemgetter
 
 import numpy as np
@@ -58,9 +58,8 @@ def attention_seconds(
     """
     shaped = _shaped(workload, mixer)
     keys = _read_keys(mixer, shaped, tokens)
-    if batch.size <= MOST_POINTS:
-        return _timed(gpu, shaped, batch, keys, implementation, estimator)
-    return _interpolated(gpu, shaped, batch, keys, implementation, estimator)
+    timed = partial(_timed, gpu, shaped, implementation=implementation, estimator=estimator)
+    return timed(batch, keys) if batch.size <= MOST_POINTS else _interpolated(timed, batch, keys)
 
 
 def attention_of_many(
@@ -180,17 +179,12 @@ def _floor(gpu: Gpu, workload: Workload) -> float:
 
 
 def _interpolated(
-    gpu: Gpu,
-    shaped: Workload,
-    batch: Numbers,
-    keys: Numbers,
-    implementation: str | None,
-    estimator: LiveEstimator,
+    timed: Callable[[Numbers, Numbers], AttentionTime], batch: Numbers, keys: Numbers
 ) -> AttentionTime:
-    """Times between those of a grid, straight in the logarithms, which is how work grows."""
+    """Times between those that `timed` gives of a grid, straight in the logarithms, which is how work grows."""
     across = _knots(batch, GRID[0])
     along = _knots(keys, GRID[1])
-    known = _timed(gpu, shaped, *np.meshgrid(across, along, indexing="ij"), implementation, estimator)
+    known = timed(*np.meshgrid(across, along, indexing="ij"))
     seconds = known.seconds.map(lambda end: np.exp(_bilinear(np.log(end), across, along, batch, keys)))
     return replace(known, seconds=seconds)
 
