@@ -1,8 +1,9 @@
 """Attention time of one layer over arrays of batches and lengths: the estimator's, or a wide roofline beyond it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,9 +58,8 @@ def attention_seconds(
     """
     shaped = _shaped(workload, mixer)
     keys = _read_keys(mixer, shaped, tokens)
-    if batch.size <= MOST_POINTS:
-        return _timed(gpu, shaped, batch, keys, implementation, estimator)
-    return _interpolated(gpu, shaped, batch, keys, implementation, estimator)
+    timed = partial(_timed, gpu, shaped, implementation=implementation, estimator=estimator)
+    return timed(batch, keys) if batch.size <= MOST_POINTS else _interpolated(timed, batch, keys)
 
 
 def attention_of_many(
@@ -80,17 +80,12 @@ def attention_of_many(
     name = chosen.pop() if len(chosen) == 1 else None
     if name is None:
         return {}
-    try:
-        times = estimator.attention_times([one for workloads in asked for one in workloads], gpu, name)
-    except CannotDo:
+    every = [one for workloads in asked for one in workloads]
+    times = _estimated(gpu, every, (len(mixers), *batch.shape), name, estimator)
+    if times is None:
         return {}
-    rows = [end.reshape(len(mixers), *batch.shape) * 1e-6 for end in (times.low, times.value, times.high)]
-    basis = estimator.basis(asked[0][0], gpu, name)
-    runs = estimator.live(gpu, name, workload.task).runs
     return {
-        mixer: AttentionTime(
-            seconds=Interval.of(*(row[place] for row in rows)), basis=basis, implementation=name, runs=runs
-        )
+        mixer: replace(times, seconds=times.seconds.map(itemgetter(place)))
         for place, mixer in enumerate(mixers)
     }
 
@@ -128,20 +123,34 @@ def _timed(
     """Every problem by itself, in one call of the estimator."""
     workloads = _workloads(shaped, tuple(batch.ravel().tolist()), tuple(keys.ravel().tolist()))
     chosen = implementation or estimator.best_implementation(workloads[0], gpu)
-    if chosen is not None:
-        try:
-            times = estimator.attention_times(workloads, gpu, chosen)
-        except CannotDo:
-            chosen = None
-        else:
-            ends = (end.reshape(batch.shape) * 1e-6 for end in (times.low, times.value, times.high))
-            basis = estimator.basis(workloads[0], gpu, chosen)
-            runs = estimator.live(gpu, chosen, shaped.task).runs
-            return AttentionTime(seconds=Interval.of(*ends), basis=basis, implementation=chosen, runs=runs)
+    known = None if chosen is None else _estimated(gpu, workloads, batch.shape, chosen, estimator)
+    if known is not None:
+        return known
     floors = np.array([_floor(gpu, workload) for workload in workloads]).reshape(batch.shape)
     over = Interval.of(ROOFLINE_LOW, ROOFLINE_VALUE, ROOFLINE_HIGH)
     seconds = over.map(lambda by: LAUNCH_S + by * floors)
     return AttentionTime(seconds=seconds, basis="roofline", implementation=None)
+
+
+def _estimated(
+    gpu: Gpu,
+    workloads: Sequence[Workload],
+    shape: tuple[int, ...],
+    implementation: str,
+    estimator: LiveEstimator,
+) -> AttentionTime | None:
+    """Problems of one task, laid out in `shape`, in one call; None where the estimator does not know one of them."""
+    try:
+        times = estimator.attention_times(workloads, gpu, implementation)
+    except CannotDo:
+        return None
+    ends = (end.reshape(shape) * 1e-6 for end in (times.low, times.value, times.high))
+    return AttentionTime(
+        seconds=Interval.of(*ends),
+        basis=estimator.basis(workloads[0], gpu, implementation),
+        implementation=implementation,
+        runs=estimator.live(gpu, implementation, workloads[0].task).runs,
+    )
 
 
 @lru_cache(maxsize=64)
@@ -170,17 +179,12 @@ def _floor(gpu: Gpu, workload: Workload) -> float:
 
 
 def _interpolated(
-    gpu: Gpu,
-    shaped: Workload,
-    batch: Numbers,
-    keys: Numbers,
-    implementation: str | None,
-    estimator: LiveEstimator,
+    timed: Callable[[Numbers, Numbers], AttentionTime], batch: Numbers, keys: Numbers
 ) -> AttentionTime:
-    """Times between those of a grid, straight in the logarithms, which is how work grows."""
+    """Times between those that `timed` gives of a grid, straight in the logarithms, which is how work grows."""
     across = _knots(batch, GRID[0])
     along = _knots(keys, GRID[1])
-    known = _timed(gpu, shaped, *np.meshgrid(across, along, indexing="ij"), implementation, estimator)
+    known = timed(*np.meshgrid(across, along, indexing="ij"))
     seconds = known.seconds.map(lambda end: np.exp(_bilinear(np.log(end), across, along, batch, keys)))
     return replace(known, seconds=seconds)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import made_up
 import pytest
 
 from l4guide.catalogue import gpu
@@ -18,22 +19,9 @@ def _row(card: str, task: str, length: int, factor: float, implementation: str) 
     shape = {"task": task, "batch": 8 if task == "decode" else 1, "heads": 32, "kv_heads": 8, "head_dim": 128}
     workload, _ = ask({**shape, "seqlen_kv": length, "seqlen_q": 1 if task == "decode" else length})
     expected = attention_time(workload, gpu(card), implementation).latency_ms
-    return Measurement(
+    return made_up.row_on(
+        workload,
         implementation=implementation,
-        version="2.8.3",
-        status="ok",
-        reason=None,
-        basis="gpu",
-        task=task,
-        attention_pass="forward",
-        batch=workload.batch,
-        seqlen_q=workload.seqlen_q,
-        seqlen_kv=workload.seqlen_kv,
-        heads=workload.heads,
-        kv_heads=workload.kv_heads,
-        head_dim=workload.head_dim,
-        dtype=workload.dtype,
-        causal=True,
         latency_ms=factor * expected,
         low_ms=0.98 * factor * expected,
         high_ms=1.02 * factor * expected,
@@ -60,22 +48,6 @@ def recorded() -> Callable[..., Record]:
             for task in ("prefill", "decode")
             for length in lengths
         ]
-        return Record(
-            measured_at="2026-11-22T20:00:00+00:00",
-            l4guide_version="0.1.0",
-            complete=True,
-            basis=basis,
-            gpu=named or card,
-            gpu_reported_name=None,
-            capability=None,
-            driver=None,
-            memory_total_mib=None,
-            power_limit_w=None,
-            max_sm_clock_mhz=None,
-            python="3.12.0",
-            platform="Linux",
-            libraries={},
-            rows=tuple(rows),
-        )
+        return made_up.record(*rows, suite="live", basis=basis, gpu=named or card)
 
     return make

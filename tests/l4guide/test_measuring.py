@@ -6,54 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import made_up
 import pytest
 
 from l4guide import cli, measuring
 from l4guide.errors import CannotDo
-from l4guide.measure.measurement import Measurement, Record, write
+from l4guide.measure.measurement import Record, write
 from l4guide.measure.probe import Attached
 from l4guide.text import LANGUAGES
 
-ROW = Measurement(
-    implementation="l4guide",
-    version="1",
-    status="ok",
-    reason=None,
-    basis="gpu",
-    task="training",
-    attention_pass="forward",
-    section="training",
-    batch=4,
-    seqlen_q=4096,
-    seqlen_kv=4096,
-    heads=16,
-    kv_heads=16,
-    head_dim=128,
-    dtype="bf16",
-    causal=True,
-    max_error=1e-3,
-    latency_ms=1.5,
-    tflops=40.0,
-)
-RECORD = Record(
-    measured_at="2026-11-22T10:00:00+00:00",
-    l4guide_version="0.1.0",
-    suite="full",
-    complete=True,
-    basis="gpu",
-    gpu="L4",
-    gpu_reported_name=None,
-    capability=None,
-    driver=None,
-    memory_total_mib=None,
-    power_limit_w=None,
-    max_sm_clock_mhz=None,
-    python="3.12",
-    platform="Linux",
-    libraries={},
-    kernels="0",
-    rows=(ROW, replace(ROW, implementation="torch/flash", latency_ms=3.0)),
-)
+ROW = made_up.row(section="training", max_error=1e-3, latency_ms=1.5, tflops=40.0)
+RECORD = made_up.record(ROW, replace(ROW, implementation="torch/flash", latency_ms=3.0))
 
 
 @pytest.fixture

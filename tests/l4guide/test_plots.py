@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import made_up
 import pytest
 
 from l4guide import plots
 from l4guide.advise import Advice, advise
 from l4guide.catalogue import gpu
-from l4guide.measure.measurement import Measurement, Record
+from l4guide.measure.measurement import Record
 
 FIGURES: list[Callable[..., Any]] = [plots.shared_memory, plots.throughput, plots.cost]
 ALTS = [plots.shared_memory_alt, plots.throughput_alt, plots.cost_alt]
@@ -38,26 +39,8 @@ def words(figure: Any) -> str:
 def measured_on_l4(advice: Advice, **other: object) -> Record:
     """A record of one forward pass of the question's shape, with `other` columns."""
     asked = advice.question.workload
-    shape = {
-        name: getattr(asked, name) for name in ("task", "batch", "seqlen_q", "seqlen_kv", "heads", "kv_heads")
-    }
-    shape |= {name: getattr(asked, name) for name in ("head_dim", "dtype", "causal")}
-    row: dict[str, Any] = {
-        "implementation": "l4guide",
-        "version": "0.1",
-        "status": "ok",
-        "reason": None,
-        "basis": "gpu",
-        "attention_pass": "forward",
-        "latency_ms": 1.0,
-        "tflops": None if asked.task == "decode" else 43.21,
-        "gb_per_s": 245.6 if asked.task == "decode" else None,
-        **shape,
-        **other,
-    }
-    values = dict.fromkeys(Record.__dataclass_fields__)
-    values |= {"gpu": "L4", "rows": (Measurement(**row),), "libraries": {}, "complete": True, "basis": "gpu"}
-    return Record(**values)  # type: ignore[arg-type]
+    rate = {"gb_per_s": 245.6} if asked.task == "decode" else {"tflops": 43.21}
+    return made_up.record(made_up.row_on(asked, latency_ms=1.0, **rate | other))
 
 
 def test_importing_plots_loads_no_plotly() -> None:

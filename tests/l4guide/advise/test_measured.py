@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import made_up
 import pytest
 
 from l4guide.advise import (
@@ -19,7 +20,7 @@ from l4guide.advise import measured as module
 from l4guide.advise.model import ModelAnswer
 from l4guide.catalogue import gpu
 from l4guide.errors import BadData, BadInput, CannotDo
-from l4guide.measure.measurement import Pace, Record, write
+from l4guide.measure.measurement import Record, write
 from l4guide.step import Step
 
 Recorded = Callable[..., Record]
@@ -83,8 +84,7 @@ def with_paces(record: Record, *, gemm: float, copy: float) -> Record:
     """The record with what its card sustained."""
     rates = (("gemm", gemm, "TFLOP/s"), ("copy", copy, "GB/s"))
     paces = tuple(
-        Pace(what=what, on="", stretch="sustained", seconds=1, rate=r, low=0.99 * r, high=1.01 * r, unit=unit)
-        for what, r, unit in rates
+        made_up.pace(what, rate, unit, low=0.99 * rate, high=1.01 * rate) for what, rate, unit in rates
     )
     return replace(record, paces=paces)
 

@@ -4,32 +4,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import made_up
 import pytest
 
 from l4guide.measure.bars import Bar, agreement, bars, disagreeing
 from l4guide.measure.listing import bars_table, record_table
-from l4guide.measure.measurement import Measurement, Pace, Record
+from l4guide.measure.measurement import Measurement, Record
 from l4guide.text import LANGUAGES
 
-BLANK = Measurement(
-    implementation="l4guide",
-    version="1",
-    status="ok",
-    reason=None,
-    basis="gpu",
-    task="training",
-    attention_pass="forward",
-    section="training",
-    batch=4,
-    seqlen_q=4096,
-    seqlen_kv=4096,
-    heads=16,
-    kv_heads=16,
-    head_dim=128,
-    dtype="bf16",
-    causal=True,
-    max_error=1e-3,
-)
+BLANK = made_up.row(section="training", max_error=1e-3)
 
 
 def times(section: str, by_name: dict[str, float], **shape: Any) -> Iterator[Measurement]:
@@ -65,27 +48,14 @@ ROWS = (
     replace(BLANK, implementation="torch/math", status="not_reached"),
     replace(BLANK, implementation="xformers", status="failed", reason="illegal address"),
 )
-RECORD = Record(
-    measured_at="2026-11-22T10:00:00+00:00",
-    l4guide_version="0.1.0",
-    suite="full",
+RECORD = made_up.record(
+    *ROWS,
     complete=False,
-    basis="gpu",
     gpu="H100 SXM",
-    gpu_reported_name=None,
     capability="9.0",
     driver="580",
-    memory_total_mib=None,
-    power_limit_w=None,
-    max_sm_clock_mhz=None,
-    python="3.12",
-    platform="Linux",
     libraries={"torch": "2.11.0", "triton": "3.6.0"},
-    kernels="0",
-    paces=(
-        Pace(what="gemm", on="8192", stretch="first", seconds=1, rate=800, low=790, high=810, unit="TFLOP/s"),
-    ),
-    rows=ROWS,
+    paces=(made_up.pace("gemm", 800, "TFLOP/s", stretch="first", low=790, high=810),),
 )
 
 

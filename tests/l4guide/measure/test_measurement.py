@@ -5,27 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import made_up
 import pytest
 
 from l4guide.errors import BadData, CannotDo
-from l4guide.measure.measurement import Measurement, Pace, Record, check_writable, read, write
+from l4guide.measure.measurement import check_writable, read, write
 
-ROW = Measurement(
-    implementation="l4guide",
+ROW = made_up.row(
     version=None,
-    status="ok",
-    reason=None,
-    basis="gpu",
-    task="prefill",
-    attention_pass="forward",
-    batch=1,
-    seqlen_q=2048,
-    seqlen_kv=2048,
-    heads=32,
     kv_heads=8,
-    head_dim=128,
-    dtype="bf16",
-    causal=True,
     max_error=1e-3,
     torch_error=9e-4,
     bound=3e-3,
@@ -36,36 +24,17 @@ ROW = Measurement(
     warm_ms=1.45,
     tflops=44.0,
 )
-PACE = Pace(
-    what="gemm",
-    on="8192 x 8192 x 8192, bf16",
-    stretch="sustained",
-    seconds=8.0,
-    rate=57.0,
-    low=56.0,
-    high=58.0,
-    unit="TFLOP/s",
-    power_w=72.0,
-)
-RECORD = Record(
-    measured_at="2026-11-22T10:00:00+00:00",
-    l4guide_version="0.1.0",
-    suite="full",
-    complete=True,
-    basis="gpu",
-    gpu="L4",
+PACE = made_up.pace("gemm", 57.0, "TFLOP/s", low=56.0, high=58.0, power_w=72.0)
+RECORD = made_up.record(
+    ROW,
     gpu_reported_name="NVIDIA L4",
     capability="8.9",
     driver="580.95.05",
     memory_total_mib=22888,
     power_limit_w=72.0,
     max_sm_clock_mhz=2040,
-    python="3.11.7",
-    platform="Linux",
     libraries={"torch": "2.13.0"},
-    kernels="0123456789ab",
     paces=(PACE,),
-    rows=(ROW,),
 )
 
 

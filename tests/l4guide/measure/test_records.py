@@ -4,32 +4,15 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import made_up
 import pytest
 
 from l4guide.errors import BadData, CannotDo
 from l4guide.measure import records
-from l4guide.measure.measurement import Record, write
+from l4guide.measure.measurement import write
 from l4guide.measure.records import Journal, read_journal, record_file
 
-RECORD = Record(
-    measured_at="2026-11-22T10:00:00+00:00",
-    l4guide_version="0.1.0",
-    suite="full",
-    complete=True,
-    basis="gpu",
-    gpu="L4",
-    gpu_reported_name=None,
-    capability=None,
-    driver=None,
-    memory_total_mib=None,
-    power_limit_w=None,
-    max_sm_clock_mhz=None,
-    python="3.12",
-    platform="Linux",
-    libraries={},
-    kernels="0",
-    rows=(),
-)
+RECORD = made_up.record()
 
 
 def test_a_record_never_replaces_another(tmp_path: Path) -> None:

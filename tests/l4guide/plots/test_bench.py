@@ -2,67 +2,23 @@
 
 from pathlib import Path
 
+import made_up
 import pytest
 
-from l4guide.measure.measurement import Measurement, Pace, Record
+from l4guide.measure.measurement import Record
 from l4guide.plots.bench import figures, write_plots
-
-
-def row(implementation: str, *, seqlen: int = 1024, task: str = "prefill", **rates: float) -> Measurement:
-    """A timed row."""
-    return Measurement(
-        implementation=implementation,
-        version="1",
-        status="ok",
-        reason=None,
-        basis="gpu",
-        task=task,
-        attention_pass="forward",
-        batch=4,
-        seqlen_q=1 if task == "decode" else seqlen,
-        seqlen_kv=seqlen,
-        heads=16,
-        kv_heads=16,
-        head_dim=128,
-        dtype="bf16",
-        causal=True,
-        latency_ms=1.0,
-        **rates,  # type: ignore[arg-type]
-    )
-
-
-def pace(what: str, rate: float, unit: str) -> Pace:
-    """A ceiling."""
-    return Pace(what=what, on="-", stretch="sustained", seconds=8, rate=rate, low=rate, high=rate, unit=unit)
 
 
 @pytest.fixture
 def record() -> Record:
     """Two implementations on two lengths, and decoding."""
-    return Record(
-        measured_at="2026-11-22T10:00:00+00:00",
-        l4guide_version="0.1.0",
-        suite="full",
-        complete=True,
-        basis="gpu",
+    return made_up.record(
+        made_up.row(seqlen_q=2048, seqlen_kv=2048, latency_ms=1.0, tflops=50.0),
+        made_up.row(seqlen_q=1024, seqlen_kv=1024, latency_ms=1.0, tflops=40.0),
+        made_up.row(implementation="torch/flash", seqlen_q=1024, seqlen_kv=1024, latency_ms=1.0, tflops=45.0),
+        made_up.row(task="decode", seqlen_q=1, seqlen_kv=8192, latency_ms=1.0, gb_per_s=230.0),
         gpu="<L4>",
-        gpu_reported_name=None,
-        capability=None,
-        driver=None,
-        memory_total_mib=None,
-        power_limit_w=None,
-        max_sm_clock_mhz=None,
-        python="3.12",
-        platform="Linux",
-        libraries={},
-        kernels="0",
-        paces=(pace("gemm", 57.0, "TFLOP/s"), pace("copy", 240.0, "GB/s")),
-        rows=(
-            row("l4guide", seqlen=2048, tflops=50.0),
-            row("l4guide", seqlen=1024, tflops=40.0),
-            row("torch/flash", seqlen=1024, tflops=45.0),
-            row("l4guide", task="decode", seqlen=8192, gb_per_s=230.0),
-        ),
+        paces=(made_up.pace("gemm", 57.0, "TFLOP/s"), made_up.pace("copy", 240.0, "GB/s")),
     )
 
 
