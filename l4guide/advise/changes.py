@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from l4guide.catalogue import gpus
 from l4guide.cost import Contender, Question, Whole, turning, whole_of
 from l4guide.errors import Problem
 from l4guide.memory import fit
@@ -22,7 +21,7 @@ def changes(whole: Whole, ranking: tuple[Contender, ...]) -> tuple[Sentence, ...
         values = {"batch": room.largest_batch, "context": room.largest_context, "gpu": whole.gpu.name}
         found.append(Sentence("change.memory", {**values, "asked": question.context, "at": question.batch}))
     found += _price_change(whole, ranking)
-    found += _turning(whole)
+    found += _turning(whole, ranking)
     found += _lighter(whole)
     found += _variant(whole, "change.weights", _narrower(question))
     if room.fits == "no":
@@ -47,11 +46,12 @@ def _price_change(whole: Whole, ranking: tuple[Contender, ...]) -> list[Sentence
     return [Sentence(key, {**values, "now": digits(whole.rate.usd_per_hour)})]
 
 
-def _turning(whole: Whole) -> list[Sentence]:
+def _turning(whole: Whole, ranking: tuple[Contender, ...]) -> list[Sentence]:
     """From which context on another card is the cheapest; the map behind it knows no latency target."""
     if whole.order.has_latency:
         return []
-    found = turning(whole.question, gpus(), whole.terms)
+    able = [item.gpu for item in ranking if item.place != "out"]
+    found = turning(whole.question, able, whole.terms)
     if found is None:
         return []
     context, offer = found

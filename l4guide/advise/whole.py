@@ -31,7 +31,7 @@ from l4guide.model import (
     preset,
 )
 from l4guide.step import plan_of
-from l4guide.support import check
+from l4guide.support import Verdict, check
 from l4guide.text import Sentence
 from l4guide.workload import Workload
 
@@ -157,7 +157,7 @@ def answer_about(
 
 
 def refusal(question: Question, gpu: Gpu) -> Sentence | None:
-    """Why no library runs the model's attention on a card; None where one does, or nobody knows."""
+    """Why no library is known to run the model's attention on a card; None where one is."""
     heads = dict.fromkeys(
         (g.mixer.heads, g.mixer.kv_heads, g.mixer.head_dim, g.mixer.head_dim_v)
         for g in question.model.layers
@@ -167,9 +167,15 @@ def refusal(question: Question, gpu: Gpu) -> Sentence | None:
         shaped = replace(question.workload, heads=number, kv_heads=kept, head_dim=wide, head_dim_v=wide_v)
         if not gpu.bf16_tensor_cores and shaped.dtype == "bf16":
             shaped = replace(shaped, dtype="fp16", kv_dtype="fp16")
-        verdicts = (check(shaped, gpu, library) for library in RUNNERS)
-        if all(verdict.status in ("refused", "unsafe") for verdict in verdicts):
-            return Sentence("contender.refused", {"text": check(shaped, gpu, RUNNERS[0]).message})
+        said: list[Verdict] = []
+        for library in RUNNERS:
+            said.append(check(shaped, gpu, library))
+            if said[-1].status == "ok":
+                break
+        else:
+            if "unknown" in (verdict.status for verdict in said):
+                return Sentence("contender.unproven")
+            return Sentence("contender.refused", {"text": said[0].message})
     return None
 
 
@@ -177,6 +183,8 @@ def break_even(
     gpu_name: str, options: Mapping[str, object], axis: str = "context", *, cells: int = 40
 ) -> BreakEven:
     """Which card is cheapest where, over `axis` (context or head_dim) and batch; of a model, or of one attention layer.
+
+    Only cards on which a library is known to run the question as it was asked.
 
     Raises:
         BadInput: an option is malformed, unknown, or contradicts another.
@@ -188,6 +196,7 @@ def break_even(
         model = bare(ask_for_shape(gpu, options)[0])
     question = question_of(gpu, model, options)
     terms: Terms = terms_of(options)
+    able = [card for card in gpus() if refusal(question, card) is None]
     if axis == "context":
-        return by_context(question, gpus(), terms, cells=cells)
-    return by_head_dim(question, gpus(), terms, cells=cells)
+        return by_context(question, able, terms, cells=cells)
+    return by_head_dim(question, able, terms, cells=cells)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from l4guide.advise import ModelAnswer, advise, model_answer, model_lines
+from l4guide.advise import ModelAnswer, advise, break_even, model_answer, model_lines
 from l4guide.advise.config import as_model, read_architecture
 from l4guide.advise.whole import refusal
 from l4guide.catalogue import gpu
@@ -92,7 +92,7 @@ def test_a_too_long_text_leaves_the_verdict_standing() -> None:
     assert "error.context_over_model" in [gap.key for gap in advice.gaps]
 
 
-def test_no_library_is_a_reason_only_where_every_one_refuses(small: ModelAnswer) -> None:
+def test_a_card_is_able_where_one_library_runs(small: ModelAnswer) -> None:
     """Llama's heads run on an L4 and, without FlashAttention, on a T4."""
     assert [None, None] == [refusal(small.whole.question, gpu(name)) for name in ("L4", "T4")]
 
@@ -105,3 +105,12 @@ def test_a_lighter_training_is_named_where_it_fits(method: str, lighter: str | N
     )
     named = [line.values["method"] for line in answer.changes if line.key == "change.method"]
     assert [name for name in (lighter,) if name] == named
+
+
+def test_a_card_that_nobody_saw_run_it_wins_nothing() -> None:
+    """No source says that attention in 16 bits runs on a V100: it is ranked out with that reason, and on no map."""
+    options = {"model": "Qwen3-8B", "task": "decode", "batch": 8}
+    ranking = model_answer("L4", options).ranking
+    v100 = next(item for item in ranking if item.gpu.name == "V100-PCIe-16GB")
+    assert ("out", "contender.unproven") == (v100.place, v100.reason.key)
+    assert not [offer for offer in break_even("L4", options, cells=10).offers if "V100" in offer.gpu.name]
