@@ -6,10 +6,14 @@ and the next run goes on from there; several runs, each with its own `--arch`, m
 """
 
 import argparse
+import fcntl
+import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib import metadata
+from pathlib import Path
 from time import monotonic
 
 from l4guide.errors import CannotDo
@@ -57,18 +61,31 @@ def _add(one: Specialisation, found: Figures, triton_version: str) -> None:
     code = digest(one.kernel)
     path = record.path_for(triton_version)
     row = replace(found, instructions=None, code=code)
-    record.write(path, record.read(path) | {one: row})
-    if found.instructions is not None and one in set(mixes()):
-        path = mix_record.path_for(triton_version)
-        mix = RecordedMix(mix=found.instructions, triton_version=triton_version, code=code)
-        mix_record.write(path, mix_record.read(path) | {one: mix})
+    with _alone(path.parent):
+        record.write(path, record.read(path) | {one: row})
+        if found.instructions is not None and one in set(mixes()):
+            path = mix_record.path_for(triton_version)
+            mix = RecordedMix(mix=found.instructions, triton_version=triton_version, code=code)
+            mix_record.write(path, mix_record.read(path) | {one: mix})
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Other runs wait: between reading and writing they would lose this one's row, or it theirs."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _drop_old(triton_version: str) -> None:
     """Leave only tiles that are still the default; what is stale stays until it is compiled again."""
     for kept, valid in ((record, set(everything())), (mix_record, set(mixes()))):
         path = kept.path_for(triton_version)
-        kept.write(path, {one: row for one, row in kept.read(path).items() if one in valid})
+        with _alone(path.parent):
+            kept.write(path, {one: row for one, row in kept.read(path).items() if one in valid})
 
 
 def _tell(done: int, of: int, one: Specialisation, seconds: float) -> None:

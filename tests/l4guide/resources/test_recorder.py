@@ -1,5 +1,7 @@
 """Keeping the record."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,6 +104,24 @@ def test_a_second_run_compiles_only_what_is_missing(
     monkeypatch.setattr(code, "digest", lambda kernel: "changed")
     keep_record(wanted, triton_version="0.1")
     assert 2 * wanted == asked.questions
+
+
+@pytest.mark.usefixtures("asked")
+def test_runs_side_by_side_lose_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one run writes while another is between reading and writing stays."""
+    wanted = [*default_tiles([89], ["bf16"])][:4]
+    read = record.read
+
+    def dawdling(path: Path) -> dict[Specialisation, Figures]:
+        found = read(path)
+        time.sleep(0.3)
+        return found
+
+    monkeypatch.setattr(record, "read", dawdling)
+    with ThreadPoolExecutor() as pool:
+        runs = [pool.submit(keep_record, part, triton_version="0.1") for part in (wanted[::2], wanted[1::2])]
+    assert [0, 0] == [run.result() for run in runs]
+    assert set(wanted) == set(read(tmp_path / "0.1.csv"))
 
 
 def test_tiles_that_are_no_longer_the_default_are_dropped(asked: Asked, tmp_path: Path) -> None:
