@@ -22,7 +22,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-TESTS = [sys.executable, "-m", "pytest", "-m", "gpu"]
+#: What another's PyTorch or pytest plugin warns of is no failure of ours.
+TESTS = [sys.executable, "-m", "pytest", "-W", "default", "-m", "gpu"]
 #: Tests mostly wait for compilers: side by side where pytest-xdist is there.
 TOGETHER = ["-n", str(min(8, os.cpu_count() or 1))] if find_spec("xdist") else []
 MEASURE = [sys.executable, "-m", "l4guide", "measure"]
