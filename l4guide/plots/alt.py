@@ -20,7 +20,7 @@ def shared_memory_alt(advice: Advice, language: str = "en") -> str:
             shared_bytes=number(block.shared_bytes),
             verdict=say("plot.fits" if block.fits else "plot.does_not_fit", language),
         )
-        for block in blocks(advice)
+        for block in blocks(advice, language)
     ]
     limit = number(gpu.shared_bytes_per_block)
     return say("plot.shared_alt", language, gpu=gpu.name, limit_bytes=limit, rows="; ".join(rows))

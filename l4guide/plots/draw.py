@@ -40,7 +40,7 @@ CONFIG = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["
 
 def shared_memory(advice: Advice, language: str = "en") -> Figure:
     """Bars of shared memory per block against the limit of the asked card."""
-    gpu, every = advice.question.gpu, blocks(advice)
+    gpu, every = advice.question.gpu, blocks(advice, language)
     title = say("plot.shared_title", language, gpu=gpu.name)
     figure = new_figure(title, say("plot.shared_axis", language), len(every), row_px=50)
     if not every:

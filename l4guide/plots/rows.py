@@ -10,6 +10,8 @@ from l4guide.cost import Contender, Cost
 from l4guide.cost import Rate as Price
 from l4guide.estimate import Estimate
 from l4guide.measure.measurement import Measurement, Record
+from l4guide.text import say
+from l4guide.tiles import PublishedTile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +76,7 @@ def number(value: float) -> str:
     return format(Decimal(f"{value:#.3g}" if abs(value) >= 1 else f"{value:.3g}"), "f")
 
 
-def blocks(advice: Advice) -> tuple[Block, ...]:
+def blocks(advice: Advice, language: str = "en") -> tuple[Block, ...]:
     """Every block whose shared memory is known: our kernels first, then published ones."""
     ours = [
         Block(
@@ -97,8 +99,7 @@ def blocks(advice: Advice) -> tuple[Block, ...]:
     published = [
         Block(
             name=f"{item.library} {item.versions.replace('>=', '≥')} {item.pass_name}",
-            tile=tile_text(item.block_m, item.block_n, item.warps)
-            + _for_others(item.capabilities, capability),
+            tile=_published_tile(item, capability, language),
             shared_bytes=item.shared_bytes,
             limit_bytes=limit,
             fits=item.shared_bytes <= limit,
@@ -111,9 +112,12 @@ def blocks(advice: Advice) -> tuple[Block, ...]:
     return (*ours, *published)
 
 
-def _for_others(capabilities: tuple[str, ...], asked: str | None) -> str:
-    """The compute capabilities that a tile is launched on, where the asked card's is not one of them."""
-    return "" if asked in capabilities else f" (only on compute capability {', '.join(capabilities)})"
+def _published_tile(item: PublishedTile, asked: str | None, language: str) -> str:
+    """A tile, with the compute capabilities that it is launched on where the asked card's is not one of them."""
+    tile = tile_text(item.block_m, item.block_n, item.warps)
+    if asked in item.capabilities:
+        return tile
+    return say("plot.shared_only", language, tile=tile, capabilities=", ".join(item.capabilities))
 
 
 def tile_text(block_m: int, block_n: int, warps: int, stages: int | None = None) -> str:

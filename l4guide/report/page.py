@@ -46,7 +46,7 @@ def render(advice: Advice, language: str = "en", measurements: Sequence[Record] 
         advice=advice,
         language=language,
         options=_options(advice),
-        blocks=plots.blocks(advice),
+        blocks=plots.blocks(advice, language),
         cards=[
             (card, plots.rate(card.estimate, task) if card.estimate else None) for card in plots.cards(advice)
         ],
