@@ -73,10 +73,17 @@ def attached_gpu() -> str:
     return name
 
 
+def heed_interrupts() -> None:
+    """Let Ctrl+C reach a step even where this was started in the background, whose children ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def run(step: Step, log: Path) -> str:
     """Run one step, what it says going to `log`; in a word or two, what became of it."""
     with log.open("w", encoding="utf-8") as file:
-        process = subprocess.Popen(step.command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            step.command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, preexec_fn=heed_interrupts
+        )
         try:
             code = process.wait(step.limit_s)
         except subprocess.TimeoutExpired:

@@ -50,12 +50,12 @@ def test_every_step_leaves_its_word(
     hangs = "import time\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    print('kept')"
     steps = {
         "fails": python(everything, "print('broken'); raise SystemExit(3)"),
-        "hangs": python(everything, hangs, limit_s=10),
+        "hangs": python(everything, hangs, limit_s=5),
         "works": python(everything, "import sys; open(sys.argv[2], 'w').write('{}')", writes="tiles-"),
     }
     monkeypatch.setattr(everything, "STEPS", steps)
     assert not everything.everything(list(steps), tmp_path, "NVIDIA L4")
     told = [line.rsplit(",", 1)[0] for line in (tmp_path / "steps.log").read_text().splitlines()]
-    assert ["fails: failed with code 3", "hangs: stopped at its limit of 10 s", "works: ok"] == told
+    assert ["fails: failed with code 3", "hangs: stopped at its limit of 5 s", "works: ok"] == told
     assert ["broken\n", "kept\n"] == [(tmp_path / f"{name}.log").read_text() for name in ("fails", "hangs")]
     assert 1 == len(list(tmp_path.glob("tiles-nvidia-l4-*.json")))
