@@ -10,7 +10,7 @@ from l4guide.estimate import NO_RUNS, LiveEstimator
 from l4guide.interval import Interval, Numbers
 from l4guide.model import Architecture, Mixer
 from l4guide.step.attention import AttentionTime
-from l4guide.step.forward import NOTHING_KNOWN, forward, ground_of
+from l4guide.step.forward import NOTHING_KNOWN, Pass, forward, ground_of
 from l4guide.step.plan import Plan
 from l4guide.step.training import training_step
 from l4guide.workload import Workload
@@ -80,26 +80,19 @@ def step(
     sequences, keys = (np.array(item) for item in some)
     ground = ground_of(gpu, plan, estimator)
     per_sequence = 1.0 if plan.task == "decode" else keys
-    if plan.trains:
-        trained = training_step(ground, model, workload, sequences, keys, implementation)
-        return Step(
-            seconds=trained.seconds,
-            parts=trained.parts,
-            tokens=sequences * keys * plan.gpus,
-            flops=trained.model_flops * plan.gpus,
-            attention_basis=trained.attention_basis,
-            implementation=trained.implementation,
-            runs=trained.runs,
-            gemm_kind=trained.gemm_kind,
-        )
-    once = forward(ground, model, workload, sequences, keys, implementation, known)
+    found: Pass = (
+        training_step(ground, model, workload, sequences, keys, implementation)
+        if plan.trains
+        else forward(ground, model, workload, sequences, keys, implementation, known)
+    )
+    batches = plan.gpus if plan.trains else 1
     return Step(
-        seconds=once.seconds,
-        parts=once.parts,
-        tokens=sequences * per_sequence,
-        flops=once.flops,
-        attention_basis=once.attention_basis,
-        implementation=once.implementation,
-        runs=once.runs,
-        gemm_kind=once.gemm_kind,
+        seconds=found.seconds,
+        parts=found.parts,
+        tokens=sequences * per_sequence * batches,
+        flops=found.flops * batches,
+        attention_basis=found.attention_basis,
+        implementation=found.implementation,
+        runs=found.runs,
+        gemm_kind=found.gemm_kind,
     )

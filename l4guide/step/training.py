@@ -7,7 +7,7 @@ import numpy as np
 from l4guide.errors import CannotDo
 from l4guide.interval import Interval, Numbers, total
 from l4guide.model import Architecture
-from l4guide.step.forward import Ground, forward
+from l4guide.step.forward import Ground, Pass, forward
 from l4guide.step.rates import link_rate, training_factors
 from l4guide.workload import Workload
 
@@ -26,15 +26,8 @@ EXPOSED_LINKS = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Training:
-    """Seconds of a step by what they are spent on, and the FLOPs that count for MFU (nothing is counted twice)."""
-
-    parts: dict[str, Interval]
-    model_flops: Numbers
-    attention_basis: str | None
-    implementation: str | None
-    runs: int
-    gemm_kind: str
+class Training(Pass):
+    """The same of a training step; its FLOPs are those that count for MFU (nothing is counted twice)."""
 
     @property
     def seconds(self) -> Interval:
@@ -80,7 +73,7 @@ def training_step(
         parts["links"] = _links(ground, model, compute)
     return Training(
         parts=parts,
-        model_flops=3.0 * once.flops,
+        flops=3.0 * once.flops,
         attention_basis=once.attention_basis,
         implementation=once.implementation,
         runs=once.runs,
