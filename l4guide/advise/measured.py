@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from l4guide.catalogue import Gpu, data_folder, find_gpu
+from l4guide.catalogue import Gpu, find_gpu
 from l4guide.errors import BadInput
 from l4guide.estimate import (
     FEWEST_RUNS,
@@ -18,11 +18,10 @@ from l4guide.estimate import (
 )
 from l4guide.interval import Interval
 from l4guide.measure.measurement import Measurement, Record, read
+from l4guide.measure.records import recorded_files
 from l4guide.text import Sentence, digits
 from l4guide.workload import yes_or_no
 
-#: Files beside the records that are of another kind.
-NO_RECORDS = "tiles-"
 #: Beside implementations, what else a record puts right of a card.
 CEILINGS = "ceilings"
 
@@ -94,7 +93,7 @@ def put_right(options: Mapping[str, object]) -> PutRight:
         return said
     names = [] if said is None else [said] if isinstance(said, str | Path) else list(said)  # type: ignore[call-overload]
     given = tuple(Path(str(name)) for name in names)
-    paths = dict.fromkeys((*given, *_found()))
+    paths = dict.fromkeys((*given, *recorded_files()))
     found = _from_files(tuple((path, _changed_ns(path)) for path in paths))
     return replace(found, given=tuple(path.name for path in given))
 
@@ -102,12 +101,6 @@ def put_right(options: Mapping[str, object]) -> PutRight:
 def _changed_ns(path: Path) -> int:
     """When a file was written last, so that a new one is read anew."""
     return path.stat().st_mtime_ns if path.exists() else 0
-
-
-def _found() -> tuple[Path, ...]:
-    """The records that come with the guide."""
-    folder = data_folder() / "measurements"
-    return tuple(path for path in sorted(folder.glob("*.json")) if not path.name.startswith(NO_RECORDS))
 
 
 @lru_cache(maxsize=8)
@@ -121,7 +114,7 @@ def found_records() -> tuple[tuple[str, Record], ...]:
     Raises:
         BadData: a file is no record.
     """
-    return tuple((path.name, read(path)) for path in _found())
+    return tuple((path.name, read(path)) for path in recorded_files())
 
 
 def put_right_by(records: Iterable[tuple[str, Record]]) -> PutRight:

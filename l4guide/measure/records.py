@@ -57,14 +57,20 @@ def latest_journal(where: Path) -> Path:
     return journals[-1].with_suffix(".json")
 
 
+def recorded_files(where: Path | None = None) -> tuple[Path, ...]:
+    """The files of the records in a folder, by name; the folder of l4guide's own when None."""
+    return tuple(
+        path for path in sorted((where or folder()).glob("*.json")) if not path.name.startswith(TILES)
+    )
+
+
 def records(where: Path | None = None) -> tuple[Record, ...]:
     """Every record of a GPU in a folder, oldest first; the folder of l4guide's own when None.
 
     Raises:
         BadData: a file there is not a record.
     """
-    paths = (where or folder()).glob("*.json")
-    found = [read(path) for path in sorted(paths) if not path.name.startswith(TILES)]
+    found = map(read, recorded_files(where))
     return tuple(sorted((r for r in found if r.basis == "gpu"), key=lambda record: record.measured_at))
 
 

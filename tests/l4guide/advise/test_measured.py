@@ -16,10 +16,10 @@ from l4guide.advise import (
     put_right,
     put_right_by,
 )
-from l4guide.advise import measured as module
 from l4guide.advise.model import ModelAnswer
 from l4guide.catalogue import gpu
 from l4guide.errors import BadData, BadInput, CannotDo
+from l4guide.measure import records
 from l4guide.measure.measurement import Record, write
 from l4guide.step import Step
 
@@ -237,7 +237,7 @@ def test_records_of_the_guide_are_found_and_can_be_left_out(
     folder.mkdir()
     write(recorded(factor=2.0), folder / "l4.json")
     (folder / "tiles-l4.json").write_text("[]", encoding="utf-8")
-    monkeypatch.setattr(module, "data_folder", lambda: tmp_path)
+    monkeypatch.setattr(records, "folder", lambda: folder)
     _, found, said = estimate_of("L4", PROMPT, "flash-attn")
     assert "l4.json" in said[0].say()
     _, plain, nothing = estimate_of("L4", {**PROMPT, "as_fitted": True}, "flash-attn")
