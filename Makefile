@@ -4,7 +4,7 @@ SETUP := $(PYTHON) setup_environment.py
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help guide report test gpu bench check notebooks record readme score
+.PHONY: help guide report test gpu bench check lock notebooks record readme score
 
 help: ## List these chores
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,12 @@ check: ## Formatting, lint, types, import arrows, spelling, README's tables, str
 	$(BIN)/typos
 	$(BIN)/python -m l4guide.readme --check README.md
 	$(BIN)/nbstripout --verify notebooks/*.ipynb
+
+lock: ## Move requirements.lock: the newest of everything beside the torch and Triton that it names
+	@$(SETUP) dev
+	@grep -E '^(torch|triton)==' requirements.lock | $(BIN)/uv pip compile --quiet --universal --upgrade --all-extras \
+		--python-version 3.11 --no-annotate --custom-compile-command "make lock" \
+		--constraint - --output-file requirements.lock pyproject.toml
 
 notebooks: ## Run every notebook from top to bottom
 	@$(SETUP) dev

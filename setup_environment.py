@@ -6,7 +6,8 @@
     python3 setup_environment.py chromium   a browser for the tests: the one that is here, else Debian's
     python3 setup_environment.py tritons    the other versions of Triton that the kernels are compiled with
 
-What is done already is not done again: a stamp in `.venv` remembers the dependency lists it was made from.
+Every release that goes into it is the one in requirements.lock, the build tools' too; uv installs where it is found,
+pip elsewhere. What is done already is not done again: a stamp in `.venv` remembers the lists it was made from.
 """
 
 from __future__ import annotations
@@ -23,13 +24,12 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
-ENVIRONMENT = ROOT / ".venv"
-PYTHON = ENVIRONMENT / "bin" / "python"
-STAMP = ENVIRONMENT / "l4guide-stamp.json"
-CONSTRAINTS = ROOT / "constraints.txt"
-#: One folder a version of Triton, for PYTHONPATH: two versions cannot be installed in one environment.
-TRITONS = ENVIRONMENT / "tritons"
-#: What one of them takes on the disk, and as much again while pip unpacks it.
+LOCK = ROOT / "requirements.lock"
+#: Relative to ROOT, where installers are started: in variables a space would end a path.
+LOCKED = dict.fromkeys(
+    ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT", "UV_CONSTRAINT", "UV_BUILD_CONSTRAINT"), LOCK.name
+)
+#: What one version of Triton takes on the disk, and as much again while it is unpacked.
 TRITON_BYTES = 2 * 1024**3
 #: The extra of each level; a level includes the ones before it.
 LEVELS = {"base": "", "all": "[all]", "dev": "[dev]"}
@@ -37,7 +37,8 @@ OLDEST = (3, 11)
 NEWER_PYTHONS = ("python3.13", "python3.12", "python3.11")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 #: PyTorch's own index of builds without CUDA: PyPI's Linux build brings gigabytes of CUDA libraries.
-CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+CPU_INDEX = ["--index-url", "https://download.pytorch.org/whl/cpu", "--timeout", "30", "--retries", "2"]
+QUIET = [] if sys.stderr.isatty() else ["--quiet"]
 
 
 def say(line: str) -> None:
@@ -74,52 +75,20 @@ def require_python() -> None:
 
 
 def fingerprint() -> str:
-    """What the environment depends on: the dependency lists and the Python that runs it."""
-    content = (ROOT / "pyproject.toml").read_bytes() + CONSTRAINTS.read_bytes()
+    """What an environment depends on: the dependency lists and the Python that runs it."""
+    content = (ROOT / "pyproject.toml").read_bytes() + LOCK.read_bytes()
     return hashlib.sha256(content + sys.version.encode()).hexdigest()
 
 
-def is_ready(level: str) -> bool:
-    """Whether `.venv` was made for this level, or for one that includes it, from today's lists."""
-    try:
-        stamp = json.loads(STAMP.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    order = list(LEVELS)
-    return (
-        stamp.get("fingerprint") == fingerprint()
-        and order.index(stamp.get("level", "base")) >= order.index(level)
-        and works([str(PYTHON), "-c", ""])
-    )
+def pin(name: str) -> str:
+    """The locked version of a package, without the marker that says where: `torch==X.Y.Z`."""
+    lines = LOCK.read_text(encoding="utf-8").splitlines()
+    return next(line.split(";")[0].strip() for line in lines if line.startswith(f"{name}=="))
 
 
-def create() -> None:
-    """Create `.venv` where there is none that works."""
-    if works([str(PYTHON), "-m", "pip", "--version"]):
-        return
-    missing = [name for name in ("venv", "ensurepip") if importlib.util.find_spec(name) is None]
-    if missing:
-        version = f"{sys.version_info.major}.{sys.version_info.minor}"
-        stop(
-            f"Python {version} has no {' and no '.join(missing)}, so it can make no environment. "
-            f"On Debian and Ubuntu: sudo apt-get install -y python{version}-venv"
-        )
-    say(f"creating {ENVIRONMENT}")
-    if subprocess.run([sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)], check=False).returncode:
-        stop(f"could not create {ENVIRONMENT}; the reason is above")
-
-
-def install(*arguments: str, way_out: str = "") -> None:
-    """Run pip; where it fails, its own message stays on the screen and ways out follow."""
-    quiet = [] if sys.stderr.isatty() else ["--quiet"]
-    command = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input", "install", *quiet]
-    # A user-wide PIP_USER would make pip refuse to install into an environment.
-    variables = {**os.environ, "PIP_USER": "0"}
-    if subprocess.run([*command, *arguments], cwd=ROOT, env=variables, check=False).returncode:
-        stop(
-            "pip could not install what is needed; its reason is above. If the network is the cause, set "
-            f"HTTPS_PROXY or PIP_INDEX_URL to what your network allows and run the same command again.{way_out}"
-        )
+def variables(*, locked: bool) -> dict[str, str]:
+    """What an installer runs with: a user-wide PIP_USER would make pip refuse to install into an environment."""
+    return {**os.environ, "PIP_USER": "0", **(LOCKED if locked else {})}
 
 
 def has_nvidia_driver() -> bool:
@@ -133,61 +102,166 @@ def has_nvidia_driver() -> bool:
     return True
 
 
-def torch_pin() -> str:
-    """The tested torch: `torch==X.Y.Z`."""
-    return pin("torch")
+def wants_cpu_torch() -> bool:
+    """Whether torch's build on PyPI would bring CUDA libraries that this machine has no use for."""
+    return sys.platform == "linux" and not has_nvidia_driver()
 
 
-def pin(name: str) -> str:
-    """The tested version of a package, as constraints.txt names it: `torch==X.Y.Z`."""
-    lines = CONSTRAINTS.read_text(encoding="utf-8").splitlines()
-    return next(line.strip() for line in lines if line.startswith(f"{name}=="))
+class Environment:
+    """A virtual environment with this project in it."""
 
+    def __init__(self, folder: Path) -> None:
+        """Take the environment in a folder, whether or not it is there yet."""
+        self.folder = folder
+        self.python = folder / "bin" / "python"
+        self.stamp = folder / "l4guide-stamp.json"
+        #: One folder a version of Triton, for PYTHONPATH: two versions cannot be installed in one environment.
+        self.tritons = folder / "tritons"
 
-def installed_torch() -> str:
-    """The torch in `.venv`, as `torch==X.Y.Z`, with its build after a plus; empty where there is none."""
-    question = "import importlib.metadata as m; print('torch==' + m.version('torch'))"
-    return subprocess.run(
-        [str(PYTHON), "-c", question], capture_output=True, text=True, check=False
-    ).stdout.strip()
+    def is_ready(self, level: str) -> bool:
+        """Whether it was made for this level, or for one that includes it, from today's lists."""
+        try:
+            stamp = json.loads(self.stamp.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        order = list(LEVELS)
+        return (
+            stamp.get("fingerprint") == fingerprint()
+            and order.index(stamp.get("level", "base")) >= order.index(level)
+            and works([str(self.python), "-c", ""])
+        )
 
+    def create(self) -> None:
+        """Create it where there is none that works."""
+        if works([str(self.python), "-m", "pip", "--version"]):
+            return
+        missing = [name for name in ("venv", "ensurepip") if importlib.util.find_spec(name) is None]
+        if missing:
+            version = f"{sys.version_info.major}.{sys.version_info.minor}"
+            stop(
+                f"Python {version} has no {' and no '.join(missing)}, so it can make no environment. "
+                f"On Debian and Ubuntu: sudo apt-get install -y python{version}-venv"
+            )
+        say(f"creating {self.folder}")
+        if subprocess.run(
+            [sys.executable, "-m", "venv", "--clear", str(self.folder)], check=False
+        ).returncode:
+            stop(f"could not create {self.folder}; the reason is above")
 
-def torch_options(python: Path = PYTHON) -> list[str]:
-    """Where the pip of `python` finds the torch for this machine, as options to add to a pip command.
+    def install(self, *arguments: str, locked: bool = True) -> None:
+        """Install what pip's arguments name: by uv where it is found, by pip where it is not.
 
-    None where PyPI's own build is right: beside an NVIDIA driver it is the CUDA build, and outside Linux it
-    brings no CUDA. Elsewhere the build without CUDA: from a folder that pip is configured with, else from
-    PyTorch's index.
-    """
-    if sys.platform != "linux" or has_nvidia_driver():
-        return []
-    local = ["--no-index", "--no-deps", "--dry-run", "--ignore-installed", f"{torch_pin()}+cpu"]
-    if works([str(python), "-m", "pip", "install", *local]):
-        return ["--no-index"]
-    return ["--index-url", CPU_INDEX, "--timeout", "30", "--retries", "2"]
+        uv reads none of pip's settings, the address of an index among them; where it fails, pip is asked.
+        """
+        uv = shutil.which("uv")
+        if uv:
+            command = [uv, "pip", "install", *QUIET, "--python", str(self.python), *arguments]
+            if subprocess.run(command, cwd=ROOT, env=variables(locked=locked), check=False).returncode == 0:
+                return
+            say("uv could not install it, as it says above; asking pip")
+        self.pip_install(*arguments, locked=locked)
 
+    def pip_install(self, *arguments: str, locked: bool = True, way_out: str = "") -> None:
+        """Run pip; where it fails, its own message stays on the screen and ways out follow."""
+        command = [
+            str(self.python),
+            "-m",
+            "pip",
+            "--disable-pip-version-check",
+            "--no-input",
+            "install",
+            *QUIET,
+        ]
+        done = subprocess.run([*command, *arguments], cwd=ROOT, env=variables(locked=locked), check=False)
+        if done.returncode:
+            stop(
+                "pip could not install what is needed; its reason is above. If the network is the cause, set "
+                f"HTTPS_PROXY or PIP_INDEX_URL to what your network allows and run the same command again.{way_out}"
+            )
 
-def install_torch() -> None:
-    """Install the build without CUDA where this machine wants it and `.venv` has not the tested torch yet."""
-    if installed_torch().split("+")[0] == torch_pin():
-        return
-    options = torch_options()
-    if options:
-        say("this machine has no NVIDIA driver: taking the torch build without CUDA")
-        wheel = f" Or put a wheel of {torch_pin()}+cpu for this Python into a folder and set PIP_FIND_LINKS to it."
-        install("--no-deps", *options, f"{torch_pin()}+cpu", way_out=wheel)
+    def installed(self, name: str) -> str:
+        """A package in it, as `torch==X.Y.Z`, with its build after a plus; empty where it is not there."""
+        question = f"import importlib.metadata as m; print('{name}==' + m.version('{name}'))"
+        return subprocess.run(
+            [str(self.python), "-c", question], capture_output=True, text=True, check=False
+        ).stdout.strip()
 
+    def torch_options(self) -> list[str]:
+        """Where its pip finds the torch for this machine, as options to add to a pip command.
 
-def make_environment(level: str) -> None:
-    """Create `.venv` and install the project in it, editable, with the extra of the level."""
-    if is_ready(level):
-        return
-    create()
-    say(f"installing l4guide{LEVELS[level]} into .venv; the first time this takes some minutes")
-    if level != "base":
-        install_torch()
-    install("--constraint", str(CONSTRAINTS), "--editable", f".{LEVELS[level]}")
-    STAMP.write_text(json.dumps({"level": level, "fingerprint": fingerprint()}), encoding="utf-8")
+        None where PyPI's own build is right: beside an NVIDIA driver it is the CUDA build, and outside Linux it
+        brings no CUDA. Elsewhere the build without CUDA: from a folder that pip is configured with, else from
+        PyTorch's index.
+        """
+        if not wants_cpu_torch():
+            return []
+        local = ["--no-index", "--no-deps", "--dry-run", "--ignore-installed", f"{pin('torch')}+cpu"]
+        if works([str(self.python), "-m", "pip", "install", *local]):
+            return ["--no-index"]
+        return CPU_INDEX
+
+    def install_torch(self) -> None:
+        """Install the build without CUDA where this machine wants it and the locked torch is not there yet.
+
+        By pip alone: uv does not look into the folders that pip is configured with.
+        """
+        locked = pin("torch")
+        if self.installed("torch").split("+")[0] == locked:
+            return
+        options = self.torch_options()
+        if options:
+            say("this machine has no NVIDIA driver: taking the torch build without CUDA")
+            wheel = (
+                f" Or put a wheel of {locked}+cpu for this Python into a folder and set PIP_FIND_LINKS to it."
+            )
+            self.pip_install("--no-deps", *options, f"{locked}+cpu", way_out=wheel)
+
+    def make(self, level: str) -> None:
+        """Create it and install the project in it, editable, with the extra of the level."""
+        if self.is_ready(level):
+            return
+        self.create()
+        say(
+            f"installing l4guide{LEVELS[level]} into {self.folder.name}; the first time this takes some minutes"
+        )
+        if level != "base":
+            self.install_torch()
+        self.install("--editable", f".{LEVELS[level]}")
+        self.stamp.write_text(json.dumps({"level": level, "fingerprint": fingerprint()}), encoding="utf-8")
+
+    def other_tritons(self) -> list[str]:
+        """The versions of Triton in pyproject.toml's list, without the one that the environment itself has."""
+        import tomllib  # Python 3.11 has it; an older one is to read `require_python`'s line, not an ImportError
+
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+        own = (self.installed("triton") or pin("triton")).partition("==")[2]
+        return [version for version in project["tool"]["l4guide"]["tritons"] if version != own]
+
+    def provide_tritons(self) -> None:
+        """Install each version of Triton that is not there yet into a folder of its own; Linux alone has them."""
+        if sys.platform != "linux":
+            return
+        self.create()
+        for version in self.other_tritons():
+            if not (self.tritons / version).is_dir():
+                self.provide_triton(version)
+
+    def provide_triton(self, version: str) -> None:
+        """Install one version of Triton beside the environment's own; a folder with its name is always whole."""
+        self.tritons.mkdir(parents=True, exist_ok=True)
+        free_bytes = shutil.disk_usage(self.tritons).free
+        if free_bytes < TRITON_BYTES:
+            stop(
+                f"Triton {version} needs {TRITON_BYTES / 1024**3:.0f} GiB while it is installed and {self.tritons} "
+                f"has {free_bytes / 1024**3:.1f} GiB: free some and run the same command again"
+            )
+        say(f"installing Triton {version} into {self.tritons / version}, to compile the kernels with it")
+        with tempfile.TemporaryDirectory(dir=self.tritons, prefix=".") as folder:
+            new = Path(folder, version)
+            self.install(
+                "--no-deps", "--no-compile", "--target", str(new), f"triton=={version}", locked=False
+            )
+            new.rename(self.tritons / version)
 
 
 def find_chromium() -> str | None:
@@ -221,52 +295,18 @@ def provide_chromium() -> None:
     )
 
 
-def other_tritons() -> list[str]:
-    """The versions of Triton in pyproject.toml's list, without the one that `.venv` itself has."""
-    import tomllib  # Python 3.11 has it; an older one is to read `require_python`'s line, not an ImportError
-
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    pinned = pin("triton").partition("==")[2]
-    return [version for version in project["tool"]["l4guide"]["tritons"] if version != pinned]
-
-
-def provide_tritons() -> None:
-    """Install each version of Triton that is not there yet into a folder of its own; Linux alone has them."""
-    if sys.platform != "linux":
-        return
-    make_environment("base")
-    for version in other_tritons():
-        if not (TRITONS / version).is_dir():
-            provide_triton(version)
-
-
-def provide_triton(version: str) -> None:
-    """Install one version of Triton beside the environment's own; a folder with its name is always whole."""
-    TRITONS.mkdir(parents=True, exist_ok=True)
-    free_bytes = shutil.disk_usage(TRITONS).free
-    if free_bytes < TRITON_BYTES:
-        stop(
-            f"Triton {version} needs {TRITON_BYTES / 1024**3:.0f} GiB while it is installed and {TRITONS} has "
-            f"{free_bytes / 1024**3:.1f} GiB: free some and run the same command again"
-        )
-    say(f"installing Triton {version} into {TRITONS / version}, to compile the kernels with it")
-    with tempfile.TemporaryDirectory(dir=TRITONS, prefix=".") as folder:
-        new = Path(folder, version)
-        install("--no-deps", "--no-compile", "--target", str(new), f"triton=={version}")
-        new.rename(TRITONS / version)
-
-
 def main(arguments: list[str]) -> None:
     """Do what the words on the command line ask, in their order."""
     require_python()
-    parts = {"chromium": provide_chromium, "tritons": provide_tritons}
+    environment = Environment(ROOT / ".venv")
+    parts = {"chromium": provide_chromium, "tritons": environment.provide_tritons}
     if not arguments or set(arguments) - {*LEVELS, *parts}:
         stop(f"usage: setup_environment.py {' | '.join([*LEVELS, *parts])}")
     for word in arguments:
         if word in parts:
             parts[word]()
         else:
-            make_environment(word)
+            environment.make(word)
 
 
 if __name__ == "__main__":
