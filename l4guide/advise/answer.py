@@ -101,12 +101,12 @@ def support_of(gpu: str, options: Mapping[str, object], library: str, version: s
 def answer_of(verdicts: tuple[Verdict, ...]) -> str:
     """Say whether it runs, in one word.
 
-    "yes": flash-attn's newest release runs it; "depends": something else does, or of what one reaches for first
-    nobody knows; "no": nothing does.
+    "yes": flash-attn's newest release runs it; "unsafe": it runs there without an error and its result is wrong;
+    "depends": something else runs it, or of what one reaches for first nobody knows; "no": nothing does.
     """
     status = {verdict.library: verdict.status for verdict in verdicts if verdict.library not in NOT_COUNTED}
-    if status[FLASH] == "ok":
-        return "yes"
+    if status[FLASH] in ("ok", "unsafe"):
+        return "yes" if status[FLASH] == "ok" else "unsafe"
     unknown = "unknown" in (status[library] for library in FIRST if library in status)
     return "depends" if unknown or "ok" in status.values() else "no"
 
@@ -114,7 +114,7 @@ def answer_of(verdicts: tuple[Verdict, ...]) -> str:
 def worst(answers: Iterable[str]) -> str:
     """The worst of several answers."""
     found = set(answers)
-    return next(answer for answer in ("no", "depends", "yes") if answer in found)
+    return next(answer for answer in ("no", "unsafe", "depends", "yes") if answer in found)
 
 
 def _part(name: str | None, workload: Workload, gpu: Gpu) -> Part:

@@ -2,7 +2,7 @@
 
 from l4guide.matrix.cells import ALL, HEAD_DIMS, Cell, Column, Matrix, Row, support_matrix
 from l4guide.matrix.spans import Span, Timeline, timeline
-from l4guide.matrix.texts import SYMBOLS, as_csv, as_markdown, as_table, timeline_table
+from l4guide.matrix.texts import SYMBOLS, as_csv, as_markdown, as_table, status_name, timeline_table
 from l4guide.matrix.verdicts import library_names
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "as_markdown",
     "as_table",
     "library_names",
+    "status_name",
     "support_matrix",
     "timeline",
     "timeline_table",

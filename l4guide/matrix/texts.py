@@ -11,7 +11,12 @@ from l4guide.support.verdict import STATUSES
 from l4guide.text import say
 
 #: A sign for each status, so that none is told by colour alone.
-SYMBOLS = {"ok": "✓", "refused": "✕", "unsafe": "△", "unknown": "?"}
+SYMBOLS = {"ok": "✓", "refused": "✕", "unsafe": "☠", "unknown": "?"}
+
+
+def status_name(status: str, language: str = "en") -> str:
+    """A status by its sign and its word."""
+    return f"{SYMBOLS[status]} {say(f'matrix.word_{status}', language)}"
 
 
 def column_name(column: Column, language: str = "en") -> str:
@@ -139,7 +144,7 @@ def timeline_table(found: Timeline, language: str = "en") -> str:
             span.library,
             span.since if span.since == span.until else f"{span.since} – {span.until}",
             f"{span.start or say('timeline.undated', language)} – {span.end or now}",
-            f"{SYMBOLS[span.status]} {say(f'matrix.word_{span.status}', language)}",
+            status_name(span.status, language),
             "" if span.status == "ok" else str(span.to_json(language)["message"]),
         ]
         for span in found.spans

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 BLUE, VERMILLION, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+#: Beyond their palette, and darker than its vermillion: what is wrong without an error.
+RED = "#B3001B"
 INK, GRID = "#1f2933", "#e4e7eb"
 #: Cards whose limit is drawn beside the asked one: what FlashAttention's large tiles were written for.
 REFERENCES = ("A100-80GB-SXM", "H100 SXM")
@@ -34,8 +36,13 @@ LOG_FROM_RATIO = 20.0
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans CJK SC', 'Microsoft YaHei', sans-serif"
 #: Characters of a card's name on one line beside its row.
 LABEL_WIDTH = 24
-#: What `plotly.io.to_html` and `Plotly.react` should be told.
-CONFIG = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
+#: What plotly is told wherever a figure is shown or written: no tool bar, whose "Share chart" uploads the figure,
+#: and nothing else that leaves the machine.
+CONFIG = {
+    "displayModeBar": False,
+    "displaylogo": False,
+    "showSendToCloud": False,
+}
 
 
 def shared_memory(advice: Advice, language: str = "en") -> Figure:

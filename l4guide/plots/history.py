@@ -11,7 +11,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from l4guide.matrix import SYMBOLS, Span, Timeline
-from l4guide.plots.draw import BLUE, GRID, PINK, VERMILLION, empty_figure, new_figure
+from l4guide.plots.draw import BLUE, GRID, RED, VERMILLION, empty_figure, new_figure
 from l4guide.support.verdict import STATUSES
 from l4guide.text import say
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 GREY = "#6b7280"
 #: Colour and hatch of each status.
-LOOKS = {"ok": (BLUE, ""), "refused": (VERMILLION, "/"), "unsafe": (PINK, "x"), "unknown": (GREY, ".")}
+LOOKS = {"ok": (BLUE, ""), "refused": (VERMILLION, "/"), "unsafe": (RED, "x"), "unknown": (GREY, ".")}
 #: What still holds is drawn a little beyond the newest release known, so that a new release has a bar too.
 BEYOND = timedelta(days=60)
 DAY_MS = 86_400_000

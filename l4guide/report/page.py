@@ -18,6 +18,7 @@ from markupsafe import Markup
 from l4guide import catalogue, plots
 from l4guide.advise import Advice, cards_of
 from l4guide.catalogue import Source
+from l4guide.matrix import status_name
 from l4guide.measure.measurement import Record
 from l4guide.resources.fixes import Fix
 from l4guide.support.conditions import label
@@ -78,6 +79,7 @@ def _environment(language: str) -> jinja2.Environment:
     environment.globals.update(
         t=lambda key, **values: say(f"report.{key}", language, **values),
         say=partial(say, language=language),
+        status_name=partial(status_name, language=language),
         address=address,
         label=label,
         cards_of=cards_of,

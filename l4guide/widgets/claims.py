@@ -11,21 +11,21 @@ from l4guide.support.verdict import address, said
 from l4guide.text import Sentence, say
 from l4guide.widgets.action import action_button
 from l4guide.widgets.controls import LanguageSwitch
+from l4guide.widgets.frame import page_of
 from l4guide.widgets.markup import render
 from l4guide.widgets.page_state import PageState
 from l4guide.widgets.panel import HtmlPanel
-from l4guide.widgets.plot_panel import PageAssets
 
 #: How a verdict is coloured: the badges of the guide.
 BADGES = {
     "true": "ok",
-    "true-until": "unsafe",
-    "true-since": "unsafe",
-    "half-true": "unsafe",
+    "true-until": "depends",
+    "true-since": "depends",
+    "half-true": "depends",
     "wrong-cause": "refused",
     "false": "refused",
 }
-OUTCOME_BADGES = {"tensor-cores": "ok", "runs": "ok", "stores": "unsafe", "casts": "unsafe"}
+OUTCOME_BADGES = {"tensor-cores": "ok", "runs": "ok", "stores": "depends", "casts": "depends"}
 
 
 class ClaimsState(PageState):
@@ -82,8 +82,7 @@ class Claims:
             parts.append(_panel(state, partial(_draw_topic, topic), "claims-topic"))
             parts += [card.view for card in self.cards.values() if card.claim.topic == topic]
             parts.append(_panel(state, partial(_draw_paths, topic), "l4g-card"))
-        self.view = ipywidgets.VBox([*parts, PageAssets()])
-        self.view.add_class("l4g-page")
+        self.view = page_of(parts)
 
     def _top(self) -> ipywidgets.Box:
         state = self.state

@@ -11,11 +11,12 @@ from l4guide.text import say
 from l4guide.widgets.action import action_button
 from l4guide.widgets.box import box
 from l4guide.widgets.controls import LanguageSwitch
+from l4guide.widgets.frame import PageAssets, page_of
 from l4guide.widgets.kernel_state import PRESETS, KernelState
 from l4guide.widgets.listing import listing
 from l4guide.widgets.markup import asset, render
 from l4guide.widgets.panel import HtmlPanel
-from l4guide.widgets.plot_panel import PageAssets, PlotlyPanel
+from l4guide.widgets.plot_panel import PlotlyPanel
 from l4guide.widgets.tile_fields import tile_fields
 from l4guide.widgets.trace_panel import TracePanel
 
@@ -72,13 +73,8 @@ class KernelPage:
         bench = box([self._controls(), moved], "kernel-bench")
         tried = HtmlPanel(state, _draw_tried, ["tried", "language"], "l4g-card").view
         mix = HtmlPanel(state, _draw_mix, ["resources", "language"], "l4g-card").view
-        page = ipywidgets.VBox(
-            [
-                *(top, error, box([steps, bench], "kernel-columns"), tried),
-                *(box([self.figure], "l4g-plots"), mix, self.trace.view, _Assets()),
-            ]
-        )
-        page.add_class("l4g-page")
+        reading, figure = box([steps, bench], "kernel-columns"), box([self.figure], "l4g-plots")
+        page = page_of([top, error, reading, tried, figure, mix, self.trace.view], _Assets())
         page.add_class("kernel-page")
         return page
 

@@ -7,10 +7,11 @@ from l4guide.text import say
 from l4guide.widgets.action import action_button
 from l4guide.widgets.box import box
 from l4guide.widgets.controls import LanguageSwitch
+from l4guide.widgets.frame import page_of
 from l4guide.widgets.ledger_state import FIRST_TILE, LedgerState
 from l4guide.widgets.markup import render
 from l4guide.widgets.panel import HtmlPanel
-from l4guide.widgets.plot_panel import PageAssets, PlotlyPanel
+from l4guide.widgets.plot_panel import PlotlyPanel
 from l4guide.widgets.tile_fields import tile_fields
 
 ANSWER = ("resources", "ledgers", "language")
@@ -58,9 +59,7 @@ class LedgerPanel:
         mix = HtmlPanel(state, _draw_mix, ANSWER, "l4g-card").view
         table = HtmlPanel(state, _draw_table, ANSWER, "l4g-card").view
         figure = box([self.figure], "l4g-plots")
-        page = ipywidgets.VBox([top, error, controls, figure, fixes, mix, table, PageAssets()])
-        page.add_class("l4g-page")
-        return page
+        return page_of([top, error, controls, figure, fixes, mix, table])
 
     def _draw(self) -> None:
         state = self.state

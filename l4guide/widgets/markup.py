@@ -5,6 +5,7 @@ from importlib.resources import files
 
 import jinja2
 
+from l4guide.matrix import status_name
 from l4guide.text import say
 
 
@@ -20,9 +21,10 @@ def _environment() -> jinja2.Environment:
 
 
 def render(template: str, language: str, **values: object) -> str:
-    """The template `<template>.html` with `values`; it says its own sentences by `say(key)`."""
+    """The template `<template>.html` with `values`; it says sentences by `say` and statuses by `status_name`."""
     page = _environment().get_template(f"{template}.html")
-    return page.render(say=partial(say, language=language), language=language, **values)
+    spoken = {"say": partial(say, language=language), "status_name": partial(status_name, language=language)}
+    return page.render(language=language, **spoken, **values)
 
 
 @cache

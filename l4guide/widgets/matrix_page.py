@@ -15,10 +15,11 @@ from l4guide.text import say
 from l4guide.widgets.box import box
 from l4guide.widgets.controls import LanguageSwitch
 from l4guide.widgets.field import Choices, Field
+from l4guide.widgets.frame import page_of
 from l4guide.widgets.markup import asset, render
 from l4guide.widgets.matrix_state import NEWEST, MatrixState
 from l4guide.widgets.panel import HtmlPanel
-from l4guide.widgets.plot_panel import PageAssets, PlotlyPanel
+from l4guide.widgets.plot_panel import PlotlyPanel
 from l4guide.workload import DTYPES, TASKS
 
 
@@ -101,10 +102,8 @@ class MatrixPage:
         self.plots = box([self.figure], "l4g-plots")
         self.history = ipywidgets.VBox([since, fields["head_dim"].view, self.plots, spans])
         self.history.add_class("l4g-history")
-        page = ipywidgets.VBox([top, error, filters, self.table, self.history, PageAssets()])
-        page.add_class("l4g-page")
         self._show_history()
-        return page
+        return page_of([top, error, filters, self.table, self.history])
 
     def _show_history(self) -> None:
         self.history.layout.display = None if self.state.timeline is not None else "none"
@@ -180,6 +179,4 @@ def _draw_since(state: MatrixState) -> str:
 def _draw_spans(state: MatrixState) -> str:
     if state.timeline is None:
         return ""
-    return render(
-        "timeline", state.language, spans=state.timeline.spans, symbols=SYMBOLS, said=said, link=link
-    )
+    return render("timeline", state.language, spans=state.timeline.spans, said=said, link=link)

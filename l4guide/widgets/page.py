@@ -10,11 +10,11 @@ from l4guide.widgets.diagnosis import DiagnosisPanel
 from l4guide.widgets.evidence import evidence_table, resources_table
 from l4guide.widgets.export import ExportPanel
 from l4guide.widgets.figures import Figures
+from l4guide.widgets.frame import page_of
 from l4guide.widgets.live import LivePanel
 from l4guide.widgets.machine import machine_panel
 from l4guide.widgets.markup import render
 from l4guide.widgets.panel import HtmlPanel
-from l4guide.widgets.plot_panel import PageAssets
 from l4guide.widgets.ranking import ranking_panel
 from l4guide.widgets.state import GuideState
 from l4guide.widgets.verdict import VerdictCard
@@ -64,12 +64,8 @@ class Guide:
             resources,
             self.live.view,
             self.diagnosis.view,
-            PageAssets(),
         ]
-        parts = [top, error, question, self.figures.view, *whole, *below]
-        page = ipywidgets.VBox(parts)
-        page.add_class("l4g-page")
-        return page
+        return page_of([top, error, question, self.figures.view, *whole, *below])
 
 
 def guide(**inputs: object) -> ipywidgets.Widget:

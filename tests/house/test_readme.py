@@ -22,7 +22,7 @@ def test_the_tables_say_what_the_rules_say() -> None:
 def test_a_stale_table_is_told_and_mended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A cell that was changed by hand fails the check with the way out, and is put right."""
     path = tmp_path / "README.md"
-    path.write_text(README.replace("△ unsafe", "✓ ok"), encoding="utf-8")
+    path.write_text(README.replace("☠ unsafe", "✓ ok"), encoding="utf-8")
     assert 1 == main(["--check", str(path)])
     assert "make readme" in capsys.readouterr().err
     assert 0 == main([str(path)])

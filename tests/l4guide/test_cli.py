@@ -334,7 +334,7 @@ def test_matrix(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     ("format_name", "expected"),
-    [("table", "△"), ("md", "| △ unsafe |"), ("csv", "L4,training,bf16,flash-attn,")],
+    [("table", "☠"), ("md", "| ☠ unsafe |"), ("csv", "L4,training,bf16,flash-attn,")],
 )
 def test_matrix_formats(capsys: pytest.CaptureFixture[str], format_name: str, expected: str) -> None:
     """Each format is itself, on stdout alone."""

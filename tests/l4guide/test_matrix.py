@@ -167,14 +167,14 @@ def test_a_table_has_a_line_for_each_row(training: Matrix, language: str) -> Non
     assert all(sign in lines[-1] for sign in SYMBOLS.values())
     flash = next(line for line in lines if line.startswith("flash-attn "))
     assert "✓ 2.5.5" in flash
-    assert flash.endswith("△")
+    assert flash.endswith("☠")
 
 
 def test_markdown_says_the_statuses_in_words(training: Matrix) -> None:
     """Every row has as many cells as the heading; a refusal is a word, not a sign alone."""
     lines = [line for line in as_markdown(training).splitlines() if line.startswith("|")]
     assert {lines[0].count("|")} == {line.count("|") for line in lines}
-    assert any("✕ refused | △ unsafe |" in line for line in lines)
+    assert any("✕ refused | ☠ unsafe |" in line for line in lines)
 
 
 def test_csv_is_one_line_a_cell(training: Matrix) -> None:

@@ -1,4 +1,3 @@
-const CONFIG = { displaylogo: false, displayModeBar: "hover" };
 const SMALLEST_PX = 200;
 const NOTICEABLE_PX = 4;
 
@@ -23,7 +22,7 @@ async function render({ model, el }) {
     plot.setAttribute("aria-label", model.get("alt"));
     width = el.clientWidth;
     figure.layout.width = Math.max(SMALLEST_PX, width);
-    Plotly.react(plot, figure.data, figure.layout, CONFIG);
+    Plotly.react(plot, figure.data, figure.layout, model.get("config"));
   };
   draw();
   model.on("change:figure change:alt", draw);

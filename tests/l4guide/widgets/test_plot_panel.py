@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from plotly.offline import get_plotlyjs
 
-from l4guide.widgets.plot_panel import PageAssets, PlotlyPanel
+from l4guide.widgets.frame import PageAssets
+from l4guide.widgets.plot_panel import PlotlyPanel
 
 
 def test_the_library_is_sent_compressed_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
