@@ -1,6 +1,8 @@
 """Tiny models of transformers with random weights: ours gives eager's logits, tokens and gradients."""
 
+import contextlib
 import copy
+import inspect
 import subprocess
 import sys
 from collections.abc import Callable
@@ -44,6 +46,9 @@ CONFIGS: dict[str, Callable[[], Any]] = {
 TOKENS = torch.randint(1, 32, (2, 7), generator=torch.Generator().manual_seed(2))
 LEFT = torch.tensor([[0, 0, 0, 1, 1, 1, 1], [1] * 7])
 RIGHT = LEFT.flip(1)
+#: What a mask's cache is called: the new name and, while transformers takes it, the one from before 5.24.
+CACHE_NAMES = ("cache", "past_key_values")
+CACHE_NAME = next(name for name in CACHE_NAMES if name in inspect.signature(create_causal_mask).parameters)
 
 
 def pair(config: Any) -> tuple[Any, Any]:
@@ -196,17 +201,23 @@ def test_lengths_that_a_collator_gives_are_used() -> None:
     assert torch.equal(attend(attention_mask=packed), attend(**lengths))
 
 
-def test_one_mask_can_be_handed_in_twice() -> None:
-    """generate() makes a static cache's mask before the model asks for it again."""
+@pytest.mark.parametrize("name", CACHE_NAMES[CACHE_NAMES.index(CACHE_NAME) :])
+def test_one_mask_can_be_handed_in_twice(name: str) -> None:
+    """generate() makes a static cache's mask before the model asks for it again, by the cache's new name or its old."""
     config = CONFIGS["Llama"]()
     config._attn_implementation = "l4guide"
     ours.register()
     cache = transformers.StaticCache(config, max_cache_len=12)
-    options = {"config": config, "inputs_embeds": torch.zeros(2, 7, 32), "past_key_values": cache}
+    options = {"config": config, "inputs_embeds": torch.zeros(2, 7, 32), name: cache}
+    said = (
+        contextlib.nullcontext() if name == CACHE_NAME else pytest.warns(FutureWarning, match=f"`{name}` is")
+    )
     for given in (None, LEFT):
-        once = create_causal_mask(attention_mask=given, **options)
+        with said:
+            once = create_causal_mask(attention_mask=given, **options)
         assert once.shape[-1] == 7
-        assert create_causal_mask(attention_mask=once, **options) is once
+        with said:
+            assert create_causal_mask(attention_mask=once, **options) is once
 
 
 @pytest.mark.parametrize(
@@ -230,7 +241,7 @@ def test_a_mask_of_another_pattern_is_refused_by_name() -> None:
     ours.register()
     options = {"config": config, "inputs_embeds": torch.zeros(2, 7, 32), "attention_mask": None}
     with pytest.raises(NotImplementedError, match="every_second"):
-        create_causal_mask(past_key_values=None, and_mask_function=every_second, **options)
+        create_causal_mask(and_mask_function=every_second, **options, **{CACHE_NAME: None})
 
 
 def test_transformers_is_imported_by_register_alone() -> None:
