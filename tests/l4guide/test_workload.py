@@ -52,9 +52,9 @@ def test_kv_cache_takes_the_type_of_the_queries() -> None:
     [
         ({"head_dim": 0}, "head-dim is 0; it must be from 1 to 65536"),
         ({"head_dim": -8}, "head-dim is -8"),
-        ({"head_dim": "1.5"}, "must be a whole number"),
+        ({"head_dim": "1.5"}, "must be an integer"),
         ({"head_dim": "abc"}, "not 'abc'"),
-        ({"head_dim": True}, "must be a whole number"),
+        ({"head_dim": True}, "must be an integer"),
         ({"batch": 0}, "batch is 0"),
         ({"heads": 32, "kv_heads": 5}, "must be a multiple of kv-heads (5)"),
         ({"dropout": -0.1}, "dropout is -0.1; it must be at least 0.0 and below 1.0"),

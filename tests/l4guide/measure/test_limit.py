@@ -90,5 +90,5 @@ def test_events_come_in_order(events: Events) -> None:
 
 def test_head_too_narrow_for_any_large_tile(events: Events) -> None:
     """Where no tile of ours can exceed the card this is said, with the way out."""
-    with pytest.raises(CannotDo, match="choose a wider head"):
+    with pytest.raises(CannotDo, match="choose a larger head_dim"):
         ask_limit(events, 16)

@@ -55,7 +55,7 @@ def test_a_folder_that_cannot_be_written_to_keeps_no_record(monkeypatch: pytest.
 
 def test_the_latest_journal_is_found(tmp_path: Path) -> None:
     """The run that was written to last is the one to go on with."""
-    with pytest.raises(CannotDo, match="half-way"):
+    with pytest.raises(CannotDo, match="no unfinished run"):
         records.latest_journal(tmp_path)
     for name, moment in (("b", 200), ("a", 100)):
         (tmp_path / f"{name}.jsonl").write_text("{}")

@@ -230,7 +230,7 @@ def test_quantised_weights_are_seen() -> None:
         ({"num_key_value_heads": 5}, "multiple of kv-heads"),
         ({"hidden_size": 1e300}, "hidden_size"),
         ({"hidden_size": float("nan")}, "nan"),
-        ({"layer_types": ["full_attention"] * 3}, "lists 3 layers of 32"),
+        ({"layer_types": ["full_attention"] * 3}, "lists 3 of 32 layers"),
     ],
 )
 def test_what_cannot_be_used_names_the_field(fields: dict[str, object], wanted: str) -> None:

@@ -136,7 +136,7 @@ def test_an_unknown_capability_gets_a_reason() -> None:
         ("forward", 1.5, "bf16", BadInput, "head-dim"),
         ("forward", "abc", "bf16", BadInput, "'abc'"),
         ("forward", 577, "bf16", CannotDo, "head_dim up to 576, not 577"),
-        ("forward", 128, "fp8", CannotDo, "fp8, only in fp16, bf16, fp32"),
+        ("forward", 128, "fp8", CannotDo, "fp8, only fp16, bf16, fp32"),
         ("forward", 128, "int3", BadInput, "'int3'"),
     ],
 )

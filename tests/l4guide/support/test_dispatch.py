@@ -34,7 +34,7 @@ CASES = [
     ("2.5.0", "H100 SXM", "head_dim=128", "ok", "torch/cudnn", "with torch/cudnn"),
     ("2.7.0", "H100 SXM", "head_dim=128", "ok", "torch/flash", "with torch/flash"),
     ("2.12.0", "H100 SXM", "head_dim=128", "ok", "torch/cudnn", "with torch/cudnn"),
-    ("2.9.0", "H100 SXM", "head_dim=128", "unknown", None, "in which order torch/sdpa 2.9.0 tries"),
+    ("2.9.0", "H100 SXM", "head_dim=128", "unknown", None, "the order in which torch/sdpa 2.9.0 tries"),
     ("2.15.0", "L4", "head_dim=64 softcap=30", "refused", None, "softcap is 30"),
     ("2.15.0", "L4", "head_dim=64 dtype=fp8", "unknown", None, "fp8"),
     ("2.15.0", "MI300X", "head_dim=64", "unknown", None, "AMD"),

@@ -29,12 +29,18 @@ CASES = [
     ("0.7.2.post1", "L4", "head_dim=512 task=prefill", "unknown", "head_dim 512"),
     ("0.7.2.post1", "L4", "head_dim=128", "refused", "has no backward pass"),
     ("0.7.2.post1", "L4", "head_dim=128 task=decode kv_dtype=fp8", "ok", "the fp8 cache is read as it is"),
-    ("0.7.2.post1", "L4", "head_dim=128 task=decode kv_dtype=int8", "unknown", "K and V of another dtype"),
+    (
+        "0.7.2.post1",
+        "L4",
+        "head_dim=128 task=decode kv_dtype=int8",
+        "unknown",
+        "a different dtype for K and V",
+    ),
     ("0.7.2.post1", "L4", "head_dim=128 task=prefill dtype=fp8", "ok", "cast to fp16"),
     ("0.7.2.post1", "L4", "head_dim=128 task=decode paged_block_size=16 window=64", "ok", ""),
     ("0.7.2.post1", "T4", "head_dim=128 task=decode dtype=fp16", "ok", "documented"),
     ("0.7.2.post1", "T4", "head_dim=128 task=decode dtype=bf16", "unknown", "bf16"),
-    ("0.6.5", "L4", "head_dim=128 task=decode", "unknown", "nobody read"),
+    ("0.6.5", "L4", "head_dim=128 task=decode", "unknown", "was not checked"),
 ]
 
 

@@ -79,7 +79,7 @@ SPLIT = [
     ("0.0.35", "L4", "head_dim=96 task=decode", "refused", "Embed dim 96 not supported"),
     ("0.0.35", "T4", "head_dim=64 dtype=fp16 task=decode", "refused", SPLITK),
     ("0.0.35", "L4", "head_dim=128", "refused", "has no backward pass"),
-    ("0.0.16", "L4", "head_dim=64 task=decode", "unknown", "nobody read"),
+    ("0.0.16", "L4", "head_dim=64 task=decode", "unknown", "was not checked"),
 ]
 CASES = [
     (library, *case)
