@@ -3,27 +3,118 @@
 import importlib.util
 import json
 import sys
+import tomllib
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / "setup_environment.py"
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "setup_environment.py"
+PYPROJECT = ROOT / "pyproject.toml"
 
 
 @pytest.fixture
-def setup(tmp_path: Path) -> ModuleType:
-    """The script as a module, with an environment that is not there yet."""
+def setup() -> ModuleType:
+    """The script as a module."""
     spec = importlib.util.spec_from_file_location("setup_environment", SCRIPT)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.ENVIRONMENT = tmp_path / ".venv"  # type: ignore[attr-defined]
-    module.PYTHON = tmp_path / ".venv" / "bin" / "python"  # type: ignore[attr-defined]
-    module.TRITONS = tmp_path / ".venv" / "tritons"  # type: ignore[attr-defined]
-    module.STAMP = tmp_path / "stamp.json"  # type: ignore[attr-defined]
     return module
+
+
+@pytest.fixture
+def environment(setup: ModuleType, tmp_path: Path) -> Any:
+    """An environment that is not there yet."""
+    folder = tmp_path / ".venv"
+    folder.mkdir()
+    return setup.Environment(folder)
+
+
+@dataclass
+class Installers:
+    """What pip and uv were asked, in their order; those in `broken` fail."""
+
+    asked: list[list[str]] = field(default_factory=list)
+    variables: list[dict[str, str]] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
+
+    def run(self, command: list[str], env: dict[str, str], **options: object) -> SimpleNamespace:
+        """Take the place of `subprocess.run`."""
+        name = "uv" if command[0] == "/somewhere/uv" else "pip"
+        self.asked.append([name, *(word for word in command[1:] if word != "--quiet")])
+        self.variables.append(env)
+        return SimpleNamespace(returncode=int(name in self.broken))
+
+
+@pytest.fixture
+def installers(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Installers:
+    """A machine with uv and pip that install nothing."""
+    fake = Installers()
+    monkeypatch.setattr(setup.subprocess, "run", fake.run)
+    monkeypatch.setattr(setup.shutil, "which", lambda name: f"/somewhere/{name}")
+    return fake
+
+
+def test_uv_installs_where_it_is_found(environment: Any, installers: Installers) -> None:
+    """It is told into which environment, and pip is not asked."""
+    environment.install("--editable", ".[dev]")
+    python = str(environment.python)
+    assert [["uv", "pip", "install", "--python", python, "--editable", ".[dev]"]] == installers.asked
+
+
+def test_pip_installs_where_no_uv_is_found(
+    environment: Any, installers: Installers, setup: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same words, to the environment's own pip."""
+    monkeypatch.setattr(setup.shutil, "which", lambda name: None)
+    environment.install("--editable", ".[dev]")
+    assert ["pip"] == [command[0] for command in installers.asked]
+    assert [["install", "--editable", ".[dev]"]] == [command[-3:] for command in installers.asked]
+
+
+def test_pip_is_asked_where_uv_fails(environment: Any, installers: Installers) -> None:
+    """A machine may reach its packages by pip's settings alone, which uv does not read."""
+    installers.broken = {"uv"}
+    environment.install("--editable", ".")
+    assert ["uv", "pip"] == [command[0] for command in installers.asked]
+
+
+def test_both_installers_are_held_to_the_lock(environment: Any, installers: Installers) -> None:
+    """What is installed and what builds it; another Triton beside the locked one is not."""
+    installers.broken = {"uv"}
+    environment.install("--editable", ".")
+    environment.install("triton==3.6.0", locked=False)
+    names = ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT", "UV_CONSTRAINT", "UV_BUILD_CONSTRAINT")
+    held = [{variables.get(name) for name in names} for variables in installers.variables]
+    assert [{"requirements.lock"}] * 2 == held[:2]
+    assert "requirements.lock" not in held[2] | held[3]
+
+
+def test_torch_is_never_asked_of_uv(
+    environment: Any, installers: Installers, setup: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a driver pip installs the build without CUDA first, from where it is configured to look."""
+    monkeypatch.setattr(setup, "wants_cpu_torch", lambda: True)
+    monkeypatch.setattr(setup, "works", lambda command: True)
+    monkeypatch.setattr(environment, "installed", lambda name: "")
+    environment.make("all")
+    torch, project = installers.asked
+    assert ("pip", ["--no-deps", "--no-index", f"{setup.pin('torch')}+cpu"]) == (torch[0], torch[-3:])
+    assert ("uv", ".[all]") == (project[0], project[-1])
+
+
+def test_the_guides_answers_need_no_torch(
+    environment: Any, installers: Installers, setup: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The base level asks for the project and nothing before it."""
+    monkeypatch.setattr(setup, "works", lambda command: True)
+    environment.make("base")
+    assert ["."] == [command[-1] for command in installers.asked]
 
 
 @pytest.mark.parametrize(
@@ -40,6 +131,7 @@ def test_torch_comes_from_where_it_fits_the_machine(
     platform: str,
     driver: bool,
     local: bool,
+    environment: Any,
     setup: ModuleType,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -47,23 +139,23 @@ def test_torch_comes_from_where_it_fits_the_machine(
     monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setattr(setup, "has_nvidia_driver", lambda: driver)
     monkeypatch.setattr(setup, "works", lambda command: local)
-    assert expected == setup.torch_options()[: len(expected) or None]
+    assert expected == environment.torch_options()[: len(expected) or None]
 
 
 @pytest.mark.parametrize(
     ("installed", "expected"),
     [("", 1), ("torch==2.12.0+cpu", 1), ("torch==2.13.0+cpu", 0), ("torch==2.13.0", 0)],
 )
-def test_the_tested_torch_is_installed_once(
-    installed: str, expected: int, setup: ModuleType, monkeypatch: pytest.MonkeyPatch
+def test_the_locked_torch_is_installed_once(
+    installed: str, expected: int, environment: Any, setup: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A torch of another release would be replaced by the CUDA build; the tested one is left alone."""
+    """A torch of another release would be replaced by the CUDA build; the locked one is left alone."""
     calls: list[tuple[str, ...]] = []
-    monkeypatch.setattr(setup, "torch_pin", lambda: "torch==2.13.0")
-    monkeypatch.setattr(setup, "installed_torch", lambda: installed)
-    monkeypatch.setattr(setup, "torch_options", lambda: ["--no-index"])
-    monkeypatch.setattr(setup, "install", lambda *arguments, way_out: calls.append(arguments))
-    setup.install_torch()
+    monkeypatch.setattr(setup, "pin", lambda name: f"{name}==2.13.0")
+    monkeypatch.setattr(environment, "installed", lambda name: installed)
+    monkeypatch.setattr(environment, "torch_options", lambda: ["--no-index"])
+    monkeypatch.setattr(environment, "pip_install", lambda *arguments, way_out: calls.append(arguments))
+    environment.install_torch()
     assert [("--no-deps", "--no-index", "torch==2.13.0+cpu")] * expected == calls
 
 
@@ -71,19 +163,27 @@ def test_the_tested_torch_is_installed_once(
     ("expected", "made", "asked"), [(True, "dev", "all"), (True, "all", "all"), (False, "base", "all")]
 )
 def test_an_environment_serves_what_it_includes(
-    expected: bool, made: str, asked: str, setup: ModuleType, monkeypatch: pytest.MonkeyPatch
+    expected: bool,
+    made: str,
+    asked: str,
+    environment: Any,
+    setup: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """After `make test`, `make guide` installs nothing; after `make report` it does."""
     monkeypatch.setattr(setup, "works", lambda command: True)
-    setup.STAMP.write_text(json.dumps({"level": made, "fingerprint": setup.fingerprint()}), encoding="utf-8")
-    assert expected == setup.is_ready(asked)
+    stamp = {"level": made, "fingerprint": setup.fingerprint()}
+    environment.stamp.write_text(json.dumps(stamp), encoding="utf-8")
+    assert expected == environment.is_ready(asked)
 
 
-def test_a_changed_dependency_list_is_noticed(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_dependency_list_is_noticed(
+    environment: Any, setup: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The stamp holds for the lists that it was made from."""
     monkeypatch.setattr(setup, "works", lambda command: True)
-    setup.STAMP.write_text(json.dumps({"level": "dev", "fingerprint": "other"}), encoding="utf-8")
-    assert not setup.is_ready("base")
+    environment.stamp.write_text(json.dumps({"level": "dev", "fingerprint": "other"}), encoding="utf-8")
+    assert not environment.is_ready("base")
 
 
 def test_an_old_python_is_named_with_the_way_out(
@@ -100,23 +200,23 @@ def test_an_old_python_is_named_with_the_way_out(
 
 
 def test_a_python_that_makes_no_environments_gets_the_package_to_install(
-    setup: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    environment: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Debian ships Python without `ensurepip`."""
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "ensurepip" else object())
     with pytest.raises(SystemExit):
-        setup.create()
+        environment.create()
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     assert f"sudo apt-get install -y python{version}-venv" in capsys.readouterr().err
 
 
 def test_a_failed_install_says_what_to_do(
-    setup: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    environment: Any, installers: Installers, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The words of pip stay; ours name the ways to another network."""
-    monkeypatch.setattr(setup.subprocess, "run", lambda *arguments, **options: SimpleNamespace(returncode=1))
+    """The words of the installers stay; ours name the ways to another network."""
+    installers.broken = {"uv", "pip"}
     with pytest.raises(SystemExit) as ended:
-        setup.install("something")
+        environment.install("something")
     assert ended.value.code == 1
     assert "PIP_INDEX_URL" in capsys.readouterr().err
 
@@ -144,47 +244,52 @@ def test_a_named_browser_comes_first(
 
 
 @pytest.fixture
-def fetched(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What pip was asked to put into a folder; it puts one file there and takes no network."""
+def fetched(environment: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was to be put into a folder; one file is put there and no network taken."""
     monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(setup, "make_environment", lambda level: None)
+    monkeypatch.setattr(environment, "create", lambda: None)
+    monkeypatch.setattr(environment, "installed", lambda name: "")
     asked: list[str] = []
 
-    def install(*arguments: str) -> None:
+    def install(*arguments: str, locked: bool) -> None:
         asked.append(arguments[-1])
         Path(arguments[arguments.index("--target") + 1], "triton").mkdir(parents=True)
 
-    monkeypatch.setattr(setup, "install", install)
+    monkeypatch.setattr(environment, "install", install)
     return asked
 
 
-def test_every_other_triton_is_installed_once(setup: ModuleType, fetched: list[str]) -> None:
-    """Each listed version but the environment's own gets a folder; a second call installs nothing."""
-    setup.main(["tritons"])
-    setup.main(["tritons"])
-    others = setup.other_tritons()
-    assert [f"triton=={version}" for version in others] == fetched
-    assert "triton==3.7.1" not in fetched
-    assert sorted(others) == sorted(path.name for path in setup.TRITONS.iterdir())
-
-
-def test_half_a_triton_is_none(
-    setup: ModuleType, fetched: list[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("own", ["", "triton==3.8.0"])
+def test_every_other_triton_is_installed_once(
+    own: str, environment: Any, setup: ModuleType, fetched: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where pip stops half way, no folder has the version's name, so the next call installs it."""
-    whole = setup.install
+    """Each listed version but the environment's own gets a folder; a second call installs nothing."""
+    monkeypatch.setattr(environment, "installed", lambda name: own)
+    environment.provide_tritons()
+    environment.provide_tritons()
+    listed = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["tool"]["l4guide"]["tritons"]
+    others = {f"triton=={version}" for version in listed} - {own or setup.pin("triton")}
+    assert len(listed) == len(others) + 1
+    assert sorted(others) == sorted(fetched)
+    assert sorted(others) == sorted(f"triton=={path.name}" for path in environment.tritons.iterdir())
 
-    def broken(*arguments: str) -> None:
-        whole(*arguments)
+
+def test_half_a_triton_is_none(environment: Any, fetched: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the installer stops half way, no folder has the version's name, so the next call installs it."""
+    whole = environment.install
+
+    def broken(*arguments: str, locked: bool) -> None:
+        whole(*arguments, locked=locked)
         raise SystemExit(1)
 
-    monkeypatch.setattr(setup, "install", broken)
+    monkeypatch.setattr(environment, "install", broken)
     with pytest.raises(SystemExit):
-        setup.provide_tritons()
-    assert [] == list(setup.TRITONS.iterdir())
+        environment.provide_tritons()
+    assert [] == list(environment.tritons.iterdir())
 
 
 def test_a_full_disk_is_said_before_the_download(
+    environment: Any,
     setup: ModuleType,
     fetched: list[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -193,6 +298,6 @@ def test_a_full_disk_is_said_before_the_download(
     """The line names what is needed, what is free, and where."""
     monkeypatch.setattr(setup.shutil, "disk_usage", lambda path: SimpleNamespace(free=1024**3))
     with pytest.raises(SystemExit):
-        setup.provide_tritons()
+        environment.provide_tritons()
     assert [] == fetched
     assert "needs 2 GiB" in capsys.readouterr().err
