@@ -64,6 +64,14 @@ def test_support(
         assert {"code", "found", "needed", "text", "evidence", "source"} <= said["reasons"][0].keys()
 
 
+def test_a_release_newer_than_the_rules(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is answered, as unknown, in `support` and in every cell of the matrix."""
+    said = answered(capsys, "support", "--library", "flash-attn", "--version", "2.9.0", "--head-dim", "128")
+    assert ("unknown", "2.9.0") == (said["status"], said["version"])
+    matrix = answered(capsys, "matrix", "--library", "flash-attn", "--version", "2.9.0")
+    assert {"unknown"} == {cell["status"] for row in matrix["rows"] for cell in row["cells"]}
+
+
 def test_the_same_question_on_a100_is_safe(capsys: pytest.CaptureFixture[str]) -> None:
     """What L4 does silently wrong, A100 does right."""
     arguments = (*SUPPORT[:-4], "--gpu", "A100", "--task", "training")
@@ -250,7 +258,8 @@ def test_doctor_is_readable_without_json(capsys: pytest.CaptureFixture[str]) -> 
         (("resources", "--kernel", "forwards"), "forward"),
         (("advise", "--gpu", "L44"), "L4"),
         (("advise", "--model", "Lama-3.1-8B"), "Llama-3.1-8B"),
-        (("support", "--version", "2.9.99"), "2.9.99"),
+        (("support", "--version", "2.5.99"), "2.5.99"),
+        (("matrix", "--library", "flash-attn", "--version", "2.5.99"), "2.5.9"),
         (("support", "--library", "flash"), "flash-attn"),
         (("advise", "--heads", "32", "--kv-heads", "5"), "multiple of kv-heads (5)"),
         (("advise", "--dropout", "-0.1"), "dropout is -0.1"),
