@@ -271,7 +271,8 @@ def test_doctor_is_readable_without_json(capsys: pytest.CaptureFixture[str]) -> 
         (("advise", "--price", "nan"), "price is nan"),
         (("advise", "--tpot-ms", "5"), "--model NAME"),
         (("cost", "--model", "Llama-3.1-8B", "--ttft-ms", "0"), "ttft-ms is 0"),
-        (("advise", "--measured", "none.json", "--as-fitted"), "--as-fitted"),
+        (("advise", "--measured", "none.json", "--no-measurements"), "--no-measurements"),
+        (("advise", "--measured", "none.json", "--as-fitted"), "--no-measurements"),
         (("cost", "--model", "Llama-3.1-8B", "--seqlen", "200000"), "131072"),
         (("cost", "--model", "Llama-3.1-8B", "--method", "half"), "lora"),
         (("cost", "--model", "Llama-3.1-8B", "--weights", "int3"), "int4"),
@@ -375,7 +376,7 @@ def test_estimate_of_a_whole_model(capsys: pytest.CaptureFixture[str]) -> None:
 def test_records_of_runs_are_taken_and_said(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, recorded: Callable[..., Record]
 ) -> None:
-    """`--measured` may be said twice; estimate, cost and advise tell what it did, `--as-fitted` undoes it."""
+    """`--measured` may be said twice; estimate, cost and advise tell what it did, `--no-measurements` undoes it."""
     files = [str(tmp_path / name) for name in ("a.json", "b.json")]
     for path, implementation in zip(files, ("flash-attn", "l4guide"), strict=True):
         write(recorded(implementation=implementation), Path(path))
@@ -386,7 +387,8 @@ def test_records_of_runs_are_taken_and_said(
     for command in ("cost", "advise"):
         _, out, _ = run(capsys, command, "--model", "Llama-3.1-8B", "--task", "prefill", *runs)
         assert "put right by 6 runs on this card (a.json)" in out
-    assert 0 == answered(capsys, "estimate", *asked, "--as-fitted")["runs_on_this_card"]
+    for none in ("--no-measurements", "--as-fitted"):
+        assert 0 == answered(capsys, "estimate", *asked, none)["runs_on_this_card"]
 
 
 def test_the_text_says_why_each_other_card_lost(capsys: pytest.CaptureFixture[str]) -> None:
