@@ -7,7 +7,7 @@ from functools import lru_cache
 from l4guide.catalogue import Gpu, Source
 from l4guide.support.answer import Answer, unknown
 from l4guide.support.calls import blanks_of, call_of
-from l4guide.support.conditions import FEATURES, Condition, all_hold, features_of, label
+from l4guide.support.conditions import FEATURES, Condition, all_hold, features_of, label, quantity
 from l4guide.support.dispatch import dispatched
 from l4guide.support.kinds import about, kind_of
 from l4guide.support.releases import (
@@ -49,7 +49,7 @@ def _reason(rule: Rule, workload: Workload, gpu: Gpu, library: str, version: str
         field=rule.needs.field,
         found=found,
         needed=rule.needs.needed,
-        text=_text(rule, library, rule.needs, {**blanks, "found": found}),
+        text=_text(rule, library, rule.needs, {**blanks, "found": quantity(rule.needs.field, found)}),
         evidence=rule.evidence,
         consequence_evidence=rule.consequence_evidence,
         source=rule.source,
