@@ -39,7 +39,7 @@ def question(options: Options) -> dict[str, object]:
         "component",
         "spot",
         "measured",
-        "as_fitted",
+        "no_measurements",
     ]
     return {name: value for name in names if (value := getattr(options, name, None)) is not None}
 

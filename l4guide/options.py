@@ -81,7 +81,15 @@ def add_question(
             help="put the estimate right by this record of runs; may be said again",
         )
         parser.add_argument(
-            "--as-fitted", action="store_true", default=None, help="leave every recorded run out"
+            "--no-measurements", action="store_true", default=None, help="use no recorded run at all"
+        )
+        # What it was called before.
+        parser.add_argument(
+            "--as-fitted",
+            dest="no_measurements",
+            action="store_true",
+            default=None,
+            help=argparse.SUPPRESS,
         )
     if price:
         parser.add_argument("--spot", action="store_true", default=None, help="take spot prices")

@@ -2,13 +2,21 @@
 
 from dataclasses import dataclass
 
-from packaging.version import InvalidVersion, Version
-
 from l4guide.advise.own import LIBRARY, own_verdict
 from l4guide.catalogue import Gpu
 from l4guide.errors import BadInput
 from l4guide.measure.probe import Machine
-from l4guide.support import Release, Verdict, check, distribution, find_release, libraries, releases
+from l4guide.support import (
+    Release,
+    Verdict,
+    check,
+    distribution,
+    find_release,
+    is_newer,
+    libraries,
+    newest_read,
+    releases,
+)
 from l4guide.text import Sentence
 from l4guide.workload import Workload
 
@@ -83,7 +91,10 @@ def _judged(verdict: Verdict, warning: Sentence | None) -> Installed:
 
 
 def _check(library: str, version: str, workload: Workload, gpu: Gpu) -> Installed:
-    """One library; a version that the rules do not list has no verdict but a warning."""
+    """One library; of a version that is none of its releases there is no verdict but a warning."""
+    if is_newer(library, version):
+        warning = Sentence("doctor.newer", _named(library, version))
+        return _judged(check(workload, gpu, library, version), warning)
     try:
         release = find_release(library, version)
     except BadInput:
@@ -92,18 +103,23 @@ def _check(library: str, version: str, workload: Workload, gpu: Gpu) -> Installe
     return _judged(check(workload, gpu, library, release.version), warning)
 
 
+def _named(library: str, version: str) -> dict[str, object]:
+    """What a warning names: the package, its version, and the newest release that was read."""
+    package, newest = library.split("/", maxsplit=1)[0], newest_read(library).version
+    return {"library": package, "version": version, "newest": newest}
+
+
 def _unlisted(library: str, version: str, workload: Workload, gpu: Gpu) -> Installed:
-    """There is no verdict on a version that is newer than every release that was read, or is none of them."""
-    newest = [release for release in releases(library) if release.checked][-1]
-    said = Sentence(f"support.status_{check(workload, gpu, library, newest.version).status}")
-    values = {"library": library.split("/", maxsplit=1)[0], "version": version, "newest": newest.version}
-    key = "doctor.newer" if _is_newer(version, newest) else "doctor.not_a_release"
+    """There is no verdict on a version that is none of the releases."""
+    values = _named(library, version)
+    newest = check(workload, gpu, library, str(values["newest"]))
+    said = Sentence(f"support.status_{newest.status}")
     return Installed(
         library=library,
         version=version,
         verdict=None,
         message=Sentence("doctor.newest_said", {**values, "status": said}),
-        warning=Sentence(key, {**values, "date": newest.date or "–"}),
+        warning=Sentence("doctor.not_a_release", values),
     )
 
 
@@ -116,10 +132,3 @@ def _unread(library: str, release: Release) -> Sentence:
     if above and below:
         return Sentence("doctor.between", {**values, "below": below[-1], "above": above[0]})
     return Sentence("doctor.beside_the_read", {**values, "newest": (below or above)[-1]})
-
-
-def _is_newer(version: str, newest: Release) -> bool:
-    try:
-        return Version(version) > newest.key
-    except InvalidVersion:
-        return False

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+from l4guide.advise.question import NO_MEASUREMENTS
 from l4guide.catalogue import Gpu, find_gpu
 from l4guide.errors import BadInput
 from l4guide.estimate import (
@@ -71,11 +72,11 @@ class PutRight:
                 yield card, Sentence("runs.put_right" if live.seen else "runs.few", values | more)
 
 
-AS_FITTED = PutRight(estimator=NO_RUNS, origins={})
+NOTHING_MEASURED = PutRight(estimator=NO_RUNS, origins={})
 
 
 def put_right(options: Mapping[str, object]) -> PutRight:
-    """What the options say of runs: `measured` (files, or a `PutRight` already made), or `as_fitted` (none at all).
+    """What the options say of runs: `measured` (files, or a `PutRight` already made), or `no_measurements`.
 
     Records in `data/measurements/` are found by themselves.
 
@@ -84,11 +85,11 @@ def put_right(options: Mapping[str, object]) -> PutRight:
         BadData: a file is no record.
         CannotDo: a file cannot be read.
     """
-    said, plain = options.get("measured"), options.get("as_fitted")
-    if plain is not None and yes_or_no("as-fitted", plain):
+    said = options.get("measured")
+    if any(yes_or_no(name.replace("_", "-"), options.get(name) or False) for name in NO_MEASUREMENTS):
         if said is not None and not isinstance(said, PutRight):
-            raise BadInput("error.measured_as_fitted")
-        return AS_FITTED
+            raise BadInput("error.measured_or_none")
+        return NOTHING_MEASURED
     if isinstance(said, PutRight):
         return said
     names = [] if said is None else [said] if isinstance(said, str | Path) else list(said)  # type: ignore[call-overload]

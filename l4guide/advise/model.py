@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from l4guide.catalogue import Gpu
-from l4guide.cost import MOST_CARDS, Contender, Rate, Whole, lateness, memory_json
+from l4guide.cost import MOST_CARDS, Contender, Rate, Whole, memory_json
 from l4guide.memory.sizes import GIB
 from l4guide.text import Sentence, digits
 
@@ -29,26 +29,6 @@ class ModelAnswer:
             return "no" if taken.low.item() > limit else "depends"
         return "yes"
 
-    def headline(self, attention: Sentence) -> Sentence:
-        """Memory and latency before what is said of the attention."""
-        room, late = self.whole.memory, lateness(self.whole)
-        needed = room.gpus_needed
-        key = room.fits
-        if key == "no":
-            key = "needs" if needed is not None and needed <= MOST_CARDS else "too_large"
-        values = {
-            "model": self.whole.question.model.name,
-            "cards": cards_of(self.gpu, self.whole.cards),
-            "gib": digits(room.sizes.bytes.value.item() / GIB),
-            "usable": digits(room.usable.bytes / GIB),
-            "needed": needed,
-            "most": MOST_CARDS,
-        }
-        held = Sentence(f"headline.model_{key}", values)
-        if late is not None and room.fits != "no":
-            held = Sentence("headline.then", {"first": held, "rest": late})
-        return Sentence("headline.then", {"first": held, "rest": attention})
-
     @property
     def recommendation(self) -> Sentence:
         """Stay, or take another card, because; from the ranking."""
@@ -68,8 +48,9 @@ class ModelAnswer:
 
     @property
     def others(self) -> tuple[Sentence, ...]:
-        """Why each card that is neither the cheapest nor the fastest lost."""
-        return tuple(_taken(item) for item in self.ranking if item.place in ("behind", "out"))
+        """Why each other card lost that is neither the cheapest nor the fastest."""
+        lost = (item for item in self.ranking if item.place in ("behind", "out"))
+        return tuple(_taken(item) for item in lost if item.gpu != self.gpu)
 
     def to_json(self, language: str = "en") -> dict[str, object]:
         """The keys of `l4guide cost` for a model."""

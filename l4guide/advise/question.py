@@ -13,11 +13,13 @@ from l4guide.workload import Workload, ask
 
 #: What can be asked of a whole model alone.
 OF_A_MODEL = ("weights", "method", "lora_rank", "load", "run_tokens", *LATENCIES)
+#: The option that leaves every recorded run out, and what it was called before.
+NO_MEASUREMENTS = ("no_measurements", "as_fitted")
 #: Options of the question that are about the model, the price or recorded runs, not the workload.
 BESIDE_THE_WORKLOAD = (
     *("model", "component", "config"),
     *("gpus", "price", "provider", "region", "spot", "tariff"),
-    *("recompute", "flash", "measured", "as_fitted", *OF_A_MODEL),
+    *("recompute", "flash", "measured", *NO_MEASUREMENTS, *OF_A_MODEL),
 )
 
 

@@ -2,18 +2,16 @@
 
 from dataclasses import asdict, dataclass
 
+from l4guide.advise.choice import FIRST
 from l4guide.advise.model import ModelAnswer, model_lines
 from l4guide.catalogue import Gpu, Model
-from l4guide.cost import Cost, memory_json
+from l4guide.cost import memory_json
 from l4guide.estimate import Estimate
 from l4guide.resources import Resources
 from l4guide.support import Verdict
 from l4guide.text import Sentence
 from l4guide.tiles import PublishedTile
 from l4guide.workload import Workload
-
-#: What a user reaches for first, in this order: it makes the answer, and the headline where one of it runs.
-FIRST = ("flash-attn", "torch/flash", "torch/efficient", "torch/cudnn", "l4guide")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,16 +67,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alternative:
-    """Another card for the same workload, and why one would or would not take it.
+    """Another card for the same workload, and how its time compares.
 
-    `implementation` is the one that the estimate is for; `status` its best verdict there.
+    `library` is the implementation to take there and `status` its verdict; where nothing runs it there, they are of
+    the one that says why.
     """
 
     gpu: Gpu
     status: str
-    implementation: str | None
+    library: str
     estimate: Estimate | None
-    cost: Cost | None
     reason: Sentence
 
     def to_json(self, language: str = "en") -> dict[str, object]:
@@ -86,12 +84,11 @@ class Alternative:
         said: dict[str, object] = {
             "gpu": self.gpu.name,
             "status": self.status,
+            "library": self.library,
             "reason": self.reason.say(language),
         }
         if self.estimate is not None:
             said["estimate"] = self.estimate.to_json()
-        if self.cost is not None:
-            said["cost"] = self.cost.to_json()
         return said
 
 
@@ -101,8 +98,9 @@ class Advice:
 
     `answer` is yes (flash-attn's newest release runs it), depends (another implementation does), or no; for a whole
     model the worse of that and of its memory and latency. `parts` holds the verdicts: one part for a bare shape, one
-    per component for a model, the asked one first. `estimate` and `cost` are of the attention alone, as are
-    `alternatives`; they are None, and `gaps` says why, where nothing measured supports a number.
+    per component for a model, the asked one first. `estimate` is of the attention alone, as are `alternatives`; it
+    is None, and `gaps` says why, where nothing measured supports a number. What attention alone costs is asked of
+    `l4guide cost`.
     """
 
     question: Question
@@ -116,7 +114,6 @@ class Advice:
     #: For training, FlashAttention-1's tile shape in our kernel, where it does not fit the card.
     oversized: Resources | None
     estimate: Estimate | None
-    cost: Cost | None
     #: The whole model on this card and every other, where one was asked about and its widths are known.
     model: ModelAnswer | None
     alternatives: tuple[Alternative, ...]
@@ -178,14 +175,11 @@ class Advice:
             ]
         if self.estimate is not None:
             said["estimate"] = self.estimate.to_json()
-        if self.cost is not None:
-            said["cost"] = self.cost.to_json()
         alternatives = [item.to_json(language) for item in self.alternatives]
         if self.model is not None:
             whole = self.model.whole
             said["memory"] = memory_json(whole.memory, whole.cards)
-            of_attention = {"attention": said["cost"]} if "cost" in said else {}
-            said["cost"] = {**whole.to_json(), **of_attention}
+            said["cost"] = whole.to_json()
             said["what_would_change"] = [sentence.say(language) for sentence in self.model.changes]
             ranked = (item for item in self.model.ranking if item.gpu != self.question.gpu)
             alternatives = [{"of": "model", **item.to_json(language)} for item in ranked]

@@ -6,7 +6,7 @@ from l4guide import __version__
 from l4guide.advise.own import LIBRARY, own_verdict
 from l4guide.catalogue import Gpu
 from l4guide.errors import BadInput
-from l4guide.support import Verdict, check, find_library, find_release, libraries
+from l4guide.support import Verdict, check, find_library, find_release, is_newer, libraries
 from l4guide.support.kinds import about, kind_of
 from l4guide.workload import Workload
 
@@ -34,13 +34,14 @@ def library_name(name: str) -> str:
 
 
 def release_name(library: str, version: str | None) -> str:
-    """The release of `library` that `version` means; None is the newest known.
+    """The release of `library` that `version` means; None is the newest known, a newer one stays as it was asked.
 
     Raises:
-        BadInput: there is no such release, or none that is known.
+        BadInput: there never was such a release.
     """
     if library != LIBRARY:
-        return find_release(library, version).version
+        newer = version is not None and is_newer(library, version)
+        return str(version).strip() if newer else find_release(library, version).version
     if version is None or version.strip() == __version__:
         return __version__
     values = {"library": LIBRARY, "version": version, "near": __version__, "newest": __version__}

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from l4guide.advise import Advice, ModelAnswer, cards_of
 from l4guide.catalogue import Gpu
-from l4guide.cost import Contender, Cost
+from l4guide.cost import Contender
 from l4guide.cost import Rate as Price
 from l4guide.estimate import Estimate
 from l4guide.measure.measurement import Measurement, Record
@@ -44,7 +44,7 @@ class Spend:
 class Card:
     """One card of the comparison; `asked` marks the one that the question is about.
 
-    `estimate` is of the attention alone; `spend` of the whole model where there is one.
+    `estimate` is of the attention alone, `spend` of the whole model; None for a bare shape.
     """
 
     gpu: Gpu
@@ -126,27 +126,14 @@ def tile_text(block_m: int, block_n: int, warps: int, stages: int | None = None)
 
 
 def cards(advice: Advice) -> tuple[Card, ...]:
-    """The asked card, then the others, cheapest first: by the whole model where there is one."""
+    """The asked card, then the others: by the model's ranking where there is one, else by time."""
     asked = advice.question.gpu
-    first = Card(gpu=asked, asked=True, status=None, estimate=advice.estimate, spend=_spend(advice.cost))
+    first = Card(gpu=asked, asked=True, status=None, estimate=advice.estimate, spend=None)
     others = (
-        Card(gpu=item.gpu, asked=False, status=item.status, estimate=item.estimate, spend=_spend(item.cost))
+        Card(gpu=item.gpu, asked=False, status=item.status, estimate=item.estimate, spend=None)
         for item in advice.alternatives
     )
     return (first, *others) if advice.model is None else _ranked((first, *others), advice.model)
-
-
-def _spend(cost: Cost | None) -> Spend | None:
-    if cost is None:
-        return None
-    return Spend(
-        usd=cost.usd_per_million_tokens,
-        low=cost.low_usd,
-        high=cost.high_usd,
-        tokens_per_s=cost.tokens_per_s,
-        number=cost.gpus,
-        price=cost.rate,
-    )
 
 
 def _ranked(found: Sequence[Card], model: ModelAnswer) -> tuple[Card, ...]:

@@ -180,8 +180,8 @@ def _source_keys(advice: Advice) -> Iterator[str]:
             yield from card.estimate.sources
         if card.spend is not None and card.spend.price.source is not None:
             yield card.spend.price.source
-    if advice.cost is not None:
-        yield from (offer.source for offer in advice.cost.offers)
+    if advice.model is not None and advice.model.whole.rate is not None:
+        yield from (offer.source for offer in advice.model.whole.rate.offers)
     yield from (tile.source for tile in advice.published_tiles)
 
 

@@ -7,7 +7,9 @@ from l4guide.support.releases import (
     find_library,
     find_release,
     install_line,
+    is_newer,
     libraries,
+    newest_read,
     releases,
 )
 from l4guide.support.rulebook import Release
@@ -23,7 +25,9 @@ __all__ = [
     "find_release",
     "history",
     "install_line",
+    "is_newer",
     "libraries",
+    "newest_read",
     "releases",
     "snippet",
 ]

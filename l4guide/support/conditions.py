@@ -16,6 +16,10 @@ Value = str | int | float | bool | None
 GPU_FIELDS = ("capability", "arch", "shared_bytes_per_block")
 
 
+#: Fields that hold a number of bytes.
+BYTES = ("gpu.shared_bytes_per_block",)
+
+
 def _kinds() -> dict[str, tuple[type, ...]]:
     """What a value of each field is, read from the records; None stands for unknown everywhere."""
     hints = {f"workload.{name}": hint for name, hint in get_type_hints(Workload).items()}
@@ -71,6 +75,13 @@ def label(field: str) -> Sentence:
     return Sentence("support.field_" + field.replace(".", "_"))
 
 
+def quantity(field: str, value: object) -> object:
+    """A value of `field` as a reader is told it: a number of bytes with its unit."""
+    if field in BYTES and isinstance(value, int):
+        return Sentence("support.bytes", {"value": f"{value:,}"})
+    return "–" if value is None else value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
     """One test on one field, with the bound it is compared to."""
@@ -96,7 +107,7 @@ class Condition:
     @property
     def needed(self) -> Sentence:
         """The test in words."""
-        shown: dict[str, object] = {"value": self.value}
+        shown: dict[str, object] = {"value": quantity(self.field, self.value)}
         if self.test in FIELD_TESTS:
             shown["value"] = label(str(self.value))
         elif isinstance(self.value, tuple) and self.test == "within":

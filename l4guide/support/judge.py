@@ -7,10 +7,20 @@ from functools import lru_cache
 from l4guide.catalogue import Gpu, Source
 from l4guide.support.answer import Answer, unknown
 from l4guide.support.calls import blanks_of, call_of
-from l4guide.support.conditions import FEATURES, Condition, all_hold, features_of, label
+from l4guide.support.conditions import FEATURES, Condition, all_hold, features_of, label, quantity
 from l4guide.support.dispatch import dispatched
 from l4guide.support.kinds import about, kind_of
-from l4guide.support.releases import beside, books, dispatches, find_library, find_release, rule_set, table
+from l4guide.support.releases import (
+    beside,
+    books,
+    dispatches,
+    find_library,
+    find_release,
+    is_newer,
+    newest_read,
+    rule_set,
+    table,
+)
 from l4guide.support.remedy import ordered
 from l4guide.support.rulebook import Cover, Release, Rule
 from l4guide.support.verdict import Reason, Verdict
@@ -39,7 +49,7 @@ def _reason(rule: Rule, workload: Workload, gpu: Gpu, library: str, version: str
         field=rule.needs.field,
         found=found,
         needed=rule.needs.needed,
-        text=_text(rule, library, rule.needs, {**blanks, "found": found}),
+        text=_text(rule, library, rule.needs, {**blanks, "found": quantity(rule.needs.field, found)}),
         evidence=rule.evidence,
         consequence_evidence=rule.consequence_evidence,
         source=rule.source,
@@ -273,13 +283,38 @@ def _message(answer: Answer, gpu: Gpu, library: str, version: str) -> Sentence |
 def check(workload: Workload, gpu: Gpu, library: str, version: str | None = None) -> Verdict:
     """What `library` at `version` (None: the newest known) does with `workload` on `gpu`.
 
+    A release newer than every known one is unknown, with what the newest release that was read says.
+
     Raises:
-        BadInput: the library or the version is not known; names the nearest ones.
+        BadInput: the library is not known, or never had this release; names the nearest ones.
     """
     library = find_library(library)
     kind = kind_of(gpu)
-    found = _verdict(workload, kind, library, find_release(library, version))
-    return found if kind is gpu else about(found, kind, gpu)
+    newer = version is not None and is_newer(library, version)
+    release = newest_read(library) if newer else find_release(library, version)
+    found = _verdict(workload, kind, library, release)
+    found = found if kind is gpu else about(found, kind, gpu)
+    return found if version is None or not newer else _of_a_newer_release(found, version.strip())
+
+
+def _of_a_newer_release(newest: Verdict, version: str) -> Verdict:
+    """What is said of a release that came after the rules were read: unknown, and what the newest read one says."""
+    said = Sentence(f"support.newest_{newest.status}")
+    values = {"library": newest.library, "version": version, "newest": newest.version, "said": said}
+    answer = unknown("UNKNOWN-RELEASE", "version", version, "support.newer_release", **values)
+    return replace(
+        newest,
+        version=version,
+        released=None,
+        status=answer.status,
+        message=answer.reasons[0].text,
+        reasons=answer.reasons,
+        raises=None,
+        evidence=None,
+        source=None,
+        place="",
+        picks=None,
+    )
 
 
 @lru_cache(maxsize=ANSWERS_KEPT)

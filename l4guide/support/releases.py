@@ -107,6 +107,27 @@ def _by_version(library: str) -> Mapping[Version, Release]:
     return {release.key: release for release in books()[library].releases}
 
 
+def newest_read(library: str) -> Release:
+    """The newest release of `library` that somebody read.
+
+    Raises:
+        BadInput: no library is called so.
+    """
+    return next(release for release in reversed(releases(library)) if release.checked)
+
+
+def is_newer(library: str, version: str) -> bool:
+    """Whether `version` comes after every known release of `library`; what is no version at all does not.
+
+    Raises:
+        BadInput: no library is called so.
+    """
+    try:
+        return Version(Version(version.strip()).public) > releases(library)[-1].key
+    except InvalidVersion:
+        return False
+
+
 def find_release(library: str, version: str | None = None) -> Release:
     """The release that `version` means; None is the newest known.
 

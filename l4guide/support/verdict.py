@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from l4guide.catalogue import Source
+from l4guide.support.conditions import quantity
 from l4guide.text import Sentence
 
 STATUSES = ("ok", "refused", "unsafe", "unknown")
@@ -53,6 +54,11 @@ class Reason:
     place: str
     remedy: str | None = None
     fix: Sentence | None = None
+
+    @property
+    def quantity(self) -> object:
+        """`found` as a reader is told it, with its unit."""
+        return quantity(self.field, self.found)
 
     def to_json(self, language: str = "en") -> dict[str, object]:
         """The reason as JSON; what is not known is absent."""

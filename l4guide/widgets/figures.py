@@ -31,4 +31,6 @@ class Figures:
         shared, throughput, cost = self.panels
         shared.show(plots.shared_memory(advice, language), plots.shared_memory_alt(advice, language))
         throughput.show(plots.throughput(advice, language, records), plots.throughput_alt(advice, language))
+        # What attention alone costs decides nothing, so that a bare shape has no figure of cost.
+        cost.layout.display = "none" if advice.model is None else None
         cost.show(plots.cost(advice, language), plots.cost_alt(advice, language))

@@ -108,7 +108,7 @@ class GuideState(PageState):
 
     def options(self) -> dict[str, object]:
         """The question as `advise` takes it, with what was run; a preset stands for its shapes."""
-        runs: dict[str, object] = {"measured": self.put_right} if self.use_runs else {"as_fitted": True}
+        runs: dict[str, object] = {"measured": self.put_right} if self.use_runs else {"no_measurements": True}
         asked: dict[str, object] = {name: getattr(self, name) for name in INPUTS if name != "gpu"}
         empty = {name for name in ("model", *OPTIONAL) if not str(asked[name]).strip()}
         if not self.has_model:

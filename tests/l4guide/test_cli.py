@@ -64,6 +64,14 @@ def test_support(
         assert {"code", "found", "needed", "text", "evidence", "source"} <= said["reasons"][0].keys()
 
 
+def test_a_release_newer_than_the_rules(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is answered, as unknown, in `support` and in every cell of the matrix."""
+    said = answered(capsys, "support", "--library", "flash-attn", "--version", "2.9.0", "--head-dim", "128")
+    assert ("unknown", "2.9.0") == (said["status"], said["version"])
+    matrix = answered(capsys, "matrix", "--library", "flash-attn", "--version", "2.9.0")
+    assert {"unknown"} == {cell["status"] for row in matrix["rows"] for cell in row["cells"]}
+
+
 def test_the_same_question_on_a100_is_safe(capsys: pytest.CaptureFixture[str]) -> None:
     """What L4 does silently wrong, A100 does right."""
     arguments = (*SUPPORT[:-4], "--gpu", "A100", "--task", "training")
@@ -250,7 +258,8 @@ def test_doctor_is_readable_without_json(capsys: pytest.CaptureFixture[str]) -> 
         (("resources", "--kernel", "forwards"), "forward"),
         (("advise", "--gpu", "L44"), "L4"),
         (("advise", "--model", "Lama-3.1-8B"), "Llama-3.1-8B"),
-        (("support", "--version", "2.9.99"), "2.9.99"),
+        (("support", "--version", "2.5.99"), "2.5.99"),
+        (("matrix", "--library", "flash-attn", "--version", "2.5.99"), "2.5.9"),
         (("support", "--library", "flash"), "flash-attn"),
         (("advise", "--heads", "32", "--kv-heads", "5"), "multiple of kv-heads (5)"),
         (("advise", "--dropout", "-0.1"), "dropout is -0.1"),
@@ -262,7 +271,8 @@ def test_doctor_is_readable_without_json(capsys: pytest.CaptureFixture[str]) -> 
         (("advise", "--price", "nan"), "price is nan"),
         (("advise", "--tpot-ms", "5"), "--model NAME"),
         (("cost", "--model", "Llama-3.1-8B", "--ttft-ms", "0"), "ttft-ms is 0"),
-        (("advise", "--measured", "none.json", "--as-fitted"), "--as-fitted"),
+        (("advise", "--measured", "none.json", "--no-measurements"), "--no-measurements"),
+        (("advise", "--measured", "none.json", "--as-fitted"), "--no-measurements"),
         (("cost", "--model", "Llama-3.1-8B", "--seqlen", "200000"), "131072"),
         (("cost", "--model", "Llama-3.1-8B", "--method", "half"), "lora"),
         (("cost", "--model", "Llama-3.1-8B", "--weights", "int3"), "int4"),
@@ -366,7 +376,7 @@ def test_estimate_of_a_whole_model(capsys: pytest.CaptureFixture[str]) -> None:
 def test_records_of_runs_are_taken_and_said(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, recorded: Callable[..., Record]
 ) -> None:
-    """`--measured` may be said twice; estimate, cost and advise tell what it did, `--as-fitted` undoes it."""
+    """`--measured` may be said twice; estimate, cost and advise tell what it did, `--no-measurements` undoes it."""
     files = [str(tmp_path / name) for name in ("a.json", "b.json")]
     for path, implementation in zip(files, ("flash-attn", "l4guide"), strict=True):
         write(recorded(implementation=implementation), Path(path))
@@ -377,7 +387,8 @@ def test_records_of_runs_are_taken_and_said(
     for command in ("cost", "advise"):
         _, out, _ = run(capsys, command, "--model", "Llama-3.1-8B", "--task", "prefill", *runs)
         assert "put right by 6 runs on this card (a.json)" in out
-    assert 0 == answered(capsys, "estimate", *asked, "--as-fitted")["runs_on_this_card"]
+    for none in ("--no-measurements", "--as-fitted"):
+        assert 0 == answered(capsys, "estimate", *asked, none)["runs_on_this_card"]
 
 
 def test_the_text_says_why_each_other_card_lost(capsys: pytest.CaptureFixture[str]) -> None:

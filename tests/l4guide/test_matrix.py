@@ -134,7 +134,7 @@ def test_a_card_without_bf16_is_asked_in_fp16() -> None:
     ("arguments", "word"),
     [
         ({"version": "1.0.9"}, "--library"),
-        ({"libraries": ["flash-attn"], "version": "9.9"}, "2.8.3"),
+        ({"libraries": ["flash-attn"], "version": "2.5.99"}, "2.8.3"),
         ({"libraries": ["l4guide"], "version": "9.9"}, __version__),
         ({"libraries": ["flash-atn"]}, "flash-attn"),
         ({"cards": ["L5"]}, "L4"),

@@ -26,6 +26,12 @@ def training() -> Advice:
 
 
 @pytest.fixture(scope="module")
+def served() -> Advice:
+    """A whole model, which alone has a figure of cost."""
+    return advise("L4", {"model": "Llama-3.1-8B", "task": "decode"})
+
+
+@pytest.fixture(scope="module")
 def decode() -> Advice:
     """A question whose answer is in bytes a second."""
     return advise("L4", {"task": "decode", "head_dim": 128, "seqlen": 8192, "batch": 16})
@@ -95,20 +101,27 @@ def test_decode_is_drawn_in_bytes_a_second(decode: Advice) -> None:
     assert (decode.estimate.gb_per_s,) == figure.data[1].x
 
 
-def test_the_asked_card_comes_first_in_a_shape_of_its_own(training: Advice) -> None:
+def test_the_asked_card_comes_first_in_a_shape_of_its_own(served: Advice) -> None:
     """The reader finds the card in question without its colour."""
-    figure = plots.cost(training)
+    figure = plots.cost(served)
     assert "L4" == figure.layout.yaxis.categoryarray[0]
     assert "<b>L4</b>" == figure.layout.yaxis.ticktext[0]
     assert len({trace.marker.symbol for trace in figure.data if trace.name}) == 2
 
 
-def test_prices_are_dated_where_the_pointer_rests(training: Advice) -> None:
+def test_prices_are_dated_where_the_pointer_rests(served: Advice) -> None:
     """Provider, date and age of the price are in the hover text."""
-    assert training.cost is not None
-    hover = plots.cost(training).data[1].customdata[0]
-    for fact in (training.cost.provider, str(training.cost.as_of), str(training.cost.age_days), "estimated"):
+    assert served.model is not None
+    rate = served.model.whole.rate
+    assert rate is not None
+    hover = plots.cost(served).data[1].customdata[0]
+    for fact in (rate.provider, str(rate.as_of), str(rate.age_days), "estimated"):
         assert fact in hover
+
+
+def test_a_bare_shape_has_no_figure_of_cost(training: Advice) -> None:
+    """What attention alone costs decides nothing; the figure says that there is nothing to draw."""
+    assert () == plots.cost(training).data
 
 
 def test_measured_rows_of_this_shape_are_drawn_apart(training: Advice) -> None:
@@ -140,25 +153,25 @@ def test_ticks_of_a_logarithmic_axis_are_few() -> None:
 
 
 @pytest.mark.parametrize("draw", FIGURES)
-def test_figures_have_a_height_and_readable_colours(draw: Callable[..., Any], training: Advice) -> None:
+def test_figures_have_a_height_and_readable_colours(draw: Callable[..., Any], served: Advice) -> None:
     """No figure collapses to nothing, and every colour has a contrast of 3:1 on white."""
-    figure = draw(training)
+    figure = draw(served)
     assert figure.layout.height >= 260
     assert {trace.marker.color for trace in figure.data if trace.name} <= READABLE
 
 
 @pytest.mark.parametrize("draw", FIGURES)
-def test_figures_speak_both_languages(draw: Callable[..., Any], training: Advice) -> None:
+def test_figures_speak_both_languages(draw: Callable[..., Any], served: Advice) -> None:
     """The title is another one in Chinese."""
-    assert draw(training, "en").layout.title.text != draw(training, "zh").layout.title.text
+    assert draw(served, "en").layout.title.text != draw(served, "zh").layout.title.text
 
 
 @pytest.mark.parametrize("say", ALTS)
-def test_alternative_texts_name_the_numbers(say: Callable[..., str], training: Advice) -> None:
+def test_alternative_texts_name_the_numbers(say: Callable[..., str], served: Advice) -> None:
     """Who cannot see the figure hears the card and its numbers."""
     for language in ("en", "zh"):
-        assert "L4" in say(training, language)
-        assert any(character.isdigit() for character in say(training, language).replace("L4", ""))
+        assert "L4" in say(served, language)
+        assert any(character.isdigit() for character in say(served, language).replace("L4", ""))
 
 
 @pytest.mark.parametrize(("draw", "say"), list(zip(FIGURES, ALTS, strict=True)))
@@ -172,7 +185,6 @@ def test_a_figure_with_nothing_to_show_says_so(
         oversized=None,
         published_tiles=(),
         estimate=None,
-        cost=None,
         alternatives=(),
         question=replace(training.question, gpu=gpu("MI300X")),
     )
@@ -180,13 +192,10 @@ def test_a_figure_with_nothing_to_show_says_so(
     assert say(bare) == draw(bare).layout.annotations[0].text
 
 
-def test_names_cannot_bring_markup_into_a_figure(training: Advice) -> None:
+def test_names_cannot_bring_markup_into_a_figure(served: Advice) -> None:
     """A provider called like a tag is shown as text."""
-    assert training.cost is not None
-    hostile = replace(
-        training,
-        cost=replace(training.cost, rate=replace(training.cost.rate, provider="<script>alert(1)</script>")),
-    )
+    assert served.model is not None
+    hostile = replace(served, model=made_up.with_provider(served.model, "<script>alert(1)</script>"))
     assert "&lt;script&gt;" in plots.cost(hostile).data[1].customdata[0]
     assert "<script>" not in words(plots.cost(hostile))
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import made_up
 import pytest
 
 from l4guide import catalogue
@@ -96,10 +97,19 @@ def test_four_kinds_are_explained(reader: Reader) -> None:
         )
 
 
-def test_prices_show_their_date_and_age(training: Advice, reader: Reader) -> None:
-    """The price that the cost stands on is dated in sight."""
-    assert training.cost is not None
-    assert f"{training.cost.as_of} {training.cost.age_days} days old" in reader.text
+def test_prices_show_their_date_and_age() -> None:
+    """The price that the cost of a model stands on is dated in sight; a bare shape has no cost."""
+    served = advise("L4", {"model": "Llama-3.1-8B", "task": "decode"})
+    assert served.model is not None
+    rate = served.model.whole.rate
+    assert rate is not None
+    assert f"{rate.as_of} {rate.age_days} days old" in Reader(render(served)).text
+
+
+def test_a_bare_shape_has_no_section_of_cost(reader: Reader) -> None:
+    """Dollars of attention decide nothing."""
+    assert "cost" not in {attrs.get("id") for tag, attrs in reader.tags if tag == "section"}
+    assert "USD" not in reader.text
 
 
 def test_only_sources_in_use_are_listed(training: Advice, reader: Reader) -> None:
@@ -127,9 +137,9 @@ def test_the_page_forbids_every_request(reader: Reader) -> None:
 
 
 def test_plotly_is_inlined_once(training: Advice) -> None:
-    """Three figures share one copy of the library."""
+    """Two figures share one copy of the library."""
     page = render(training)
-    assert 3 == page.count("Plotly.newPlot(") - page.count("Plotly.newPlot(\\")
+    assert 2 == page.count("Plotly.newPlot(") - page.count("Plotly.newPlot(\\")
     assert len(page) < 6_000_000
 
 
@@ -161,13 +171,14 @@ def test_every_kind_of_answer_makes_a_page(gpu: str, options: dict[str, object],
     assert [number for number in ("None", "Sentence(", "nan") if f" {number} " in page.text] == []
 
 
-def test_names_are_escaped_everywhere(training: Advice) -> None:
+def test_names_are_escaped_everywhere() -> None:
     """A provider, component and error text that look like tags are shown, never run."""
-    assert training.cost is not None
+    training = advise("L4", {"model": "Llama-3.2-1B", "task": "training"})
+    assert training.model is not None
     verdict = replace(training.implementations[0], message=ATTACK, reasons=(), raises=ATTACK)
     hostile = replace(
         training,
-        cost=replace(training.cost, rate=replace(training.cost.rate, provider=ATTACK)),
+        model=made_up.with_provider(training.model, ATTACK),
         parts=(replace(training.parts[0], component=ATTACK, implementations=(verdict,)),),
         snippet=ATTACK,
     )

@@ -130,10 +130,11 @@ def test_ceilings_put_what_is_not_attention_right(
 def test_ceilings_are_of_one_card_and_can_be_left_out(
     recorded: Recorded, file_of: Callable[[Record], str]
 ) -> None:
-    """Every other card keeps its figures, attention alone too, and `as_fitted` restores the card's own."""
+    """Every other card keeps its figures, attention alone too, and `no_measurements` restores the card's own."""
     measured = file_of(with_paces(recorded(lengths=()), gemm=0.5 * L4_GEMM, copy=0.5 * L4_COPY))
     plain, moved, restored = (
-        model_answer("L4", {**MODEL, **extra}) for extra in ({}, {"measured": measured}, {"as_fitted": True})
+        model_answer("L4", {**MODEL, **extra})
+        for extra in ({}, {"measured": measured}, {"no_measurements": True})
     )
 
     def others(answer: ModelAnswer) -> dict[str, object]:
@@ -232,7 +233,7 @@ def test_a_shape_that_was_run_is_measured(recorded: Recorded, file_of: Callable[
 def test_records_of_the_guide_are_found_and_can_be_left_out(
     recorded: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A record under `data/measurements` counts by itself; tiles beside it do not, and `as_fitted` takes none."""
+    """A record under `data/measurements` counts by itself; tiles beside it do not, and `no_measurements` takes none."""
     folder = tmp_path / "measurements"
     folder.mkdir()
     write(recorded(factor=2.0), folder / "l4.json")
@@ -240,10 +241,10 @@ def test_records_of_the_guide_are_found_and_can_be_left_out(
     monkeypatch.setattr(records, "folder", lambda: folder)
     _, found, said = estimate_of("L4", PROMPT, "flash-attn")
     assert "l4.json" in said[0].say()
-    _, plain, nothing = estimate_of("L4", {**PROMPT, "as_fitted": True}, "flash-attn")
+    _, plain, nothing = estimate_of("L4", {**PROMPT, "no_measurements": True}, "flash-attn")
     assert (6, 0, ()) == (found.runs, plain.runs, nothing)
-    with pytest.raises(BadInput, match="as-fitted"):
-        put_right({"measured": ["x.json"], "as_fitted": True})
+    with pytest.raises(BadInput, match="no-measurements"):
+        put_right({"measured": ["x.json"], "no_measurements": True})
 
 
 def test_a_file_that_was_written_anew_is_read_anew(recorded: Recorded, tmp_path: Path) -> None:

@@ -36,8 +36,15 @@ CASES = [
     *(("flash-attn-3", v, "L4", "head_dim=64 dtype=fp8", "refused", FP8_ADA) for v in ("2.7.3", "2.8.3")),
     ("flash-attn-3", "2.8.3", "H100 SXM", "head_dim=128 dtype=fp8 task=prefill", "ok", ""),
     ("flash-attn-3", "2.8.3", "L4", "head_dim=192 window=128 task=prefill", "ok", ""),
-    ("flash-attn-3", "2.8.3", "L4", "head_dim=256 window=128 task=prefill", "refused", "at least 106752"),
-    ("flash-attn-3", "2.8.3", "RTX 3090", "head_dim=200 window=128", "refused", "is 101376"),
+    (
+        "flash-attn-3",
+        "2.8.3",
+        "L4",
+        "head_dim=256 window=128 task=prefill",
+        "refused",
+        "at least 106,752 bytes",
+    ),
+    ("flash-attn-3", "2.8.3", "RTX 3090", "head_dim=200 window=128", "refused", "is 101,376 bytes"),
     ("flash-attn-3", "2.8.3", "L4", "head_dim=256 window=4096 task=prefill", "unknown", "a sliding window"),
     ("flash-attn-3", "2.8.3", "A100-80GB-SXM", "head_dim=256 window=128", "ok", ""),
     ("flash-attn-3", "2.8.3", "L4", "head_dim=192 varlen=yes", "ok", ""),
@@ -62,7 +69,14 @@ CASES = [
         "refused",
         "CUDA error (…/hopper/flash_fwd_launch_template.h:203): invalid argument",
     ),
-    ("flash-attn-3", "2.8.3", "L4", "head_dim=256 append_kv=yes task=decode", "refused", "at least 131328"),
+    (
+        "flash-attn-3",
+        "2.8.3",
+        "L4",
+        "head_dim=256 append_kv=yes task=decode",
+        "refused",
+        "at least 131,328 bytes",
+    ),
     ("flash-attn-3", "2.8.3", "L4", "head_dim=192 append_kv=yes task=decode", "ok", ""),
     ("flash-attn-3", "2.8.3", "H100 SXM", "head_dim=256 append_kv=yes task=decode", "ok", ""),
     ("flash-attn-3", "2.8.3", "L4", "head_dim=64 append_kv=yes task=training", "unknown", "appending"),
@@ -88,7 +102,7 @@ CASES = [
         for v in ("4.0.0b5", "4.0.0b18", "4.0.0b27", "4.0.0b36")
         for card, arch in (("L4", 89), ("RTX 3090", 86))
     ),
-    ("flash-attn-4", "4.0.0b27", "L4", "head_dim=200 task=prefill", "refused", "at least 106496"),
+    ("flash-attn-4", "4.0.0b27", "L4", "head_dim=200 task=prefill", "refused", "at least 106,496 bytes"),
     ("flash-attn-4", "4.0.0b27", "A100-80GB-SXM", "head_dim=256 task=prefill", "ok", ""),
     *(
         ("flash-attn-4", v, card, "head_dim=64", "refused", BACKWARD_4)

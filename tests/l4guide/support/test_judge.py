@@ -77,11 +77,38 @@ def test_a_local_build_of_torch_is_its_release() -> None:
     assert support.find_release("torch/flash", "2.13.0+cpu").version == "2.13.0"
 
 
-@pytest.mark.parametrize("version", ["9.9.9", "2.9.0", "2.5.55", "abc", "", "1.0.10", "0.1"])
+@pytest.mark.parametrize("version", ["2.5.55", "abc", "", "1.0.10", "0.1", "2.8.3rc7", "2.9.x"])
 def test_a_version_that_is_no_release_is_bad_input(version: str) -> None:
     """The message names the newest known release."""
     with pytest.raises(BadInput, match=r"newest known is 2\.8\.3\.post2"):
         support.check(ask({"head_dim": 64})[0], gpu("L4"), "flash-attn", version)
+
+
+@pytest.mark.parametrize("version", ["2.9.0", "v2.9.0", "9.9.9", "2.9.0rc1", "2.8.4.dev3", "2.9.0+cu13"])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"head_dim": 128}, "runs it"),
+        ({"head_dim": 512}, "refuses it"),
+        ({"head_dim": 256, "dropout": 0.1}, "wrong result"),
+    ],
+)
+def test_a_release_newer_than_the_rules_is_unknown(
+    version: str, options: dict[str, object], said: str
+) -> None:
+    """Pre-releases and local builds too; the message names it and says what the newest read release does."""
+    found = support.check(ask(options)[0], gpu("L4"), "flash-attn", version)
+    newest = support.newest_read("flash-attn").version
+    assert ("unknown", version) == (found.status, found.version)
+    assert f"newer than the newest release read here ({newest}), which" in str(found.message)
+    assert said in str(found.message)
+    assert (None, None) == (found.evidence, found.source)
+
+
+def test_a_newer_release_of_a_dispatcher_is_unknown_too() -> None:
+    """PyTorch's default picks among backends; of a release that nobody read nobody knows which."""
+    found = support.check(ask({"head_dim": 128})[0], gpu("L4"), "torch/sdpa", "9.0")
+    assert ("unknown", None) == (found.status, found.picks)
 
 
 def test_install_lines_fetch_a_tag_that_the_index_lacks() -> None:

@@ -179,6 +179,6 @@ def test_terms_reach_the_answer() -> None:
     assert (0.3, 2, "fp8") == (whole.rate.usd_per_hour, whole.cards, whole.question.plan.weights)
     assert whole.late is not None
     state.model = CUSTOM
-    assert (None, 0.3) == (state.problem, state.advice.cost.usd_per_hour)
+    assert (None, None) == (state.problem, state.advice.model)
     state.price = "-1"
     assert "price" == state.problem_field

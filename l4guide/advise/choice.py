@@ -1,0 +1,89 @@
+"""Which implementation to take on a card: the fastest one estimated that runs the question, else the usual first."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from l4guide.advise.own import FLASH, LIBRARY, own_verdict
+from l4guide.catalogue import Gpu
+from l4guide.errors import CannotDo
+from l4guide.estimate import Estimate, LiveEstimator
+from l4guide.estimate.live import IMPLEMENTATIONS
+from l4guide.support import Verdict, check, libraries
+from l4guide.text import Sentence
+from l4guide.workload import Workload
+
+#: What a user reaches for first, in this order: it makes the answer, and the headline where one of it runs.
+FIRST = (FLASH, "torch/flash", "torch/efficient", "torch/cudnn", LIBRARY)
+#: PyTorch's fallback keeps the score matrix in memory; it always runs, and never counts as support. Its default
+#: is one of the backends that are asked on their own. SageAttention rounds to 8 bits, which is nobody's default.
+NOT_COUNTED = ("torch/math", "torch/sdpa", "sageattention")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The implementation to take on one card, with its time.
+
+    `verdict` is of the one that runs the question; where none does, of the one that says why: `verdict.status` is then
+    unknown where of one that a user reaches for first nobody knows, and refused or unsafe otherwise. `estimate` is
+    None where nothing measured supports a number, and `gap` says why.
+    """
+
+    verdict: Verdict
+    estimate: Estimate | None
+    gap: Sentence | None
+
+    @property
+    def runs(self) -> bool:
+        """Whether anything that counts runs the question."""
+        return self.verdict.status == "ok"
+
+
+def in_order() -> tuple[str, ...]:
+    """Every implementation: what a user reaches for first, then the others."""
+    return (*FIRST, *(library for library in libraries() if library not in FIRST))
+
+
+def choose(
+    workload: Workload, gpu: Gpu, estimator: LiveEstimator, known: Mapping[str, Verdict] | None = None
+) -> Choice:
+    """The implementation to take on `gpu`.
+
+    Args:
+        workload: the question.
+        gpu: the card.
+        estimator: times attention, put right by runs where there are some.
+        known: verdicts that were found already, by library.
+    """
+    best = estimator.best_implementation(workload, gpu)
+    names = dict.fromkeys((best, *in_order()) if best in in_order() else in_order())
+    tried: dict[str, Verdict] = {}
+    for name in names:
+        if name is None or name in NOT_COUNTED:
+            continue
+        found = (known or {}).get(name) or judge(workload, gpu, name)
+        if found.status == "ok":
+            return _timed(found, workload, gpu, estimator)
+        tried[name] = found
+    return Choice(verdict=_why_not(tried), estimate=None, gap=None)
+
+
+def judge(workload: Workload, gpu: Gpu, library: str) -> Verdict:
+    """The verdict of any implementation, our own kernels included."""
+    return own_verdict(workload, gpu) if library == LIBRARY else check(workload, gpu, library)
+
+
+def _why_not(tried: Mapping[str, Verdict]) -> Verdict:
+    """Of verdicts that are all not ok, the one that says most: what nobody knows before what flash-attn says."""
+    first: Iterable[Verdict] = (tried[name] for name in FIRST if name in tried)
+    return next((verdict for verdict in first if verdict.status == "unknown"), tried[FLASH])
+
+
+def _timed(verdict: Verdict, workload: Workload, gpu: Gpu, estimator: LiveEstimator) -> Choice:
+    if verdict.library not in IMPLEMENTATIONS:
+        gap = Sentence("gap.unmeasured", {"library": verdict.library, "gpu": gpu.name})
+        return Choice(verdict=verdict, estimate=None, gap=gap)
+    try:
+        estimate = estimator.attention_time(workload, gpu, verdict.library)
+    except CannotDo as problem:
+        return Choice(verdict=verdict, estimate=None, gap=problem.sentence)
+    return Choice(verdict=verdict, estimate=estimate, gap=None)

@@ -1,0 +1,161 @@
+"""The answer in one sentence of at most 90 characters: the fullest wording that the names in it leave room for."""
+
+from collections.abc import Iterable, Iterator
+
+from l4guide.advise.choice import FIRST, NOT_COUNTED
+from l4guide.advise.model import ModelAnswer, cards_of
+from l4guide.advise.own import FLASH, LIBRARY
+from l4guide.advise.records import Part, Question
+from l4guide.catalogue import Gpu
+from l4guide.cost import MOST_CARDS
+from l4guide.memory.sizes import GIB
+from l4guide.support import Verdict, check, releases
+from l4guide.text import LANGUAGES, Joined, Sentence, digits
+from l4guide.workload import Workload
+
+MOST_CHARACTERS = 90
+#: How many implementations a headline names at most.
+MOST_NAMED = 3
+
+
+def fitting(wordings: Iterable[Sentence]) -> Sentence:
+    """The first of several wordings that is short enough in every language; where none is, the last."""
+    last = None
+    for last in wordings:
+        if all(len(last.say(language)) <= MOST_CHARACTERS for language in LANGUAGES):
+            break
+    assert last is not None
+    return last
+
+
+def of_attention(question: Question, part: Part) -> Sentence:
+    """What the verdicts on `part` come to: whether it runs, with what, and what flash-attn does where it does not.
+
+    A component that is not the one that was asked about is named where there is room.
+    """
+    wordings = list(_wordings(question.gpu, part))
+    if part.component == question.component:
+        return fitting(wordings)
+    named = [Sentence("headline.component", {"component": part.component, "rest": rest}) for rest in wordings]
+    return fitting((*named, *wordings))
+
+
+def runs_with(gpu: Gpu, part: Part) -> tuple[Sentence, ...]:
+    """What runs it, each from which release on: of what a user reaches for first, else of everything that counts."""
+    ok = [v for v in part.implementations if v.status == "ok" and v.library not in NOT_COUNTED]
+    first = [verdict for verdict in ok if verdict.library in FIRST]
+    return tuple(_since(verdict, part.workload, gpu) for verdict in first or ok)
+
+
+def _wordings(gpu: Gpu, part: Part) -> Iterator[Sentence]:
+    """From the fullest to the shortest."""
+    flash = next(verdict for verdict in part.implementations if verdict.library == FLASH)
+    running = _most_named(runs_with(gpu, part))
+    task = part.workload.task
+    values: dict[str, object] = {"gpu": gpu.name, "version": flash.version, "task": Sentence(f"task.{task}")}
+    values["does"] = Sentence(f"headline.does_{task}")
+    widths = [{**values, "width": width} for width in _widths(part.workload)]
+    if not running:
+        status = "unknown" if part.answer == "depends" else flash.status
+        yield from (Sentence(f"headline.nothing_{status}", said) for said in widths)
+        return
+    if flash.status != "ok":
+        # That it does not run matters more than since when another does.
+        unversioned = Sentence("headline.always", {"library": running[0].values["library"]})
+        for said in widths:
+            for first in (running[0], unversioned):
+                yield Sentence(f"headline.runs_{flash.status}", {**said, "running": first})
+    for said in widths:
+        for named in range(len(running), 0, -1):
+            with_them = {**said, "running": Joined(running[:named])}
+            if flash.status == "ok":
+                yield Sentence("headline.yes", with_them)
+            yield Sentence("headline.runs", with_them)
+
+
+def _most_named(running: tuple[Sentence, ...]) -> tuple[Sentence, ...]:
+    """The ones to name: of PyTorch's backends the first, so that another library has room."""
+    found: dict[str, Sentence] = {}
+    for sentence in running:
+        found.setdefault(str(sentence.values["library"]).split("/", maxsplit=1)[0], sentence)
+    return tuple(found.values())[:MOST_NAMED]
+
+
+def _widths(workload: Workload) -> Iterator[Sentence]:
+    """The width of a head, with the dropout where there is some: it decides above 192."""
+    values = {"head_dim": workload.head_dim, "head_dim_v": workload.head_dim_v}
+    other = workload.head_dim_v != workload.head_dim
+    width = Sentence("headline.widths" if other else "headline.width", values)
+    if workload.dropout:
+        yield Sentence("headline.with_dropout", {"width": width, "dropout": f"{workload.dropout:g}"})
+    yield width
+
+
+def _since(verdict: Verdict, workload: Workload, gpu: Gpu) -> Sentence:
+    """From which release on a library runs it: the first that does and that no refusing one follows."""
+    named = {"library": verdict.library}
+    if verdict.library == LIBRARY:
+        return Sentence("headline.always", named)
+    names = [release.version for release in releases(verdict.library)]
+    since = verdict.first_version or verdict.version
+    if verdict.last_refused is None and since == names[0]:
+        return Sentence("headline.always", named)
+    if verdict.last_refused is not None and names.index(since) < names.index(verdict.last_refused):
+        later = names[names.index(verdict.last_refused) + 1 :]
+        since = next(name for name in later if check(workload, gpu, verdict.library, name).status == "ok")
+    return Sentence("headline.since", {**named, "version": since})
+
+
+def of_model(found: ModelAnswer, part: Part | None = None) -> Sentence:
+    """What decides about a whole model: its memory, its latency, or the attention of `part` where that is no yes."""
+    return fitting(_model_wordings(found, part))
+
+
+def _model_wordings(found: ModelAnswer, part: Part | None) -> Iterator[Sentence]:
+    room, plan = found.whole.memory, found.whole.question.plan
+    low_end = "trained" if plan.trains else "weights"
+    how = Sentence(f"headline.in_{low_end}", {"weights": plan.weights, "method": plan.method})
+    if plan.kv_dtype != plan.dtype and not plan.trains:
+        how = Sentence("headline.in_weights_and_cache", {"weights": plan.weights, "kv_dtype": plan.kv_dtype})
+    values: dict[str, object] = {
+        "cards": cards_of(found.gpu, found.whole.cards),
+        "what": Sentence(f"headline.what_{plan.task}"),
+        "how": how,
+        "gib": digits(room.sizes.bytes.value.item() / GIB),
+        "usable": digits(room.usable.bytes / GIB),
+        "needed": room.gpus_needed,
+        "most": MOST_CARDS,
+    }
+    keys, more = _what_decides(found, part)
+    for name in (found.whole.question.model.name, Sentence("headline.this_model")):
+        yield from (Sentence(key, {**values, **more, "model": name}) for key in keys)
+
+
+def _what_decides(found: ModelAnswer, part: Part | None) -> tuple[tuple[str, ...], dict[str, object]]:
+    """The wordings for what decides, the fullest first, and what they name beside the model and the card."""
+    room, late = found.whole.memory, found.whole.late
+    if room.fits == "no":
+        together = room.gpus_needed is not None and room.gpus_needed <= MOST_CARDS
+        which = "needs" if together else "too_large"
+        return (f"headline.model_{which}", f"headline.model_{which}_short"), {}
+    if late is not None:
+        name, taken, limit = late
+        values = {"late": Sentence(f"contender.{name}"), "ms": digits(taken.value.item())}
+        return ("headline.model_late", "headline.model_late_short"), {**values, "limit": digits(limit)}
+    if part is not None and part.answer != "yes":
+        running = _most_named(runs_with(found.gpu, part))[:1]
+        if running:
+            return ("headline.model_runs_with", "headline.model_runs_with_short"), {"running": running[0]}
+        which = "unknown" if part.answer == "depends" else "refused"
+        return (f"headline.model_nothing_{which}",), {}
+    if room.fits == "tight":
+        return ("headline.model_tight", "headline.model_tight_short"), {}
+    return ("headline.model_yes_timed", "headline.model_yes", "headline.model_yes_short"), _pace(found)
+
+
+def _pace(found: ModelAnswer) -> dict[str, object]:
+    """How fast it is, in the number that its task is judged by."""
+    plan, step = found.whole.question.plan, found.whole.step
+    value = step.tokens_per_s if plan.trains else found.whole.latency_ms
+    number = digits(value.value.item())
+    return {"pace": Sentence(f"headline.pace_{plan.task}", {"number": number})}

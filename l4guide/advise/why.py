@@ -1,0 +1,64 @@
+"""Why the answer is what it is: what runs it, which limit stops something, and what an older release lacked."""
+
+from collections.abc import Iterator
+
+from l4guide.advise.headline import runs_with
+from l4guide.advise.own import FLASH
+from l4guide.advise.records import Part, Question
+from l4guide.support import Reason, Verdict, check
+from l4guide.support.conditions import label
+from l4guide.text import Joined, Sentence
+from l4guide.tiles import PublishedTile
+
+
+def why(question: Question, part: Part, tiles: tuple[PublishedTile, ...]) -> tuple[Sentence, ...]:
+    """The reasons in sentences, the most important first.
+
+    What an older release refused is said of training a bare shape alone: of serving, or of a model, nobody asked it.
+    """
+    flash = next(verdict for verdict in part.implementations if verdict.library == FLASH)
+    return tuple(_lines(question, part, flash, tiles))
+
+
+def _lines(
+    question: Question, part: Part, flash: Verdict, tiles: tuple[PublishedTile, ...]
+) -> Iterator[Sentence]:
+    if flash.status != "ok":
+        yield _said_by(flash)
+        yield from (_limit(reason) for reason in flash.reasons if reason.needed is not None)
+    running = runs_with(question.gpu, part)
+    if len(running) > 1:
+        yield Sentence("why.runs", {"running": Joined(running)})
+    if flash.status == "ok" and question.model is None and question.workload.task == "training":
+        yield from _lifted(question, part, flash, tiles)
+
+
+def _said_by(verdict: Verdict) -> Sentence:
+    """What a run meets: our own sentence as it is, a library's text with its name."""
+    if isinstance(verdict.message, Sentence):
+        return verdict.message
+    values = {"library": verdict.library, "version": verdict.version, "text": verdict.message}
+    return Sentence("why.now", values)
+
+
+def _limit(reason: Reason) -> Sentence:
+    values = {"field": label(reason.field), "found": reason.quantity, "needed": reason.needed}
+    return Sentence("why.limit", values)
+
+
+def _lifted(
+    question: Question, part: Part, flash: Verdict, tiles: tuple[PublishedTile, ...]
+) -> Iterator[Sentence]:
+    """What the last release that refused it lacked: room for its tile, where it has a published one."""
+    gpu, older, limit = question.gpu, flash.last_refused, question.gpu.shared_bytes_per_block
+    if older is None or older == flash.first_version:
+        return
+    values = {"library": FLASH, "older": older, "gpu": gpu.name}
+    here = [tile for tile in tiles if gpu.capability in tile.capabilities]
+    over = next((t for t in here if limit is not None and t.covers(older) and t.shared_bytes > limit), None)
+    if over is not None:
+        yield Sentence("why.too_large", {**values, "bytes": f"{over.shared_bytes:,}", "limit": f"{limit:,}"})
+        return
+    refused = check(part.workload, gpu, FLASH, older)
+    text = Joined(tuple(dict.fromkeys(reason.text for reason in refused.reasons)))
+    yield Sentence("why.lifted", {**values, "text": text})
