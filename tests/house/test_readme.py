@@ -49,7 +49,7 @@ def test_bars_without_a_record_are_not_measured(monkeypatch: pytest.MonkeyPatch)
     rows = [line for line in written.splitlines() if line.startswith("| ")][2:]
     assert len(rows) > 20
     assert all(row.endswith("| not measured | not measured |") for row in rows)
-    assert "Not measured: H100 SXM, L4. On such a card `make bench`" in written
+    assert "Not measured: H100 SXM, L4. On such a GPU `make bench`" in written
 
 
 def test_every_command_in_readme_parses() -> None:
