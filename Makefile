@@ -2,6 +2,8 @@
 PYTHON ?= python3
 SETUP := $(PYTHON) setup_environment.py
 BIN := .venv/bin
+# What `make readme` writes and `make check` compares.
+PAGES := README.md docs/support-matrix.md docs/benchmarks.md
 
 .DEFAULT_GOAL := help
 .PHONY: help guide report test gpu bench check lock notebooks record readme score
@@ -29,14 +31,14 @@ bench: ## On a machine with an NVIDIA GPU and its own PyTorch and Triton: measur
 gpu: ## On such a machine, within 25 minutes: the tests that need it, the benchmark, tuned tiles
 	PYTHONPATH=.:kernels $(PYTHON) tests/gpu/everything.py
 
-check: ## Formatting, lint, types, import arrows, spelling, README's tables, stripped notebooks
+check: ## Formatting, lint, types, import arrows, spelling, README's and docs' tables, stripped notebooks
 	@$(SETUP) dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/typos
-	$(BIN)/python -m l4guide.readme --check README.md
+	$(BIN)/python -m l4guide.readme --check $(PAGES)
 	$(BIN)/nbstripout --verify notebooks/*.ipynb
 
 lock: ## Move requirements.lock: the newest of everything beside the torch and Triton that it names
@@ -53,9 +55,9 @@ record: ## Compile what data/resources lacks: after an edit of a kernel or a til
 	@$(SETUP) dev
 	$(BIN)/python -m l4guide.resources.recorder
 
-readme: ## Write README's tables anew: after an edit of a rule
+readme: ## Write the generated blocks of README.md and docs/ anew: after an edit of a rule
 	@$(SETUP) base
-	@$(BIN)/python -m l4guide.readme README.md
+	@$(BIN)/python -m l4guide.readme $(PAGES)
 
 score: ## Score the estimates on measured tables: make score DATA=FOLDER
 	@$(SETUP) base

@@ -1,9 +1,11 @@
-"""The tables between markers in README.md, written from rules and records and compared with them.
+"""The generated blocks of README.md and of the pages in docs/: written from rules, records and commands, or compared.
 
-A block begins with `<!-- matrix:begin [options of l4guide matrix] -->` or `<!-- bars:begin -->`, and ends likewise.
+A block begins with `<!-- KIND:begin OPTIONS -->`, and ends likewise. The kinds: `matrix` takes options of `l4guide
+matrix`, `bars` none, `output` a whole command, which is run and shown with what it prints.
 """
 
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,47 +16,59 @@ from l4guide.files import write_text
 from l4guide.measure.listing import bars_table
 from l4guide.measure.records import records
 
-BLOCK = re.compile(r"(<!-- (matrix|bars):begin(.*?)-->\n).*?(<!-- \2:end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- (matrix|bars|output):begin(.*?)-->\n).*?(<!-- \2:end -->)", re.DOTALL)
 
 
 def filled(text: str) -> str:
     """`text` with every block written anew.
 
     Raises:
-        BadInput: the options of a block are not those of `l4guide matrix`.
+        BadInput: the options of a block are not those of its command.
         BadData: a record that the bars are read from is broken.
-        CannotDo: there is no block, so nothing would be kept true.
+        CannotDo: this machine cannot run the command of a block.
     """
-    if not BLOCK.search(text):
-        raise CannotDo("error.no_matrix_block", marker="<!-- matrix:begin -->")
-    return BLOCK.sub(lambda block: f"{block[1]}{_table(block[2], block[3])}\n{block[4]}", text)
+    return BLOCK.sub(lambda block: f"{block[1]}{_content(block[2], block[3].strip())}\n{block[4]}", text)
 
 
-def _table(kind: str, options: str) -> str:
+def _content(kind: str, options: str) -> str:
     if kind == "bars":
         return bars_table(records())
-    parsed = build_parser().parse_args(["matrix", "--format", "md", *options.split()])
+    if kind == "matrix":
+        return _printed(["matrix", "--format", "md", *shlex.split(options)])
+    return f"```console\n$ l4guide {options}\n{_printed(shlex.split(options))}\n```"
+
+
+def _printed(words: Sequence[str]) -> str:
+    parsed = build_parser().parse_args(words)
     return str(parsed.run(parsed)[1])
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the blocks of a file; with `--check`, only say whether they are as they would be written.
+    """Write the blocks of some files; with `--check`, only say which are not as they would be written.
 
     Returns:
-        The exit code: 0 done or true, 1 out of date or without blocks, 2 bad options in a block.
+        The exit code, the largest of all files: 0 done or true, 1 out of date or without blocks, 2 bad options.
     """
-    path = Path(arguments[-1])
+    check = "--check" in arguments
+    code = 0
+    for path in (Path(name) for name in arguments if name != "--check"):
+        try:
+            _keep(path, check=check)
+        except Problem as problem:
+            sys.stderr.write(f"{problem}\n")
+            code = max(code, problem.exit_code)
+    return code
+
+
+def _keep(path: Path, *, check: bool) -> None:
     text = path.read_text(encoding="utf-8")
-    try:
-        written = filled(text)
-        if "--check" not in arguments:
-            write_text(path, written)
-        elif written != text:
-            raise CannotDo("error.stale_readme", path=path)
-    except Problem as problem:
-        sys.stderr.write(f"{problem}\n")
-        return problem.exit_code
-    return 0
+    if not BLOCK.search(text):
+        raise CannotDo("error.no_generated_block", path=path, marker="<!-- matrix:begin -->")
+    written = filled(text)
+    if check and written != text:
+        raise CannotDo("error.stale_page", path=path)
+    if not check:
+        write_text(path, written)
 
 
 if __name__ == "__main__":

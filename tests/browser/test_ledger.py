@@ -59,7 +59,7 @@ def test_the_reader_sees_why_and_has_the_compiler_find_a_way_out(page: Page) -> 
     assert box["height"] > 300
     assert 6 == page.locator(".guide-mix tbody tr").count()
     page.locator(".l4g-input-causal input").uncheck()
-    page.locator(".l4g-note", has_text="Ours takes the same tile for both").wait_for(timeout=PATIENCE_MS)
+    page.locator(".l4g-note", has_text="Our kernels use the same tile for both").wait_for(timeout=PATIENCE_MS)
     page.locator(".l4g-input-causal input").check()
     page.locator(".ledger-first").click()
     await_alt(page, "132,096 bytes, does not fit")

@@ -386,7 +386,7 @@ def test_records_of_runs_are_taken_and_said(
     assert (6, 2) == (said["runs_on_this_card"], len(said["runs"]))
     for command in ("cost", "advise"):
         _, out, _ = run(capsys, command, "--model", "Llama-3.1-8B", "--task", "prefill", *runs)
-        assert "put right by 6 runs on this card (a.json)" in out
+        assert "calibrated with 6 measurements on this GPU (a.json)" in out
     for none in ("--no-measurements", "--as-fitted"):
         assert 0 == answered(capsys, "estimate", *asked, none)["runs_on_this_card"]
 

@@ -82,7 +82,7 @@ def test_the_limit_names_its_class_of_cards(limit: int) -> None:
     assert {card.name for card in gpus() if card.shared_bytes_per_block == limit} == set(finding.cards)
     assert "VRAM" in finding.explain()
     assert f"{limit:,} bytes per block" in finding.explain()
-    fits = "fits compute capability" if limit < 232_448 else "No card that is known here"
+    fits = "fits compute capability" if limit < 232_448 else "No known GPU allows"
     assert fits in finding.explain()
 
 

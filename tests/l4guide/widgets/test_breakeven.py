@@ -13,7 +13,7 @@ def test_the_map_waits_to_be_asked_for_and_then_follows(guide: Guide) -> None:
     first = guide.state.break_even
     assert guide.state.error is None
     assert "context" == first.axis
-    assert "Map of the cheapest card" in panel.panel.alt
+    assert "Map of the cheapest GPU" in panel.panel.alt
     guide.state.language = "zh"
     assert "分布图" in panel.panel.alt
     guide.state.batch = "2"

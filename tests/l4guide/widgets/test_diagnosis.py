@@ -29,7 +29,7 @@ def test_a_known_error_is_explained_with_its_numbers_and_ways_out(page: Guide) -
     shown = explain(page, TEXT)
     assert "131,074" in shown
     assert "101,376" in shown
-    assert "not the card&#39;s memory" in shown
+    assert "not GPU memory (VRAM)" in shown
     assert "<ol><li>" in shown
     assert 'rel="noopener"' in shown
     assert "<script>" not in shown
@@ -37,7 +37,7 @@ def test_a_known_error_is_explained_with_its_numbers_and_ways_out(page: Guide) -
 
 def test_an_unknown_error_is_said_to_be_unknown(page: Guide) -> None:
     """No guess is made."""
-    assert "not known here" in explain(page, "ValueError: the moon is full")
+    assert "No known error message" in explain(page, "ValueError: the moon is full")
 
 
 def test_an_empty_paste_asks_for_text_and_the_language_follows(page: Guide) -> None:

@@ -176,6 +176,6 @@ def test_both_languages_speak_and_nothing_is_left_over() -> None:
     """Every panel is drawn anew in Chinese."""
     panel = LedgerPanel(language="zh")
     assert panel.state.error is None
-    assert "编译此 tile 及能放下的改法" == panel.buttons["compile"].description
+    assert "编译此 tile 并寻找放得下的改法" == panel.buttons["compile"].description
     assert "GPU" == panel.fields["gpu"].widget.description
     assert "放不下" in panel.figure.alt

@@ -24,13 +24,13 @@ def test_installed_versions_are_judged_for_the_question() -> None:
     state = GuideState(HERE)
     view = machine_panel(state).view
     assert "flash-attn 99.0.0 is newer" in view.value
-    assert view.value.count("Nobody read torch 2.8.0") == 1
+    assert view.value.count("torch 2.8.0 was not checked") == 1
     assert "built without CUDA" in view.value
     assert "l4g-refused" not in view.value
     state.head_dim, state.dropout = "256", "0.1"
     assert "l4g-refused" in view.value
     state.language = "zh"
-    assert "没有人核对过 torch 2.8.0" in view.value
+    assert "torch 2.8.0 尚未查证" in view.value
 
 
 def test_where_no_machine_was_looked_at_there_is_no_panel() -> None:

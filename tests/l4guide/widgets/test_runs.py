@@ -30,12 +30,12 @@ def test_a_run_changes_estimate_cost_and_map_and_is_undone(asked: Guide, recorde
     ends = [advice.model.whole.usd_per_million_tokens.value.item() for advice in (before, after)]
     assert ends[0] < ends[1]
     assert (6, 6) == (after.estimate.runs, after.model.whole.step.runs)
-    assert "put right by 6 runs on this card" in panel.told.view.value
-    assert "put right by runs" in asked.verdict.answer.view.value
+    assert "calibrated with 6 measurements on this GPU" in panel.told.view.value
+    assert "calibrated on this GPU" in asked.verdict.answer.view.value
     assert ((), ("L4",)) == (map_before.put_right, state.break_even.put_right)
     panel.undo.click()
     assert before.estimate == state.advice.estimate
-    assert "left out" in panel.told.view.value
+    assert "ignored" in panel.told.view.value
     panel.undo.click()
     assert after.estimate == state.advice.estimate
     assert state.error is None
@@ -55,7 +55,7 @@ def test_runs_add_up_over_a_session(asked: Guide, recorded: Recorded) -> None:
     asked.state.keep(recorded(lengths=(512,)))
     assert "With 3 more" in told.view.value
     asked.state.keep(recorded(lengths=(1024, 2048, 4096)))
-    assert "put right by 4 runs" in told.view.value
+    assert "calibrated with 4 measurements" in told.view.value
     asked.state.language = "zh"
     assert "4 次" in told.view.value
 
