@@ -148,7 +148,10 @@ def _what_decides(
     if late is not None:
         name, taken, limit = late
         values = {"late": Sentence(f"contender.{name}"), "ms": digits(taken.value.item())}
-        return ("headline.model_late", "headline.model_late_short"), {**values, "limit": digits(limit)}
+        return ("headline.model_late", "headline.model_late_short", "headline.model_late_bare"), {
+            **values,
+            "limit": digits(limit),
+        }
     if refused is not None:
         return _nothing(unknown=refused.key == "contender.unproven"), {}
     if part is not None and part.answer != "yes":
