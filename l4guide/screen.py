@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from l4guide.advise import Advice, Alternative, ModelAnswer, cards_of, model_lines
-from l4guide.advise.headline import fitting, of_library, of_model
+from l4guide.advise.headline import fitting, of_library, of_model, since
 from l4guide.advise.inputs import Inputs
 from l4guide.advise.model import provider_of
 from l4guide.advise.nearest import nearest_in_rank, nearest_in_time
@@ -127,11 +127,11 @@ def of_support(verdict: Verdict, inputs: Inputs) -> Screen:
         headline=of_library(verdict, inputs.workload, inputs.gpu),
         question=inputs.said(),
         install=install_line(verdict.library, verdict.version) if ok else None,
-        why=tuple(_reasons(verdict)),
+        why=tuple(_reasons(verdict, inputs)),
     )
 
 
-def _reasons(verdict: Verdict) -> Iterator[Sentence]:
+def _reasons(verdict: Verdict, inputs: Inputs) -> Iterator[Sentence]:
     if not verdict.reasons:
         yield Sentence("screen.said", {"text": verdict.message})
     for reason in verdict.reasons:
@@ -144,13 +144,17 @@ def _reasons(verdict: Verdict) -> Iterator[Sentence]:
             evidence = Sentence(f"support.evidence_{reason.evidence}")
             values = {"code": reason.code, "evidence": evidence}
             yield Sentence("screen.read_at", {**values, "address": address(reason.source, reason.place)})
-    if verdict.library == LIBRARY:
-        return
-    if verdict.first_version is not None:
-        key = "screen.since_undated" if verdict.first_released is None else "screen.since"
-        yield Sentence(key, {"first": verdict.first_version, "date": verdict.first_released})
-    if verdict.last_refused is not None and verdict.first_version is not None:
-        yield Sentence("screen.last_refused", {"version": verdict.last_refused})
+    # Of a release that nobody read, what older ones run says nothing.
+    if verdict.library != LIBRARY and verdict.first_version is not None and verdict.status != "unknown":
+        yield _since(verdict, inputs)
+
+
+def _since(verdict: Verdict, inputs: Inputs) -> Sentence:
+    """From which release on it runs, with the day of that release where it is known."""
+    found = since(verdict, inputs.workload, inputs.gpu)
+    if verdict.first_released is None or found.values.get("version") != verdict.first_version:
+        return Sentence("screen.since", {"since": found})
+    return Sentence("screen.since_dated", {"since": found, "date": verdict.first_released.isoformat()})
 
 
 def _why(advice: Advice) -> Iterator[Sentence]:

@@ -44,7 +44,7 @@ def runs_with(gpu: Gpu, part: Part) -> tuple[Sentence, ...]:
     """What runs it, each from which release on: of what a user reaches for first, else of everything that counts."""
     ok = [v for v in part.implementations if v.status == "ok" and v.library not in NOT_COUNTED]
     first = [verdict for verdict in ok if verdict.library in FIRST]
-    return tuple(_since(verdict, part.workload, gpu) for verdict in first or ok)
+    return tuple(since(verdict, part.workload, gpu) for verdict in first or ok)
 
 
 def _wordings(gpu: Gpu, part: Part) -> Iterator[Sentence]:
@@ -91,19 +91,20 @@ def widths_of(workload: Workload) -> Iterator[Sentence]:
     yield width
 
 
-def _since(verdict: Verdict, workload: Workload, gpu: Gpu) -> Sentence:
+def since(verdict: Verdict, workload: Workload, gpu: Gpu) -> Sentence:
     """From which release on a library runs it: the first that does and that no refusing one follows."""
     named = {"library": verdict.library}
     if verdict.library == LIBRARY:
         return Sentence("headline.always", named)
     names = [release.version for release in releases(verdict.library)]
-    since = verdict.first_version or verdict.version
-    if verdict.last_refused is None and since == names[0]:
+    first = verdict.first_version or verdict.version
+    if verdict.last_refused is None and first == names[0]:
         return Sentence("headline.always", named)
-    if verdict.last_refused is not None and names.index(since) < names.index(verdict.last_refused):
+    if verdict.last_refused is not None and names.index(first) < names.index(verdict.last_refused):
         later = names[names.index(verdict.last_refused) + 1 :]
-        since = next(name for name in later if check(workload, gpu, verdict.library, name).status == "ok")
-    return Sentence("headline.since", {**named, "version": since})
+        running = (name for name in later if check(workload, gpu, verdict.library, name).status == "ok")
+        first = next(running, first)
+    return Sentence("headline.since", {**named, "version": first})
 
 
 def of_model(whole: Whole, part: Part | None = None, refused: Sentence | None = None) -> Sentence:

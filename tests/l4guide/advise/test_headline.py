@@ -17,7 +17,7 @@ CARDS = [gpu.name for gpu in gpus()]
 LONGEST = max(CARDS, key=len)
 PRESETS = [model.name for model in models() if model.status != "not-found"]
 TASKS = ("prefill", "decode", "training")
-WIDTHS = (
+WIDTHS: tuple[dict[str, object], ...] = (
     {"head_dim": 64},
     {"head_dim": 128},
     {"head_dim": 256, "dropout": 0.1},
@@ -26,13 +26,14 @@ WIDTHS = (
 )
 #: A card and a plan for each preset, drawn once and for all, so that a run is quick and every run the same.
 DRAWN = random.Random(90)
+TRIED: dict[str, list[dict[str, object]]] = {
+    "decode": [{}, {"weights": "fp8", "kv_dtype": "fp8"}, {"tpot_ms": 1}, {"batch": 64}],
+    "training": [{}, {"method": "qlora"}, {"gpus": 8, "method": "lora"}],
+}
 PLANS = [
     (DRAWN.choice([LONGEST, *CARDS]), preset, {"task": task, **DRAWN.choice(plans)})
     for preset in PRESETS
-    for task, plans in (
-        ("decode", [{}, {"weights": "fp8", "kv_dtype": "fp8"}, {"tpot_ms": 1}, {"batch": 64}]),
-        ("training", [{}, {"method": "qlora"}, {"gpus": 8, "method": "lora"}]),
-    )
+    for task, plans in TRIED.items()
 ]
 
 
