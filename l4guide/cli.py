@@ -5,7 +5,7 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,7 +13,7 @@ from l4guide import __version__
 from l4guide.errors import BadInput, CannotDo, Problem
 from l4guide.files import write_text
 from l4guide.options import FLAGS, MODEL, MODEL_FLAGS, PRICE, QUESTION, add_question
-from l4guide.text import LANGUAGES, Sentence, digits, say
+from l4guide.text import LANGUAGES, Sentence, say
 
 Options = argparse.Namespace
 #: What an attention call is estimated for where nobody names an implementation.
@@ -46,33 +46,22 @@ def question(options: Options) -> dict[str, object]:
 
 def _advise(options: Options) -> tuple[object, str]:
     from l4guide.advise import advise
+    from l4guide.screen import of_advice
 
     advice = advise(options.gpu, question(options))
-    changes = () if advice.model is None else advice.model.changes
-    lines = [advice.headline, *advice.why, *advice.model_lines, advice.recommendation, *changes, *advice.gaps]
-    return advice.to_json(options.language), _told(lines, advice.lost, options.language)
-
-
-def _told(lines: Sequence[Sentence], lost: Sequence[Sentence], language: str) -> str:
-    """An answer in lines, and below it why each other card lost."""
-    said = [line.say(language) for line in lines]
-    if lost:
-        said += [say("model.others", language), *(f"  {line.say(language)}" for line in lost)]
-    return "\n".join(said)
+    screen = of_advice(advice, every=options.all)
+    return advice.to_json(options.language), screen.say(options.language, every=options.all)
 
 
 def _support(options: Options) -> tuple[object, str]:
-    from l4guide.advise import support_of
+    from l4guide.advise import question_line, support_of
+    from l4guide.screen import of_support
 
-    verdict = support_of(options.gpu, question(options), options.library, options.version)
-    said = verdict.to_json(options.language)
-    lines = [say("cli.verdict", options.language, **said)]
-    for reason in verdict.reasons:
-        told = reason.to_json(options.language)
-        basis = "; ".join(str(told[name]) for name in ("evidence", "source") if name in told)
-        lines.append(f"  {reason.code}: {told['text']}" + (f" ({basis})" if basis else ""))
-        lines += [f"    → {told['fix']}"] if "fix" in told else []
-    return said, "\n".join(lines)
+    asked = question(options)
+    verdict = support_of(options.gpu, asked, options.library, options.version)
+    inputs = question_line(options.gpu, asked)
+    said = verdict.to_json(options.language) | {"question": inputs.to_json(options.language)}
+    return said, of_support(verdict, inputs).say(options.language, every=options.all)
 
 
 def _resources(options: Options) -> tuple[object, str]:
@@ -101,21 +90,23 @@ def _resources(options: Options) -> tuple[object, str]:
 
 
 def _estimate(options: Options) -> tuple[object, str]:
-    from l4guide.advise import estimate_of, model_lines, whole_estimate
+    from l4guide.advise import estimate_of, question_line, whole_estimate
     from l4guide.cost import memory_json
+    from l4guide.screen import of_estimate, of_whole
 
     if options.workloads is not None:
         return _estimate_many(Path(options.workloads), options)
     asked = question(options)
+    inputs = question_line(options.gpu, {**asked, "implementation": options.implementation})
+    echoed = {"question": inputs.to_json(options.language)}
     if "model" in asked or "config" in asked:
         whole, runs = whole_estimate(options.gpu, asked, options.implementation)
         memory = memory_json(whole.memory, whole.cards)
-        told = {"gpu": whole.gpu.name, **whole.to_json(), "memory": memory}
-        return told | _said_of(runs, options), _told([*model_lines(whole), *runs], (), options.language)
+        told = {"gpu": whole.gpu.name, **whole.to_json(), "memory": memory, **echoed}
+        return told | _said_of(runs, options), of_whole(whole, inputs, runs).say(options.language)
     gpu, estimate, runs = estimate_of(options.gpu, asked, options.implementation or USUAL)
-    said = estimate.to_json() | _said_of(runs, options)
-    answer = Sentence("cli.estimate", {"gpu": gpu, **_rounded(said)})
-    return said, _told([answer, *runs], (), options.language)
+    said = estimate.to_json() | _said_of(runs, options) | echoed
+    return said, of_estimate(gpu, estimate, inputs, runs).say(options.language)
 
 
 def _said_of(runs: Sequence[Sentence], options: Options) -> dict[str, object]:
@@ -144,13 +135,9 @@ def _estimate_many(path: Path, options: Options) -> tuple[object, str]:
     return answered, say("cli.estimated_rows", options.language, rows=len(answered), out=options.out or "-")
 
 
-def _rounded(said: Mapping[str, object]) -> dict[str, object]:
-    """The same with every real number at three digits, for reading."""
-    return {name: digits(value) if isinstance(value, float) else value for name, value in said.items()}
-
-
 def _cost(options: Options) -> tuple[object, str]:
-    from l4guide.advise import break_even, cost_for, model_answer
+    from l4guide.advise import break_even, cost_for, model_answer, question_line
+    from l4guide.screen import of_attention_cost, of_cost
 
     asked = question(options)
     if options.map is not None:
@@ -158,12 +145,12 @@ def _cost(options: Options) -> tuple[object, str]:
         return found.to_json(), "\n".join(line.say(options.language) for line in found.lines())
     if "model" in asked or "config" in asked:
         answer = model_answer(options.gpu, asked, options.implementation)
-        said = answer.to_json(options.language)
-        return said, _told(answer.lines(), answer.others, options.language)
+        screen = of_cost(answer, every=options.all)
+        return answer.to_json(options.language), screen.say(options.language, every=options.all)
     gpu, cost = cost_for(options.gpu, asked, options.implementation)
-    said = cost.to_json()
-    shown = {**_rounded(said), "hourly": digits(cost.usd_per_hour), "provider": cost.provider}
-    return {"gpu": gpu, **said}, say("cli.cost", options.language, gpu=gpu, **shown)
+    inputs = question_line(options.gpu, {**asked, "implementation": options.implementation})
+    said = {"gpu": gpu, **cost.to_json(), "question": inputs.to_json(options.language)}
+    return said, of_attention_cost(gpu, cost, inputs).say(options.language)
 
 
 def _diagnose(options: Options) -> tuple[object, str]:
@@ -267,6 +254,10 @@ def _add_measure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tune", action="store_true", help="time the tiles near the table's instead")
 
 
+def _add_all(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--all", action="store_true", help="print every card and every line of why")
+
+
 def _command(
     commands: "argparse._SubParsersAction[Parser]",
     name: str,
@@ -288,15 +279,13 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"l4guide {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    add_question(
-        _command(commands, "advise", _advise, "the whole answer for a workload on a card"),
-        model=True,
-        price=True,
-        runs=True,
-    )
+    advise = _command(commands, "advise", _advise, "the whole answer for a workload on a card")
+    add_question(advise, model=True, price=True, runs=True)
+    _add_all(advise)
 
     support = _command(commands, "support", _support, "whether one library release runs a workload on a card")
     add_question(support)
+    _add_all(support)
     support.add_argument("--library", default="flash-attn")
     support.add_argument("--version", help="a release; without it the newest known")
 
@@ -329,6 +318,7 @@ def build_parser() -> Parser:
 
     cost = _command(commands, "cost", _cost, "what a model, or attention alone, costs per million tokens")
     add_question(cost, model=True, price=True, runs=True)
+    _add_all(cost)
     cost.add_argument(
         "--implementation", help="the implementation to time (default: the fastest measured one)"
     )

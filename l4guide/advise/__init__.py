@@ -9,7 +9,7 @@ from l4guide.advise.machine import Checkup, doctor
 from l4guide.advise.measured import PutRight, found_records, put_right, put_right_by
 from l4guide.advise.model import ModelAnswer, cards_of, model_lines
 from l4guide.advise.records import Advice, Alternative, Part, Question
-from l4guide.advise.whole import break_even, model_answer
+from l4guide.advise.whole import break_even, model_answer, question_line
 
 __all__ = [
     "Advice",
@@ -34,6 +34,7 @@ __all__ = [
     "model_of",
     "put_right",
     "put_right_by",
+    "question_line",
     "support_of",
     "supports",
     "whole_estimate",

@@ -1,6 +1,7 @@
 """`advise`: every verdict, the reason behind it, what it takes, how fast, and of a model at what cost."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from l4guide.advise.choice import FIRST, NOT_COUNTED, choose, in_order, judge
 from l4guide.advise.headline import of_attention, of_model
@@ -69,10 +70,12 @@ def advise(
     if remark is not None:
         gaps.append(remark)
     tiles = _tiles(question.workload, question.gpu)
+    if model is not None:
+        question = replace(question, inputs=model.inputs)
     return Advice(
         question=question,
         answer=attention if model is None else worst((attention, model.answer)),
-        headline=of_attention(question, weakest) if model is None else of_model(model, weakest),
+        headline=of_attention(question, weakest) if model is None else of_model(model.whole, weakest),
         why=why(question, parts[0], tiles),
         parts=parts,
         published_tiles=tiles,

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from l4guide.advise.own import FLASH, LIBRARY, own_verdict
 from l4guide.catalogue import Gpu
 from l4guide.errors import CannotDo
-from l4guide.estimate import Estimate, LiveEstimator
-from l4guide.estimate.live import IMPLEMENTATIONS
+from l4guide.estimate import IMPLEMENTATIONS, Estimate, LiveEstimator
 from l4guide.support import Verdict, check, libraries
 from l4guide.text import Sentence
 from l4guide.workload import Workload

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator
 
 from l4guide.advise.choice import FIRST, NOT_COUNTED
-from l4guide.advise.model import ModelAnswer, cards_of
+from l4guide.advise.model import cards_of
 from l4guide.advise.own import FLASH, LIBRARY
 from l4guide.advise.records import Part, Question
 from l4guide.catalogue import Gpu
-from l4guide.cost import MOST_CARDS
+from l4guide.cost import MOST_CARDS, Whole
 from l4guide.memory.sizes import GIB
 from l4guide.support import Verdict, check, releases
 from l4guide.text import LANGUAGES, Joined, Sentence, digits
@@ -44,7 +44,7 @@ def runs_with(gpu: Gpu, part: Part) -> tuple[Sentence, ...]:
     """What runs it, each from which release on: of what a user reaches for first, else of everything that counts."""
     ok = [v for v in part.implementations if v.status == "ok" and v.library not in NOT_COUNTED]
     first = [verdict for verdict in ok if verdict.library in FIRST]
-    return tuple(_since(verdict, part.workload, gpu) for verdict in first or ok)
+    return tuple(since(verdict, part.workload, gpu) for verdict in first or ok)
 
 
 def _wordings(gpu: Gpu, part: Part) -> Iterator[Sentence]:
@@ -54,7 +54,7 @@ def _wordings(gpu: Gpu, part: Part) -> Iterator[Sentence]:
     task = part.workload.task
     values: dict[str, object] = {"gpu": gpu.name, "version": flash.version, "task": Sentence(f"task.{task}")}
     values["does"] = Sentence(f"headline.does_{task}")
-    widths = [{**values, "width": width} for width in _widths(part.workload)]
+    widths = [{**values, "width": width} for width in widths_of(part.workload)]
     if not running:
         status = "unknown" if part.answer == "depends" else flash.status
         yield from (Sentence(f"headline.nothing_{status}", said) for said in widths)
@@ -81,7 +81,7 @@ def _most_named(running: tuple[Sentence, ...]) -> tuple[Sentence, ...]:
     return tuple(found.values())[:MOST_NAMED]
 
 
-def _widths(workload: Workload) -> Iterator[Sentence]:
+def widths_of(workload: Workload) -> Iterator[Sentence]:
     """The width of a head, with the dropout where there is some: it decides above 192."""
     values = {"head_dim": workload.head_dim, "head_dim_v": workload.head_dim_v}
     other = workload.head_dim_v != workload.head_dim
@@ -91,71 +91,95 @@ def _widths(workload: Workload) -> Iterator[Sentence]:
     yield width
 
 
-def _since(verdict: Verdict, workload: Workload, gpu: Gpu) -> Sentence:
+def since(verdict: Verdict, workload: Workload, gpu: Gpu) -> Sentence:
     """From which release on a library runs it: the first that does and that no refusing one follows."""
     named = {"library": verdict.library}
     if verdict.library == LIBRARY:
         return Sentence("headline.always", named)
     names = [release.version for release in releases(verdict.library)]
-    since = verdict.first_version or verdict.version
-    if verdict.last_refused is None and since == names[0]:
+    first = verdict.first_version or verdict.version
+    if verdict.last_refused is None and first == names[0]:
         return Sentence("headline.always", named)
-    if verdict.last_refused is not None and names.index(since) < names.index(verdict.last_refused):
+    if verdict.last_refused is not None and names.index(first) < names.index(verdict.last_refused):
         later = names[names.index(verdict.last_refused) + 1 :]
-        since = next(name for name in later if check(workload, gpu, verdict.library, name).status == "ok")
-    return Sentence("headline.since", {**named, "version": since})
+        running = (name for name in later if check(workload, gpu, verdict.library, name).status == "ok")
+        first = next(running, first)
+    return Sentence("headline.since", {**named, "version": first})
 
 
-def of_model(found: ModelAnswer, part: Part | None = None) -> Sentence:
-    """What decides about a whole model: its memory, its latency, or the attention of `part` where that is no yes."""
-    return fitting(_model_wordings(found, part))
+def of_model(whole: Whole, part: Part | None = None, refused: Sentence | None = None) -> Sentence:
+    """What decides about a whole model: its memory, its latency, or its attention.
+
+    Args:
+        whole: the model on the asked card.
+        part: the verdicts on its attention, of the component that decides.
+        refused: why the comparison of cards says that no library runs its attention here, where it does.
+    """
+    return fitting(_model_wordings(whole, part, refused))
 
 
-def _model_wordings(found: ModelAnswer, part: Part | None) -> Iterator[Sentence]:
-    room, plan = found.whole.memory, found.whole.question.plan
-    low_end = "trained" if plan.trains else "weights"
-    how = Sentence(f"headline.in_{low_end}", {"weights": plan.weights, "method": plan.method})
-    if plan.kv_dtype != plan.dtype and not plan.trains:
-        how = Sentence("headline.in_weights_and_cache", {"weights": plan.weights, "kv_dtype": plan.kv_dtype})
+def _model_wordings(whole: Whole, part: Part | None, refused: Sentence | None) -> Iterator[Sentence]:
+    room, plan = whole.memory, whole.question.plan
+    kept = "weights_and_cache" if plan.kv_dtype != plan.dtype else "weights"
+    how = {name: getattr(plan, name) for name in ("weights", "kv_dtype", "method")}
     values: dict[str, object] = {
-        "cards": cards_of(found.gpu, found.whole.cards),
+        "cards": cards_of(whole.gpu, whole.cards),
         "what": Sentence(f"headline.what_{plan.task}"),
-        "how": how,
+        "how": Sentence("headline.in_trained" if plan.trains else f"headline.in_{kept}", how),
         "gib": digits(room.sizes.bytes.value.item() / GIB),
         "usable": digits(room.usable.bytes / GIB),
         "needed": room.gpus_needed,
         "most": MOST_CARDS,
     }
-    keys, more = _what_decides(found, part)
-    for name in (found.whole.question.model.name, Sentence("headline.this_model")):
+    keys, more = _what_decides(whole, part, refused)
+    for name in (whole.question.model.name, Sentence("headline.this_model")):
         yield from (Sentence(key, {**values, **more, "model": name}) for key in keys)
 
 
-def _what_decides(found: ModelAnswer, part: Part | None) -> tuple[tuple[str, ...], dict[str, object]]:
+def _what_decides(
+    whole: Whole, part: Part | None, refused: Sentence | None
+) -> tuple[tuple[str, ...], dict[str, object]]:
     """The wordings for what decides, the fullest first, and what they name beside the model and the card."""
-    room, late = found.whole.memory, found.whole.late
+    room, late = whole.memory, whole.late
     if room.fits == "no":
         together = room.gpus_needed is not None and room.gpus_needed <= MOST_CARDS
-        which = "needs" if together else "too_large"
-        return (f"headline.model_{which}", f"headline.model_{which}_short"), {}
+        if together:
+            return ("headline.model_needs", "headline.model_needs_short"), {}
+        return ("headline.model_too_large", "headline.model_too_large_short"), {}
     if late is not None:
         name, taken, limit = late
         values = {"late": Sentence(f"contender.{name}"), "ms": digits(taken.value.item())}
-        return ("headline.model_late", "headline.model_late_short"), {**values, "limit": digits(limit)}
+        return ("headline.model_late", "headline.model_late_short", "headline.model_late_bare"), {
+            **values,
+            "limit": digits(limit),
+        }
+    if refused is not None:
+        return _nothing(unknown=refused.key == "contender.unproven"), {}
     if part is not None and part.answer != "yes":
-        running = _most_named(runs_with(found.gpu, part))[:1]
+        running = _most_named(runs_with(whole.gpu, part))[:1]
         if running:
             return ("headline.model_runs_with", "headline.model_runs_with_short"), {"running": running[0]}
-        which = "unknown" if part.answer == "depends" else "refused"
-        return (f"headline.model_nothing_{which}",), {}
+        return _nothing(unknown=part.answer == "depends"), {}
     if room.fits == "tight":
         return ("headline.model_tight", "headline.model_tight_short"), {}
-    return ("headline.model_yes_timed", "headline.model_yes", "headline.model_yes_short"), _pace(found)
+    return ("headline.model_yes_timed", "headline.model_yes", "headline.model_yes_short"), _pace(whole)
 
 
-def _pace(found: ModelAnswer) -> dict[str, object]:
+def _nothing(*, unknown: bool) -> tuple[str, ...]:
+    return ("headline.model_nothing_unknown" if unknown else "headline.model_nothing_refused",)
+
+
+def _pace(whole: Whole) -> dict[str, object]:
     """How fast it is, in the number that its task is judged by."""
-    plan, step = found.whole.question.plan, found.whole.step
-    value = step.tokens_per_s if plan.trains else found.whole.latency_ms
-    number = digits(value.value.item())
-    return {"pace": Sentence(f"headline.pace_{plan.task}", {"number": number})}
+    plan = whole.question.plan
+    value = whole.step.tokens_per_s if plan.trains else whole.latency_ms
+    return {"pace": Sentence(f"headline.pace_{plan.task}", {"number": digits(value.value.item())})}
+
+
+def of_library(verdict: Verdict, workload: Workload, gpu: Gpu) -> Sentence:
+    """What one library at one release does with the question."""
+    values: dict[str, object] = {"library": verdict.library, "version": verdict.version, "gpu": gpu.name}
+    values["what"] = Sentence(f"headline.what_{workload.task}")
+    widths = [{**values, "width": width} for width in widths_of(workload)]
+    key = f"headline.library_{verdict.status}"
+    return fitting(Sentence(name, said) for name in (key, f"{key}_short") for said in widths)

@@ -93,8 +93,8 @@ def _judged(verdict: Verdict, warning: Sentence | None) -> Installed:
 def _check(library: str, version: str, workload: Workload, gpu: Gpu) -> Installed:
     """One library; of a version that is none of its releases there is no verdict but a warning."""
     if is_newer(library, version):
-        warning = Sentence("doctor.newer", _named(library, version))
-        return _judged(check(workload, gpu, library, version), warning)
+        newer = Sentence("doctor.newer", _named(library, version))
+        return _judged(check(workload, gpu, library, version), newer)
     try:
         release = find_release(library, version)
     except BadInput:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
+from l4guide.advise.choice import NOT_COUNTED
+from l4guide.advise.headline import fitting, widths_of
 from l4guide.advise.install import Installation, install_flash_attn
 from l4guide.advise.installed import Installed, check_installed, warnings_of
 from l4guide.advise.question import ask_for, workload_options
@@ -65,10 +67,28 @@ class Checkup:
         """What to know before relying on a verdict."""
         return warnings_of(self.here, self.installed)
 
+    @property
+    def headline(self) -> Sentence:
+        """Which of what is installed runs the question here, in one sentence."""
+        if self.here.torch is not None and self.here.torch.cuda is None:
+            return Sentence("doctor.headline_no_cuda")
+        running = (item for item in self.installed if item.status == "ok" and item.library not in NOT_COUNTED)
+        best = next(running, None)
+        values: dict[str, object] = {"gpu": self.gpu.name}
+        values["what"] = Sentence(f"headline.what_{self.workload.task}")
+        if best is not None:
+            values |= {"library": best.library, "version": best.version}
+        keys = ("doctor.headline_runs", "doctor.headline_runs_short")
+        if best is None:
+            keys = ("doctor.headline_none", "doctor.headline_none_short")
+        widths = [{**values, "width": width} for width in widths_of(self.workload)]
+        return fitting(Sentence(key, said) for key in keys for said in widths)
+
     def to_json(self, language: str = "en") -> dict[str, object]:
         """The keys of `l4guide doctor`; what this machine does not have is absent."""
         here = self.here
-        said: dict[str, object] = {"python": here.python, "platform": here.platform}
+        said: dict[str, object] = {"headline": self.headline.say(language)}
+        said |= {"python": here.python, "platform": here.platform}
         versions = {"driver": here.driver, "cuda": here.cuda, "nvcc": here.nvcc}
         said |= {name: value for name, value in versions.items() if value is not None}
         if here.torch is not None:
@@ -90,6 +110,7 @@ class Checkup:
 
     def lines(self) -> Iterator[Sentence]:
         """The same to read, a sentence a line."""
+        yield self.headline
         yield from _of_machine(self.here)
         values = {
             "task": Sentence(f"task.{self.workload.task}"),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from l4guide.advise.inputs import Inputs
 from l4guide.catalogue import Gpu
 from l4guide.cost import MOST_CARDS, Contender, Rate, Whole, memory_json
 from l4guide.memory.sizes import GIB
@@ -17,6 +18,7 @@ class ModelAnswer:
     ranking: tuple[Contender, ...]
     changes: tuple[Sentence, ...]
     remarks: tuple[Sentence, ...]
+    inputs: Inputs
 
     @property
     def answer(self) -> str:
@@ -56,6 +58,7 @@ class ModelAnswer:
         """The keys of `l4guide cost` for a model."""
         return {
             "gpu": self.gpu.name,
+            "question": self.inputs.to_json(language),
             "answer": self.answer,
             "recommendation": self.recommendation.say(language),
             **self.whole.to_json(),
@@ -64,11 +67,6 @@ class ModelAnswer:
             "what_would_change": [sentence.say(language) for sentence in self.changes],
             "remarks": [sentence.say(language) for sentence in self.remarks],
         }
-
-    def lines(self) -> tuple[Sentence, ...]:
-        """The answer in sentences, the most important first."""
-        best = [_taken(item) for item in self.ranking if item.place in ("cheapest", "fastest", "both")]
-        return (*model_lines(self.whole), self.recommendation, *best, *self.changes, *self.remarks)
 
 
 def cards_of(gpu: Gpu, number: int) -> str:

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 from l4guide.advise.config import model_of
+from l4guide.advise.inputs import inputs_of
 from l4guide.advise.records import Question
 from l4guide.catalogue import Component, Gpu, Model, find_gpu, model
 from l4guide.cost.whole import LATENCIES
 from l4guide.errors import BadInput
 from l4guide.text import Sentence
-from l4guide.workload import Workload, ask
+from l4guide.workload import DEFAULTS, Workload, ask
 
 #: What can be asked of a whole model alone.
 OF_A_MODEL = ("weights", "method", "lora_rank", "load", "run_tokens", *LATENCIES)
@@ -92,7 +93,13 @@ def _workload_of(
         raise BadInput("error.model_shape_unknown", model=chosen.name, component=component.name)
     if component.causal is False and said.get("task") == "decode":
         raise BadInput("error.no_decode", model=chosen.name, component=component.name)
-    return ask_for(gpu, {**shape, **said})
+    lengths = ("seqlen_q", "seqlen_kv")
+    limit, usual = component.max_context, int(str(DEFAULTS["seqlen"]))
+    if limit is None or limit >= usual or any(name in said for name in ("seqlen", *lengths)):
+        return ask_for(gpu, {**shape, **said})
+    # What is assumed is no longer than the model reads.
+    workload, assumed = ask_for(gpu, {**shape, **said, "seqlen": limit})
+    return workload, (*lengths, *assumed)
 
 
 def complete(
@@ -115,7 +122,17 @@ def complete(
         chosen = model(str(options["model"]))
     else:
         workload, assumed = ask_for_shape(gpu, options)
-        return _question(workload, gpu, assumed, notes), ((None, workload),)
+        inputs = inputs_of(options, gpu, workload)
+        question = Question(
+            workload=workload,
+            gpu=gpu,
+            model=None,
+            component=None,
+            assumed=assumed,
+            notes=notes,
+            inputs=inputs,
+        )
+        return question, ((None, workload),)
     named = options.get("component")
     asked = _component(chosen, None if named is None else str(named))
     workload, assumed = _workload_of(gpu, chosen, asked, said)
@@ -125,7 +142,16 @@ def complete(
         parts += _others(gpu, chosen, asked, said)
     if asked.note:
         notes = (*notes, Sentence("note.model", {"model": chosen.name, "note": asked.note}))
-    return _question(workload, gpu, filled, notes, chosen, asked.name), tuple(parts)
+    question = Question(
+        workload=workload,
+        gpu=gpu,
+        model=chosen,
+        component=asked.name,
+        assumed=filled,
+        notes=notes,
+        inputs=inputs_of(options, gpu, workload, model=chosen.name, component=asked.name),
+    )
+    return question, tuple(parts)
 
 
 def _others(
@@ -139,16 +165,3 @@ def _others(
         task = {"task": "prefill"} if component.causal is False and said.get("task") == "decode" else {}
         found.append((component.name, _workload_of(gpu, chosen, component, {**said, **task})[0]))
     return found
-
-
-def _question(
-    workload: Workload,
-    gpu: Gpu,
-    assumed: tuple[str, ...],
-    notes: tuple[Sentence, ...],
-    chosen: Model | None = None,
-    component: str | None = None,
-) -> Question:
-    return Question(
-        workload=workload, gpu=gpu, model=chosen, component=component, assumed=assumed, notes=notes
-    )

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 
 from l4guide.advise.choice import FIRST
+from l4guide.advise.inputs import Inputs
 from l4guide.advise.model import ModelAnswer, model_lines
 from l4guide.catalogue import Gpu, Model
 from l4guide.cost import memory_json
@@ -25,6 +26,8 @@ class Question:
     assumed: tuple[str, ...]
     #: What a reader should know about how the question was read (an ambiguous GPU name, a stand-in shape).
     notes: tuple[Sentence, ...]
+    #: Every option that was given, and what was assumed for those that were not: the line above any answer.
+    inputs: Inputs
 
     @property
     def layers(self) -> int:
@@ -32,11 +35,16 @@ class Question:
         components = self.model.components if self.model else ()
         return next((part.layers or 1 for part in components if part.name == self.component), 1)
 
+    def said(self) -> Sentence:
+        """The question in one line."""
+        return self.inputs.said()
+
     def to_json(self, language: str = "en") -> dict[str, object]:
         """Every option, echoed."""
         shape = {name: value for name, value in asdict(self.workload).items() if value is not None}
         extra = {"model": self.model.name, "component": self.component} if self.model else {}
         return {
+            **self.inputs.to_json(language),
             **shape,
             "gpu": self.gpu.name,
             **extra,

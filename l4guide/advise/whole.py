@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from l4guide.advise.changes import changes
 from l4guide.advise.config import read_architecture
+from l4guide.advise.inputs import Inputs, inputs_of
 from l4guide.advise.measured import put_right
 from l4guide.advise.model import ModelAnswer
 from l4guide.advise.question import ask_for, ask_for_shape, workload_options
@@ -152,8 +153,41 @@ def answer_about(
         remarks.append(Sentence("remark.assumed", {"fields": ", ".join(model.assumed)}))
     remarks += put_right(options).said(gpu, question.plan.task, whole=True)
     return ModelAnswer(
-        gpu=gpu, whole=whole, ranking=ranking, changes=changes(whole, ranking), remarks=tuple(remarks)
+        gpu=gpu,
+        whole=whole,
+        ranking=ranking,
+        changes=changes(whole, ranking),
+        remarks=tuple(remarks),
+        inputs=inputs_about(gpu, question, {**options, "implementation": implementation}),
     )
+
+
+def inputs_about(gpu: Gpu, question: Question, options: Mapping[str, object]) -> Inputs:
+    """The inputs of a question about a model, as they were filled in."""
+    named = options.get("component")
+    return inputs_of(
+        options,
+        gpu,
+        question.workload,
+        model=question.model.name,
+        component=None if named is None else str(named),
+        plan=question.plan,
+    )
+
+
+def question_line(gpu_name: str, options: Mapping[str, object]) -> Inputs:
+    """The inputs of a question about a model or a bare shape, without its answer.
+
+    Raises:
+        BadInput: the card is not known, or an option is malformed, unknown, or contradicts another.
+        CannotDo: the model's widths are not known.
+    """
+    gpu, _ = find_gpu(gpu_name)
+    asked = {name: value for name, value in options.items() if name != "implementation"}
+    model = architecture_of(options)
+    if model is None:
+        return inputs_of(options, gpu, ask_for_shape(gpu, asked)[0])
+    return inputs_about(gpu, question_of(gpu, model, asked), options)
 
 
 def refusal(question: Question, gpu: Gpu) -> Sentence | None:

@@ -25,7 +25,7 @@ def _lines(
 ) -> Iterator[Sentence]:
     if flash.status != "ok":
         yield _said_by(flash)
-        yield from (_limit(reason) for reason in flash.reasons if reason.needed is not None)
+        yield from (limit(reason) for reason in flash.reasons if reason.needed is not None)
     running = runs_with(question.gpu, part)
     if len(running) > 1:
         yield Sentence("why.runs", {"running": Joined(running)})
@@ -41,7 +41,8 @@ def _said_by(verdict: Verdict) -> Sentence:
     return Sentence("why.now", values)
 
 
-def _limit(reason: Reason) -> Sentence:
+def limit(reason: Reason) -> Sentence:
+    """What a broken rule found, and what it wants, with their unit."""
     values = {"field": label(reason.field), "found": reason.quantity, "needed": reason.needed}
     return Sentence("why.limit", values)
 
@@ -50,14 +51,14 @@ def _lifted(
     question: Question, part: Part, flash: Verdict, tiles: tuple[PublishedTile, ...]
 ) -> Iterator[Sentence]:
     """What the last release that refused it lacked: room for its tile, where it has a published one."""
-    gpu, older, limit = question.gpu, flash.last_refused, question.gpu.shared_bytes_per_block
+    gpu, older, most = question.gpu, flash.last_refused, question.gpu.shared_bytes_per_block
     if older is None or older == flash.first_version:
         return
     values = {"library": FLASH, "older": older, "gpu": gpu.name}
     here = [tile for tile in tiles if gpu.capability in tile.capabilities]
-    over = next((t for t in here if limit is not None and t.covers(older) and t.shared_bytes > limit), None)
+    over = next((t for t in here if most is not None and t.covers(older) and t.shared_bytes > most), None)
     if over is not None:
-        yield Sentence("why.too_large", {**values, "bytes": f"{over.shared_bytes:,}", "limit": f"{limit:,}"})
+        yield Sentence("why.too_large", {**values, "bytes": f"{over.shared_bytes:,}", "limit": f"{most:,}"})
         return
     refused = check(part.workload, gpu, FLASH, older)
     text = Joined(tuple(dict.fromkeys(reason.text for reason in refused.reasons)))

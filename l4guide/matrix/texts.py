@@ -2,13 +2,12 @@
 
 import csv
 import io
-from collections.abc import Sequence
-from unicodedata import east_asian_width
 
 from l4guide.matrix.cells import Cell, Column, Matrix, Row
 from l4guide.matrix.spans import Timeline
 from l4guide.support.verdict import STATUSES
 from l4guide.text import say
+from l4guide.text.columns import aligned
 
 #: A sign for each status, so that none is told by colour alone.
 SYMBOLS = {"ok": "✓", "refused": "✕", "unsafe": "☠", "unknown": "?"}
@@ -82,24 +81,9 @@ def as_table(matrix: Matrix, language: str = "en") -> str:
     for rows in blocks(matrix):
         lines = [_heading(matrix, language)]
         lines += [[row.library, release_names(row), *map(_sign, row.cells)] for row in rows]
-        parts.append("\n".join([caption(rows, language), *_aligned(lines)]))
+        parts.append("\n".join([caption(rows, language), *aligned(lines)]))
     notes = [note.say(language) for note in matrix.notes]
     return "\n\n".join([*parts, "\n".join([*notes, legend(language)])])
-
-
-def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
-    """Cells padded to the width of their column."""
-    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
-    padded = (
-        "  ".join(text + " " * (width - _width(text)) for text, width in zip(line, widths, strict=True))
-        for line in lines
-    )
-    return [line.rstrip() for line in padded]
-
-
-def _width(text: str) -> int:
-    """Places that a text takes in a terminal: Chinese characters take two."""
-    return sum(2 if east_asian_width(character) in "WF" else 1 for character in text)
 
 
 def as_markdown(matrix: Matrix, language: str = "en") -> str:
@@ -153,4 +137,4 @@ def timeline_table(found: Timeline, language: str = "en") -> str:
     task = say(f"matrix.task_{found.workload.task}", language)
     heading = say("timeline.caption", language, **values, task=task, dtype=found.workload.dtype)
     notes = [note.say(language) for note in found.notes]
-    return "\n".join([heading, *(_aligned(lines) if lines else []), *notes])
+    return "\n".join([heading, *(aligned(lines) if lines else []), *notes])

@@ -13,6 +13,7 @@ from l4guide.advise import (
     cost_for,
     estimate_of,
     model_answer,
+    model_lines,
     put_right,
     put_right_by,
 )
@@ -60,7 +61,7 @@ def test_a_whole_model_and_its_ranking_follow(recorded: Recorded, file_of: Calla
     before, after = model_answer("RTX 3090", MODEL), model_answer("RTX 3090", options)
     assert before.whole.latency_ms.high.item() < after.whole.latency_ms.value.item()
     assert 6 == after.whole.step.runs
-    assert "model.put_right" in [line.key for line in after.lines()]
+    assert "model.put_right" in [line.key for line in model_lines(after.whole)]
     places = [[item.gpu.name for item in answer.ranking].index("RTX 3090") for answer in (before, after)]
     assert places[0] < places[1]
     others = [
@@ -108,7 +109,7 @@ def test_ceilings_put_what_is_not_attention_right(
     def both(task: str) -> tuple[Step, Step]:
         asked = {"model": "Llama-3.2-1B", "task": task, "seqlen": 2048}
         answers = [model_answer("L4", {**asked, **extra}) for extra in ({}, {"measured": measured})]
-        lines = [line for line in answers[1].lines() if line.key.startswith("runs.")]
+        lines = [line for line in answers[1].remarks if line.key.startswith("runs.")]
         assert ["runs.gemm", "runs.copy"] == [line.key for line in lines]
         assert all("run0.json" in line.say() for line in lines)
         assert ["published", "measured"] == [answer.whole.step.gemm_kind for answer in answers]

@@ -41,7 +41,7 @@ def large() -> ModelAnswer:
 def test_every_line_reads_in_both_languages(small: ModelAnswer, large: ModelAnswer, language: str) -> None:
     """No sentence lacks a value, and JSON is of plain values."""
     for answer in (small, large):
-        assert all(line.say(language) for line in answer.lines())
+        assert all(line.say(language) for line in (*answer.others, *answer.changes, answer.recommendation))
         assert answer.to_json(language)["what_would_change"]
 
 

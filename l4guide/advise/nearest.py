@@ -1,0 +1,42 @@
+"""Which few of all cards stand beside the asked one: those that a reader would weigh it against."""
+
+import math
+from collections.abc import Sequence
+
+from l4guide.advise.records import Alternative
+from l4guide.catalogue import Gpu
+from l4guide.cost import Contender
+from l4guide.estimate import Estimate
+
+#: How many cards stand beside the asked one.
+BESIDE = 5
+
+
+def nearest_in_time(alternatives: Sequence[Alternative], mine: Estimate | None) -> tuple[Alternative, ...]:
+    """For attention alone: of the cards that run it, the five whose time is nearest by ratio, the fastest first.
+
+    Where the asked card has no time, or too few others have one, the first of the comparison fill up.
+    """
+    if mine is None:
+        return tuple(alternatives[:BESIDE])
+
+    def apart(item: Alternative) -> float:
+        if item.estimate is None:
+            return math.inf
+        return abs(math.log(item.estimate.latency_ms / mine.latency_ms))
+
+    chosen = sorted(alternatives, key=apart)[:BESIDE]
+    return tuple(item for item in alternatives if item in chosen)
+
+
+def nearest_in_rank(ranking: Sequence[Contender], asked: Gpu) -> tuple[Contender, ...]:
+    """For a whole model: the asked card, the cheapest, the fastest, and its neighbours in the ranking, in its order.
+
+    Where the asked card cannot do it, its neighbours are the best of those that can.
+    """
+    place = next(number for number, item in enumerate(ranking) if item.gpu == asked)
+    centre = 0 if ranking[place].place == "out" else place
+    best = [number for number, item in enumerate(ranking) if item.place in ("cheapest", "fastest", "both")]
+    near = sorted(range(len(ranking)), key=lambda number: (abs(number - centre), number))
+    beside = [number for number in dict.fromkeys([*best, *near]) if number != place][:BESIDE]
+    return tuple(ranking[number] for number in sorted([place, *beside]))
