@@ -210,7 +210,7 @@ def test_the_export_opens_without_a_network(page: Page, offline_visit: Visit, tm
     answer = json.loads(saved(page, "guide-export-json", tmp_path).read_text(encoding="utf-8"))
     assert ("yes", 128) == (answer["answer"], answer["question"]["head_dim"])
     offline_visit.page.goto(report.as_uri())
-    for name in ("shared-memory", "throughput", "cost"):
+    for name in ("shared-memory", "throughput"):
         assert SMALLEST_PLOT_PX < height_of(offline_visit.page.locator(f"#figure-{name}.js-plotly-plot"))
     assert [] == offline_visit.requests_beyond("file:")
     assert [] == offline_visit.errors()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 PLOT = ".js-plotly-plot"
-PLOTS = ("shared-memory", "throughput", "cost")
+PLOTS = ("shared-memory", "throughput")
 #: A figure that is in the document but has collapsed is not a figure.
 LEAST_HEIGHT_PX = 200
 
