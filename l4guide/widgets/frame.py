@@ -36,11 +36,7 @@ def _library() -> bytes:
 
 
 def page_of(parts: Sequence[ipywidgets.Widget], assets: PageAssets | None = None) -> ipywidgets.VBox:
-    """The parts one below another, as a page to display.
-
-    A click beside its buttons leaves the focus on the page, not on the notebook's cell: the keys that follow are the
-    page's too.
-    """
-    page = ipywidgets.VBox([*parts, assets or PageAssets()], tabbable=False)
+    """The parts one below another, as a page to display."""
+    page = ipywidgets.VBox([*parts, assets or PageAssets()])
     page.add_class("l4g-page")
     return page

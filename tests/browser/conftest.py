@@ -40,6 +40,14 @@ JUPYTER_FOLDERS = (
     "JUPYTERLAB_WORKSPACES_DIR",
     "IPYTHONDIR",
 )
+#: What JupyterLab edits a selected cell with: cut, delete, insert, change the type, undo, paste, merge.
+EDITING_KEYS = (
+    *("x", "d", "d", "a", "b", "y", "m", "r", "1", "z", "v", "Shift+V", "Shift+M", "Delete", "Backspace"),
+    *("Escape", "x", "d", "d"),
+)
+CELLS = """() => window.jupyterapp.shell.currentWidget.content.widgets.map(
+    (cell) => [cell.model.type, cell.model.sharedModel.getSource()],
+)"""
 IS_IDLE = """() => {
     const widget = window.jupyterapp?.shell.currentWidget;
     return widget?.sessionContext?.session?.kernel?.status === 'idle';
@@ -68,8 +76,25 @@ class Visit:
         return [request for request in self.requests if not request.startswith(own)]
 
     def errors(self) -> list[str]:
-        """What the page itself threw."""
-        return [line for line in self.console if line.startswith("pageerror:")]
+        """What the page itself threw, or wrote to its console as an error."""
+        return [line for line in self.console if line.startswith(("pageerror:", "error:"))]
+
+    def assert_sound(self, lab: Lab) -> None:
+        """Nothing went wrong on a page of widgets, nobody outside was asked, and no figure offers to be uploaded."""
+        assert [] == self.page.locator(".guide-error").all_inner_texts()
+        assert [] == self.errors()
+        assert [] == self.requests_beyond(lab.address)
+        assert [] == self.page.locator(".modebar-btn").all()
+
+    def assert_plain_keys_stay(self, button: str, beside: str) -> None:
+        """No cell changes by a key that edits cells, after a click on a button of the page and one beside it."""
+        cells = self.page.evaluate(CELLS)
+        for clicked in (button, beside):
+            self.page.locator(clicked).first.click()
+            for key in EDITING_KEYS:
+                self.page.keyboard.press(key)
+            assert cells == self.page.evaluate(CELLS), clicked
+        assert self.page.locator(".l4g-page").is_visible()
 
     def open_notebook(self, lab: Lab, name: str) -> None:
         """Show a notebook of `lab` in a clean workspace and wait until its kernel is ready."""

@@ -33,9 +33,7 @@ def page(lab: Lab, notebook: Visit) -> Iterator[Page]:
     notebook.run_all_cells()
     notebook.page.locator(".claims-card").first.wait_for(timeout=PATIENCE_MS)
     yield notebook.page
-    assert 0 == notebook.page.locator(".guide-error").count()
-    assert [] == notebook.errors()
-    assert [] == notebook.requests_beyond(lab.address)
+    notebook.assert_sound(lab)
 
 
 def verdict(page: Page, claim: str, pattern: str) -> None:
@@ -68,4 +66,8 @@ def test_everything_runs_at_once_and_speaks_chinese(page: Page) -> None:
     verdict(page, "memory", "^原因有误$")
     page.locator(".claims-told", has_text="应改为").wait_for(timeout=PATIENCE_MS)
     page.locator(".claims-paths", has_text="张量核心").first.wait_for(timeout=PATIENCE_MS)
-    assert 2 == page.locator(".claims-paths").count()
+
+
+def test_plain_keys_stay_on_the_page(page: Page, notebook: Visit) -> None:
+    """JupyterLab's keys that edit cells do not reach it."""
+    notebook.assert_plain_keys_stay(".claims-run", ".l4g-h1")

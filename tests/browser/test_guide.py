@@ -96,12 +96,7 @@ def page(lab: Lab, notebook: Visit) -> Iterator[Page]:
     await_verdict(notebook.page, "L4.*training.*head_dim 128")
     notebook.page.locator(".guide-plot-cost .main-svg").first.wait_for(timeout=PATIENCE_MS)
     yield notebook.page
-    assert 0 == notebook.page.locator(".guide-error").count(), notebook.page.locator(
-        ".guide-error"
-    ).inner_text()
-    assert [] == notebook.errors()
-    assert [] == [line for line in notebook.console if line.startswith("error:")]
-    assert [] == notebook.requests_beyond(lab.address)
+    notebook.assert_sound(lab)
 
 
 def test_the_first_answer_is_yes_and_explained(page: Page) -> None:
@@ -112,9 +107,10 @@ def test_the_first_answer_is_yes_and_explained(page: Page) -> None:
     assert "101,376" in page.locator(".guide-exact-limit").inner_text()
     assert "pip install" in page.locator(".guide-install pre").inner_text()
     assert "import" in page.locator(".guide-snippet pre").inner_text()
-    assert 1 < page.locator(".guide-evidence tbody tr").count()
-    assert 3 <= page.locator(".guide-resources .l4g-fits").count()
-    assert 1 == page.locator(".guide-resources .l4g-exceeds").count()
+    page.locator(".guide-evidence tbody th", has_text="torch/flash").first.wait_for(timeout=PATIENCE_MS)
+    assert page.locator(".guide-resources .l4g-fits").count()
+    assert page.locator(".guide-resources .l4g-exceeds").count()
+    assert ["training"] == page.locator(".l4g-input-task [aria-pressed=true]").all_inner_texts()
     for plot in PLOTS:
         assert SMALLEST_PLOT_PX < height_of(page.locator(f".{plot} .js-plotly-plot"))
         assert page.locator(f".{plot} [role=img]").get_attribute("aria-label")
@@ -127,8 +123,8 @@ def test_every_change_reaches_verdict_and_plots(page: Page) -> None:
     press(page, "task", "training")
     press(page, "head-dim", "256")
     enter(page, "dropout", "0.1")
-    assert "depends" in await_verdict(page, r"head_dim 256.*dropout 0\.1")
-    page.locator(".guide-evidence .l4g-unsafe").first.wait_for(timeout=PATIENCE_MS)
+    assert "☠ Unsafe" in await_verdict(page, r"head_dim 256.*dropout 0\.1")
+    page.locator(".guide-evidence .l4g-unsafe", has_text="☠ unsafe").first.wait_for(timeout=PATIENCE_MS)
     page.get_by_label("GPU", exact=True).select_option("A100-80GB-SXM")
     assert "Yes" in await_verdict(page, "A100-80GB-SXM")
     page.locator(".guide-plot-shared .gtitle", has_text="A100-80GB-SXM").wait_for(timeout=PATIENCE_MS)
@@ -140,7 +136,7 @@ def test_free_entries_are_answered_or_explained(page: Page) -> None:
     enter(page, "head-dim-entry", "320")
     await_verdict(page, "head_dim 320")
     first = page.locator(".guide-evidence tbody tr").first
-    first.get_by_text("refused", exact=True).wait_for(timeout=PATIENCE_MS)
+    first.get_by_text("✕ refused", exact=True).wait_for(timeout=PATIENCE_MS)
     assert "256" in first.inner_text()
     enter(page, "head-dim-entry", "abc")
     problem = page.locator(".guide-problem")
@@ -159,7 +155,7 @@ def test_a_model_is_compared_as_a_whole(page: Page) -> None:
     assert "does not fit" in await_verdict(page, "Llama-3.3-70B")
     rows = page.locator(".guide-ranking tbody tr")
     rows.first.wait_for(timeout=PATIENCE_MS)
-    assert 30 < rows.count()
+    assert rows.filter(has_text="H100 SXM").count()
     assert "8 × L4" in page.locator(".l4g-asked-card").inner_text()
     config = page.locator(".l4g-input-config textarea")
     config.fill(SMALL_CONFIG)
@@ -174,7 +170,7 @@ def test_a_live_run_ends_and_another_is_stopped(page: Page) -> None:
     page.locator(".guide-run").click()
     await_status(page, r"^Done")
     everything = rows_of(page).count()
-    assert 2 < everything
+    assert everything
     assert everything == page.locator(".guide-rows .l4g-row-ok").count()
     # A wide head takes some seconds a run, which leaves time to stop it on any machine.
     press(page, "head-dim", "256")
@@ -192,8 +188,8 @@ def test_the_limit_is_hit_and_met(page: Page) -> None:
     """One tile is too large for the card by the compiler's own count, and one fits."""
     page.locator(".guide-limit").click()
     await_status(page, r"^Done")
-    assert 1 == page.locator(".guide-limits .l4g-exceeds").count()
-    assert 1 == page.locator(".guide-limits .l4g-fits").count()
+    said = page.locator(".guide-limits .l4g-badge").all_inner_texts()
+    assert {"fits", "too large"} == set(said), said
 
 
 def test_chinese_replaces_every_sentence_at_once(page: Page) -> None:
@@ -214,10 +210,48 @@ def test_the_export_opens_without_a_network(page: Page, offline_visit: Visit, tm
     answer = json.loads(saved(page, "guide-export-json", tmp_path).read_text(encoding="utf-8"))
     assert ("yes", 128) == (answer["answer"], answer["question"]["head_dim"])
     offline_visit.page.goto(report.as_uri())
-    plots = offline_visit.page.locator(".js-plotly-plot")
-    plots.first.wait_for(timeout=PATIENCE_MS)
-    assert 3 <= plots.count()
-    for index in range(3):
-        assert SMALLEST_PLOT_PX < height_of(plots.nth(index))
+    for name in ("shared-memory", "throughput"):
+        assert SMALLEST_PLOT_PX < height_of(offline_visit.page.locator(f"#figure-{name}.js-plotly-plot"))
     assert [] == offline_visit.requests_beyond("file:")
     assert [] == offline_visit.errors()
+
+
+def test_plain_keys_stay_on_the_page(page: Page, notebook: Visit) -> None:
+    """JupyterLab's keys that edit cells do not reach it: from a button, beside one, or from one that is off now."""
+    notebook.assert_plain_keys_stay(".l4g-input-task button", ".guide-headline")
+    notebook.assert_plain_keys_stay(".guide-limit", ".guide-stop")
+
+
+def test_the_page_answers_its_own_keys(page: Page) -> None:
+    """Enter presses a button, Tab goes on, letters choose from a list and are typed into a field."""
+    decode = page.locator(".l4g-input-task").get_by_role("button", name="decode", exact=True)
+    decode.focus()
+    page.keyboard.press("Enter")
+    await_verdict(page, "L4 · decode")
+    assert "true" == decode.get_attribute("aria-pressed")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    await_verdict(page, "L4 · training")
+    page.get_by_label("GPU", exact=True).focus()
+    page.keyboard.type("A10")
+    await_verdict(page, "A10")
+    entry = page.locator(".l4g-input-head-dim-entry input")
+    entry.focus()
+    assert "none" != entry.evaluate("(field) => getComputedStyle(field).boxShadow")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("64")
+    page.keyboard.press("Enter")
+    await_verdict(page, "head_dim 64")
+
+
+def test_keys_with_a_modifier_reach_jupyterlab(page: Page, lab: Lab) -> None:
+    """From a button of the page Ctrl+S saves the notebook, and Shift+Enter runs its cell again."""
+    file = lab.folder / "notebooks" / "guide.ipynb"
+    before = file.stat().st_mtime_ns
+    press(page, "task", "decode")
+    await_verdict(page, "L4 · decode")
+    page.keyboard.press("Control+S")
+    page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
+    assert before < file.stat().st_mtime_ns
+    page.keyboard.press("Shift+Enter")
+    await_verdict(page, "L4 · training")

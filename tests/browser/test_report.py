@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 PLOT = ".js-plotly-plot"
+PLOTS = ("shared-memory", "throughput")
 #: A figure that is in the document but has collapsed is not a figure.
 LEAST_HEIGHT_PX = 200
 
@@ -36,14 +37,15 @@ def test_the_report_opens_with_the_network_blocked(
     page.set_viewport_size({"width": width, "height": 900})
     page.goto(page_on_disk.as_uri())
     page.locator(f"{PLOT} .main-svg").last.wait_for()
-    boxes = [plot.bounding_box() for plot in page.locator(PLOT).all()]
-    assert 3 == len(boxes)
+    boxes = [page.locator(f"#figure-{name}{PLOT}").bounding_box() for name in PLOTS]
     for box in boxes:
+        assert box is not None
         assert box["height"] > LEAST_HEIGHT_PX
         assert box["x"] + box["width"] <= width
     assert width >= page.evaluate("document.documentElement.scrollWidth")
     assert [] == offline_visit.requests_beyond(page_on_disk.as_uri())
     assert [] == offline_visit.console
+    assert [] == page.locator(".modebar-btn").all()
 
 
 def test_hovering_shows_the_numbers_of_a_bar(offline_visit: Visit, page_on_disk: Path) -> None:

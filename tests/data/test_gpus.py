@@ -67,10 +67,25 @@ def peak_is_dense(card: Gpu) -> bool:
 EVERY = pytest.mark.parametrize("card", gpus(), ids=lambda card: card.name)
 
 
-def test_there_are_forty_four_cards() -> None:
-    """Every card of the collection is there, the L4 among them."""
-    assert 44 == len(gpus())
-    assert "L4" in {card.name for card in gpus()}
+def test_every_generation_has_its_cards_and_none_twice() -> None:
+    """From Volta to Blackwell, to rent, under a desk and from AMD; each name stands once."""
+    names = [card.name for card in gpus()]
+    assert len(names) == len(set(names))
+    rented = {
+        "L4",
+        "T4",
+        "L40S",
+        "A10",
+        "A100-40GB-SXM",
+        "A100-80GB-SXM",
+        "H100 SXM",
+        "H200 SXM",
+        "B200 SXM",
+        "MI300X",
+    }
+    assert rented | {"RTX 3090", "RTX 4090", "RTX 5090"} <= set(names)
+    nvidia = {card.capability for card in gpus() if card.vendor == "NVIDIA"}
+    assert {"7.0", "7.5", "8.0", "8.6", "8.9", "9.0", "10.0", "12.0"} <= nvidia
 
 
 @EVERY

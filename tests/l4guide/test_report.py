@@ -14,7 +14,9 @@ import pytest
 from l4guide import catalogue
 from l4guide.advise import Advice, advise
 from l4guide.errors import BadInput, CannotDo
+from l4guide.matrix import status_name
 from l4guide.report import render, write
+from l4guide.text import say
 
 ATTACK = "<script>alert('x')</script>"
 
@@ -137,9 +139,9 @@ def test_the_page_forbids_every_request(reader: Reader) -> None:
 
 
 def test_plotly_is_inlined_once(training: Advice) -> None:
-    """Two figures share one copy of the library."""
+    """Every figure shares one copy of the library."""
     page = render(training)
-    assert 2 == page.count("Plotly.newPlot(") - page.count("Plotly.newPlot(\\")
+    assert 1 == page.count("* plotly.js v")
     assert len(page) < 6_000_000
 
 
@@ -271,3 +273,14 @@ def test_a_model_is_compared_as_a_whole(language: str) -> None:
     assert "8 × L4" in text
     for line in (*(item.reason for item in advice.model.ranking), *advice.model.changes):
         assert " ".join(line.say(language).split()) in text
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_is_silently_wrong_is_called_unsafe(language: str) -> None:
+    """The answer has a status of its own, by sign and word, and so has the release in the table."""
+    advice = advise("L4", {"task": "training", "head_dim": 256, "dropout": 0.1})
+    page = render(advice, language)
+    assert "unsafe" == advice.answer
+    assert 'class="verdict answer-unsafe"' in page
+    assert say("guide_answer.unsafe", language) in page
+    assert f">{status_name('unsafe', language)}</span>" in page

@@ -26,6 +26,8 @@ function tellChosen(page) {
 }
 
 function watch(page, signal) {
+  // So that a click beside its controls leaves the focus on the page, and not on the notebook's cell.
+  page.tabIndex = -1;
   page.addEventListener("keydown", keepPlainKeys, { signal });
   const observer = new MutationObserver(() => tellChosen(page));
   observer.observe(page, { subtree: true, childList: true, attributeFilter: ["class"] });

@@ -8,6 +8,9 @@ from l4guide.estimate.score import main
 from l4guide.estimate.scoreboard import PARTS, VERDICTS, freedoms, peers, scores
 from l4guide.text import say
 
+#: Cards of three generations, datacenter and workstation, each of which the fit can do without.
+LEFT_OUT = {"A100-80GB-SXM", "H100 SXM", "H200 SXM", "L40S", "RTX PRO 6000 Blackwell Server"}
+
 
 def test_the_promises_are_kept_or_the_row_tells() -> None:
     """Every median with a goal reaches it: prompts (with their 90th percentile), steps, plain calls, unseen widths."""
@@ -40,14 +43,14 @@ def test_intervals_hold_what_they_say_on_every_card() -> None:
         assert 65 <= min(found.values())
         assert 75 <= sum(found.values()) / len(found) <= 88
     for phases in (("prefill",), ("prefill", *steps, "encoder")):
-        assert 5 == len(coverage("card", *phases))
+        assert set(coverage("card", *phases)) >= LEFT_OUT
         assert max(coverage("card", *phases).values()) <= 95
 
 
 def test_a_dozen_runs_make_every_interval_right() -> None:
     """72 to 92 % of the other rows, of each card and of each kernel on it."""
     found = coverage("live", "prefill", "decode")
-    assert 5 == len(found)
+    assert set(found) >= LEFT_OUT
     assert all(72 <= held <= 92 for held in found.values())
     assert all(72 <= score.coverage <= 92 for score in scores() if score.part == "live" and score.coverage)
 
@@ -81,7 +84,8 @@ def test_rows_are_complete() -> None:
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_every_formula_is_compared_and_each_defeat_has_its_reason(language: str) -> None:
     """Better, worse with the reason, or not scored with the reason."""
-    assert 100 < len(peers())
+    assert {peer.gpu for peer in peers()} >= LEFT_OUT
+    assert {"prefill", "decode"} <= {peer.phase for peer in peers()}
     for peer in peers():
         assert peer.verdict in VERDICTS
         if peer.verdict != "better":

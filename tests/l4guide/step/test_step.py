@@ -190,13 +190,12 @@ def test_training_of_one_architecture_is_predicted_from_the_other() -> None:
     """Factors fitted on A100 alone predict H100's throughput within 15 % on average, and the other way round."""
     if not MPT.exists():
         pytest.skip("the measured training runs are not beside this checkout (../shared/validation)")
-    with MPT.open(encoding="utf-8", newline="") as file:
-        assert 108 == len(list(csv.DictReader(file)))
     rows = fitting.read_rows(MPT)[::3]
     pairs = [fitting.counted(row) for row in rows]
     parts, measured = np.array([p for p, _ in pairs]), np.array([m for _, m in pairs])
     hopper = np.array([row["gpu"].startswith("h100") for row in rows])
     for chosen in (hopper, ~hopper):
+        assert chosen.any()
         factors = fitting.best(parts[chosen], measured[chosen])
         missed = np.abs(np.expm1(-fitting.errors(parts[~chosen], measured[~chosen], factors)))
         assert missed.mean() < 0.15
