@@ -17,24 +17,24 @@ def supports(
     dropout: float = 0.0,
     **question: object,
 ) -> bool:
-    """Whether an attention library runs this here; a guard for code that should also run elsewhere.
+    """Whether an attention library runs this workload on a GPU; a guard for portable code.
 
     Args:
         library: such as "flash-attn", "torch/flash" or "l4guide".
-        gpu: a card's name, however written; None takes the attached one.
-        version: None takes the installed one, else the newest known.
-        task: "training" asks for forward and backward, "prefill" and "decode" for the forward alone.
-        head_dim: columns of one head.
+        gpu: a GPU's name, in any spelling; None means the attached one.
+        version: a release; None means the installed one, or the newest known if none is installed.
+        task: "training" needs forward and backward, "prefill" and "decode" the forward pass only.
+        head_dim: dimension of one head.
         dtype: "fp16", "bf16", "fp32" or "fp8".
-        dropout: probability.
+        dropout: dropout probability.
         **question: `kv_heads`, `window`, `softcap` and the other fields of `l4guide.workload.Workload`.
 
     Returns:
-        True only where somebody found that it works; refused, silently wrong and unknown are all False.
+        True only for the verdict `ok`; refused, unsafe (no error, wrong result) and unknown are False.
 
     Raises:
-        l4guide.errors.BadInput: an argument is not known or malformed.
-        l4guide.errors.CannotDo: `gpu` was left out and no known card is attached.
+        l4guide.errors.BadInput: an argument is unknown or malformed.
+        l4guide.errors.CannotDo: `gpu` is None and no known GPU is attached.
     """
     # By name: what lies below imports this module for its version, and may not reach upwards through it.
     guard = import_module("l4guide.advise.guard")

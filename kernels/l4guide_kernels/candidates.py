@@ -26,7 +26,7 @@ def candidates(kernel: str, *, head_dim: int, dtype: str, arch: int) -> tuple[Ti
     refuses it if it does not fit.
 
     Raises:
-        UnsupportedError: `kernel`, `head_dim`, `dtype` or `arch` is not served.
+        UnsupportedError: `kernel`, `head_dim`, `dtype` or `arch` is not supported.
     """
     first = tile_for(kernel, head_dim, dtype, arch)
     near = [

@@ -1,4 +1,4 @@
-"""What the public functions refuse before a launch; one line each: the value, the limit, the way out."""
+"""What the public functions refuse before a launch. Each message is one line: the value, the limit, the way out."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -15,7 +15,7 @@ _LAYOUTS = {3: "(total, heads, head_dim)", 4: "(batch, seqlen, heads, head_dim)"
 
 
 class ShapeError(ValueError, RuntimeError):
-    """Tensors that do not go together; a ValueError, and the RuntimeError that flash-attn raises."""
+    """Tensors do not match; a ValueError, and also the RuntimeError that flash-attn raises."""
 
 
 def check_tensors(
@@ -33,8 +33,8 @@ def check_tensors(
     With `coded`, keys and values may be of 8 bits.
 
     Raises:
-        UnsupportedError: dtype or head_dim is not served.
-        ShapeError: Shapes, dtypes or devices do not go together.
+        UnsupportedError: dtype or head_dim is not supported.
+        ShapeError: Shapes, dtypes or devices do not match.
     """
     for name, x, wanted in zip(names, (q, k, v), (axes[0], axes[1], axes[1]), strict=True):
         if x.dim() != wanted:
@@ -43,12 +43,12 @@ def check_tensors(
     _check_kind(q, k, v, names, DECODERS if coded and k.dtype == v.dtype else ())
     if k.shape[:-1] != v.shape[:-1]:
         raise ShapeError(
-            f"{k_name} {tuple(k.shape)} and {v_name} {tuple(v.shape)} differ in more than head_dim: "
-            "give a value for each key"
+            f"{k_name} {tuple(k.shape)} and {v_name} {tuple(v.shape)} may differ in head_dim only: "
+            "give one value per key"
         )
     if q.shape[-1] != k.shape[-1] or (same_batch and q.dim() == k.dim() == 4 and q.shape[0] != k.shape[0]):
         raise ShapeError(
-            f"{q_name} {tuple(q.shape)} and {k_name} {tuple(k.shape)} differ in batch or head_dim"
+            f"{q_name} {tuple(q.shape)} and {k_name} {tuple(k.shape)} must have the same batch and head_dim"
         )
     head_parts(q.shape[-1])
     head_parts(v.shape[-1])
@@ -58,12 +58,10 @@ def check_tensors(
             f"{heads} query heads cannot share {kv_heads} KV heads: heads must be a multiple of kv_heads"
         )
     if max(q.shape[0] if q.dim() == 4 else 0, heads) > _GRID_LIMIT:
-        raise ShapeError(
-            f"batch {q.shape[0]} or heads {heads} is above {_GRID_LIMIT}: call once for each part"
-        )
+        raise ShapeError(f"batch {q.shape[0]} or heads {heads} is above {_GRID_LIMIT}: split the call")
     if max(q.shape[-3], k.shape[-3]) >= _INT32_LIMIT:
         raise ShapeError(
-            f"a length of {max(q.shape[-3], k.shape[-3])} does not fit 32 bits: shorten the sequence"
+            f"a length of {max(q.shape[-3], k.shape[-3])} does not fit in 32 bits: shorten the sequence"
         )
 
 
@@ -112,14 +110,14 @@ def check_tiles(tiles: Mapping[str, Tile]) -> None:
     """Checks tiles that a caller brought.
 
     Raises:
-        ValueError: A kernel name is unknown, or a size is no power of two of at least 16.
+        ValueError: A kernel name is unknown, or a size is not a power of two of at least 16.
     """
     for kernel, tile in tiles.items():
         if kernel not in KERNELS + QUANTIZED:
             raise ValueError(f"kernel {kernel!r} is unknown: use one of {', '.join(KERNELS + QUANTIZED)}")
         for size in (tile.block_m, tile.block_n):
             if size < 16 or size & (size - 1):
-                raise ValueError(f"block size {size} of {kernel} is no power of two from 16 on")
+                raise ValueError(f"block size {size} of {kernel} must be a power of two, at least 16")
 
 
 def check_codes(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, arch: int) -> None:
@@ -134,8 +132,8 @@ def check_codes(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, arch: int) ->
     for head_dim in (k.shape[-1], v.shape[-1]):
         if head_dim % _CODED_MULTIPLE:
             raise UnsupportedError(
-                f"head_dim {head_dim} of a cache of {k.dtype} is no multiple of {_CODED_MULTIPLE}, whose rows start "
-                "at 16 bytes: keep such a cache in q's dtype"
+                f"head_dim {head_dim} of a cache of {k.dtype} must be a multiple of {_CODED_MULTIPLE}, so that "
+                "rows are aligned to 16 bytes: keep this cache in q's dtype"
             )
 
 
@@ -149,7 +147,9 @@ def descale(x: torch.Tensor | None, name: str, q: torch.Tensor, cache: torch.Ten
         return None
     batch, kv_heads = q.shape[0], cache.shape[-2]
     if cache.dtype not in DECODERS:
-        raise ShapeError(f"{name} with a cache of {cache.dtype}: only int8 and float8_e4m3fn have factors")
+        raise ShapeError(
+            f"{name} with a cache of {cache.dtype}: scale factors apply to int8 and float8_e4m3fn only"
+        )
     if x.dtype != torch.float32 or x.device != q.device:
         raise ShapeError(f"{name} is {x.dtype} on {x.device}: it must be float32 on {q.device}")
     if tuple(x.shape) not in {(kv_heads,), (batch, kv_heads)}:
@@ -166,9 +166,7 @@ def check_dropout(dropout_p: float) -> None:
         ShapeError: It is outside [0, 1).
     """
     if not 0.0 <= dropout_p < 1.0:
-        raise ShapeError(
-            f"dropout_p {dropout_p} is outside 0 to 1, 1 excluded: a whole row cannot be dropped"
-        )
+        raise ShapeError(f"dropout_p {dropout_p} must be at least 0 and below 1")
 
 
 def window_bounds(window_size: Sequence[int]) -> tuple[int | None, int | None]:
@@ -179,7 +177,7 @@ def window_bounds(window_size: Sequence[int]) -> tuple[int | None, int | None]:
     """
     bounds = tuple(window_size)
     if len(bounds) != 2 or any(bound < -1 for bound in bounds):
-        raise ShapeError(f"window_size {bounds} must be (left, right), each from 0 on, or -1 for no bound")
+        raise ShapeError(f"window_size {bounds} must be (left, right), each at least 0, or -1 for no bound")
     left, right = (None if bound == -1 else int(bound) for bound in bounds)
     return left, right
 
@@ -235,15 +233,15 @@ def check_offsets(
             f"on {device}"
         )
     if offsets.shape[0] - 1 > _GRID_LIMIT:
-        raise ShapeError(f"batch {offsets.shape[0] - 1} is above {_GRID_LIMIT}: call once for each part")
+        raise ShapeError(f"batch {offsets.shape[0] - 1} is above {_GRID_LIMIT}: split the call")
     if not readable(offsets):
         return
     lengths = offsets.diff()
     if int(offsets[0]) < 0 or bool((lengths < 0).any()) or (rows is not None and int(offsets[-1]) > rows):
-        raise ShapeError(f"{name} {offsets.tolist()} must rise from 0 to at most {rows}, the rows there are")
+        raise ShapeError(f"{name} {offsets.tolist()} must rise from 0 to at most {rows}, the number of rows")
     if lengths.numel() and int(lengths.max()) > most:
         raise ShapeError(
-            f"{name} holds a sequence of {int(lengths.max())}: max_seqlen {most} must be at least that"
+            f"{name} contains a sequence of length {int(lengths.max())}: max_seqlen {most} must be at least that"
         )
 
 
@@ -269,7 +267,7 @@ def integers(x: torch.Tensor, name: str, batch: int, device: torch.device) -> to
         ShapeError: It has another shape, or is of no integer type.
     """
     if x.shape != (batch,) or x.is_floating_point():
-        raise ShapeError(f"{name} {tuple(x.shape)} {x.dtype}: give ({batch},) integers")
+        raise ShapeError(f"{name} {tuple(x.shape)} {x.dtype}: it must be ({batch},) integers")
     return x.to(device=device, dtype=torch.int32).contiguous()
 
 
@@ -286,9 +284,11 @@ def lengths_of(
         # Where they cannot be read, the clamp alone keeps reads inside the cache.
         clamped = lengths.clamp(0, capacity)
         if readable(cache_seqlens) and not torch.equal(clamped, lengths):
-            raise ShapeError(f"cache_seqlens {cache_seqlens.tolist()} go outside 0 to {capacity}, the cache")
+            raise ShapeError(
+                f"cache_seqlens {cache_seqlens.tolist()} must be from 0 to {capacity}, the length of the cache"
+            )
         return clamped
     length = capacity if cache_seqlens is None else cache_seqlens
     if not 0 <= length <= capacity:
-        raise ShapeError(f"cache_seqlens {length} is outside 0 to {capacity}, the length of the cache")
+        raise ShapeError(f"cache_seqlens {length} must be from 0 to {capacity}, the length of the cache")
     return torch.full((batch,), length, dtype=torch.int32, device=device)

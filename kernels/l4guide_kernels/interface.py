@@ -30,34 +30,34 @@ def flash_attn_func(
 ) -> Result:
     """Attention, differentiable in q, k, v and the sink.
 
-    Query i stands at place i + seqlen_k - seqlen_q among the keys: masks are aligned bottom right.
+    Query i has key position i + seqlen_k - seqlen_q: masks are aligned to the bottom right.
 
     Args:
         q: (batch, seqlen_q, heads, head_dim), fp16, bf16 or fp32, head_dim 1 to 576.
         k: (batch, seqlen_k, kv_heads, head_dim); `heads` is a multiple of `kv_heads`.
-        v: (batch, seqlen_k, kv_heads, head_dim_v); flash-attn wants head_dim here too, these kernels do not.
-        dropout_p: Share of the weights to drop, the others grow by 1 / (1 - dropout_p). Which ones is drawn from
-            torch's generator, and does not depend on the tiles.
+        v: (batch, seqlen_k, kv_heads, head_dim_v); unlike in flash-attn, head_dim_v may differ from head_dim.
+        dropout_p: Probability of dropping a weight; the others are scaled by 1 / (1 - dropout_p). The mask comes
+            from torch's generator and does not depend on the tiles.
         softmax_scale: Factor on q·k; head_dim ** -0.5 when None.
-        causal: A query sees no key after its place.
-        window_size: A query sees the keys from its place - left to its place + right; -1 for no bound.
+        causal: A query sees no key after its position.
+        window_size: A query sees the keys from position - left to position + right; -1 for no bound.
         softcap: Scores become softcap · tanh(score / softcap); 0 for none.
-        alibi_slopes: (heads,) or (batch, heads) fp32: scores fall by slope · |place - key|.
-        deterministic: Without effect: the backward pass always is, bit for bit.
-        return_attn_probs: Also return the log-sum-exp, and the probabilities when there is dropout.
-        learnable_sink: (heads,) a score that takes its share of each softmax and gives nothing.
-        arch: Take the tiles of this architecture (89 for an L4) rather than the device's.
+        alibi_slopes: (heads,) or (batch, heads) fp32: scores are reduced by slope · |position - key|.
+        deterministic: No effect: the backward pass is always deterministic, bit for bit.
+        return_attn_probs: Also return the log-sum-exp, and the probabilities if there is dropout.
+        learnable_sink: (heads,) a score that joins each softmax without a value of its own.
+        arch: Use the tiles of this architecture (89 for an L4) instead of the device's.
         tiles: Tiles to use instead of the table's, by kernel name.
 
     Returns:
         The output (batch, seqlen_q, heads, head_dim_v). With `return_attn_probs` also the natural log-sum-exp
-        (batch, heads, seqlen_q) in fp32 and, with dropout, the probabilities before it (batch, heads,
+        (batch, heads, seqlen_q) in fp32 and, with dropout, the probabilities before dropout (batch, heads,
         seqlen_q, seqlen_k) in q's type, negative where dropped; an empty tensor without. A query that sees no key
         has output 0 and log-sum-exp -inf.
 
     Raises:
-        UnsupportedError: head_dim, dtype or architecture is not served.
-        ShapeError: Shapes, dtypes, devices or values do not go together; it is a ValueError and a RuntimeError.
+        UnsupportedError: head_dim, dtype or architecture is not supported.
+        ShapeError: Shapes, dtypes, devices or values do not match; it is a ValueError and a RuntimeError.
     """
     check_tensors(q, k, v)
     problem = describe(
@@ -118,7 +118,7 @@ def flash_attn_qkvpacked_func(
     arch: int | None = None,
     tiles: Mapping[str, Tile] | None = None,
 ) -> Result:
-    """`flash_attn_func` with all three in one tensor (batch, seqlen, 3, heads, head_dim)."""
+    """`flash_attn_func` with q, k and v in one tensor (batch, seqlen, 3, heads, head_dim)."""
     check_packed(qkv, "qkv", 3, 5)
     return flash_attn_func(
         *(qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2], dropout_p, softmax_scale, causal, window_size, softcap),

@@ -36,7 +36,7 @@ class KeptTiles:
         try:
             return _tile(entry)
         except (KeyError, TypeError, ValueError) as fault:
-            self._warn(f"holds no tile under {key!r} ({fault!r})")
+            self._warn(f"has no valid tile under {key!r} ({fault!r})")
             return None
 
     def put(self, key: str, tile: Tile, *, milliseconds: float, tried: int) -> None:
@@ -65,17 +65,17 @@ class KeptTiles:
             return {}
         tiles = content.get("tiles") if isinstance(content, dict) and content.get("form") == FORM else None
         if not isinstance(tiles, dict):
-            self._warn("is not a file of tiles as this version writes it")
+            self._warn("is not a tile file of this version")
             return {}
         return tiles
 
     def _warn(self, what: str) -> None:
-        warnings.warn(f"{self.path} {what}: going on without it", RuntimeWarning, stacklevel=4)
+        warnings.warn(f"{self.path} {what}: continuing without it", RuntimeWarning, stacklevel=4)
 
 
 def _tile(entry: object) -> Tile:
     if not isinstance(entry, dict):
-        raise TypeError(f"{entry!r} is no object")
+        raise TypeError(f"{entry!r} is not an object")
     sizes = {name: entry[name] for name in ("block_m", "block_n", "warps", "stages")}
     for name, size in sizes.items():
         if type(size) is not int or size < 1:

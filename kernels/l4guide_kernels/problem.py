@@ -149,7 +149,7 @@ def device_arch(device: torch.device) -> int:
     if not served:
         name = torch.cuda.get_device_name(device)
         raise UnsupportedError(
-            f"{name} is sm_{capability}, Triton's tensor cores start at sm_{ARCHS[0]}: "
+            f"{name} is sm_{capability}, and Triton uses tensor cores only from sm_{ARCHS[0]} on: "
             "use torch.nn.functional.scaled_dot_product_attention"
         )
     return served[-1]

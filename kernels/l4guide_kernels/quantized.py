@@ -55,8 +55,8 @@ def quantized_attention(
         (batch, heads, seqlen_q), fp32. A query that sees no key has output 0 and log-sum-exp -inf.
 
     Raises:
-        UnsupportedError: head_dim, dtype, `pv` or architecture is not served.
-        ShapeError: Shapes, dtypes or devices do not go together.
+        UnsupportedError: head_dim, dtype, `pv` or architecture is not supported.
+        ShapeError: Shapes, dtypes or devices do not match.
     """
     if pv not in VALUES:
         raise UnsupportedError(f"pv {pv!r} is unknown: use one of {', '.join(VALUES)}")
@@ -90,7 +90,7 @@ def _check_tiles(tiles: Mapping[str, Tile]) -> None:
     for kernel, tile in tiles.items():
         if kernel.startswith("quantized") and SCALED_KEYS % tile.block_n:
             raise ShapeError(
-                f"block_n {tile.block_n} of {kernel} does not divide {SCALED_KEYS}, the keys that share a scale"
+                f"block_n {tile.block_n} of {kernel} must divide {SCALED_KEYS}, the number of keys that share a scale"
             )
 
 

@@ -37,23 +37,23 @@ def scaled_dot_product_attention(
         value: (…, heads, S, Ev).
         attn_mask: None, a boolean mask of keys that all heads and queries share (its last axes are (1, S) or
             (1, 1, S); True takes part), or a `torch.nn.attention.bias.CausalBias`.
-        dropout_p: Share of the weights that is dropped, as long as the function is called.
+        dropout_p: Probability of dropping a weight; applies to every call, in training or not.
         is_causal: Query i sees key j when j <= i.
         scale: Factor on q·k; E ** -0.5 when None.
-        enable_gqa: Lets the heads of key and value each be a divisor of the query's.
+        enable_gqa: Allows fewer heads for key and value, each a divisor of the query's.
 
     Returns:
         (…, heads, L, Ev). A query that sees no key has output 0.
 
     Raises:
         NotImplementedError: `attn_mask` is of another form.
-        ShapeError: Shapes, dtypes or devices do not go together; both a ValueError and a RuntimeError.
-        UnsupportedError: head_dim, dtype or architecture is not served.
+        ShapeError: Shapes, dtypes or devices do not match; both a ValueError and a RuntimeError.
+        UnsupportedError: head_dim, dtype or architecture is not supported.
     """
     if attn_mask is not None and is_causal:
-        raise ShapeError("attn_mask and is_causal=True are both given: put the causal mask into one of them")
+        raise ShapeError("attn_mask and is_causal=True are both given: use one of them")
     if not 0.0 <= dropout_p <= 1.0:
-        raise ShapeError(f"dropout_p {dropout_p} is no probability: give one from 0 to 1")
+        raise ShapeError(f"dropout_p {dropout_p} must be a probability from 0 to 1")
     _check_axes(query, key, value)
     query, key, value = as_autocast(query, key, value)
     batches = max(x.dim() for x in (query, key, value))
@@ -106,9 +106,9 @@ def _check_axes(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> 
         if x.dim() < 2:
             raise ShapeError(f"{name} has shape {tuple(x.shape)}: it must be (…, heads, length, head_dim)")
     if key.shape[-1] != query.shape[-1]:
-        raise ShapeError(f"key {tuple(key.shape)} and query {tuple(query.shape)} differ in head_dim")
+        raise ShapeError(f"key {tuple(key.shape)} and query {tuple(query.shape)} must have the same head_dim")
     if key.shape[-2] != value.shape[-2]:
-        raise ShapeError(f"value {tuple(value.shape)} and key {tuple(key.shape)} differ in length")
+        raise ShapeError(f"value {tuple(value.shape)} and key {tuple(key.shape)} must have the same length")
 
 
 def as_autocast(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -137,7 +137,7 @@ def _shared_heads(
     heads = max(of_query, of_key, of_value)
     if any(count not in (1, heads) for count in (of_query, of_key, of_value)):
         raise ShapeError(
-            f"{of_query} query, {of_key} key and {of_value} value heads do not go together: set enable_gqa=True"
+            f"{of_query} query, {of_key} key and {of_value} value heads do not match: set enable_gqa=True"
         )
     if of_key != of_value:
         key, value = (x.expand(*x.shape[:_HEAD_AXIS], heads, *x.shape[-2:]) for x in (key, value))
@@ -166,8 +166,8 @@ def _key_mask(mask: torch.Tensor, k: torch.Tensor, outer: torch.Size, single: bo
     shape = (1,) * (_ROW_AXES - len(shape)) + shape
     if mask.dtype != torch.bool or shape[_HEAD_AXIS] != 1 or shape[-2] != 1:
         raise NotImplementedError(
-            f"attn_mask of {mask.dtype} and shape {tuple(mask.shape)} is not built into these kernels, only boolean "
-            "masks of keys, (…, 1, S): use is_causal or flash_attn_func's window_size, or "
+            f"attn_mask of {mask.dtype} and shape {tuple(mask.shape)} is not supported, only boolean "
+            "key masks, (…, 1, S): use is_causal or flash_attn_func's window_size, or "
             "torch.nn.attention.flex_attention"
         )
     return (

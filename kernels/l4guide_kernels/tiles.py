@@ -59,7 +59,7 @@ SPECIALISATIONS: dict[int, tuple[int, int]] = {
 
 
 class UnsupportedError(ValueError, RuntimeError):
-    """A kernel, head_dim, dtype or architecture that is not served; says the limit and a way out."""
+    """A kernel, head_dim, dtype or architecture that is not supported; says the limit and a way out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,7 @@ def padded_head_dim(head_dim: int) -> int:
     if isinstance(head_dim, bool) or not isinstance(head_dim, int) or not 1 <= head_dim <= MAX_HEAD_DIM:
         raise UnsupportedError(
             f"head_dim {head_dim!r} is outside 1 to {MAX_HEAD_DIM}: "
-            "use torch.nn.functional.scaled_dot_product_attention for wider heads"
+            "use torch.nn.functional.scaled_dot_product_attention for larger heads"
         )
     return next(width for width in SPECIALISATIONS if width >= head_dim)
 
@@ -144,7 +144,7 @@ def quantized_width(head_dim: int) -> int:
     """
     if head_dim > max(_QUANTIZED_WIDTHS):
         raise UnsupportedError(
-            f"head_dim {head_dim} is above {max(_QUANTIZED_WIDTHS)}, where attention in 8 bits ends: "
+            f"head_dim {head_dim} is above {max(_QUANTIZED_WIDTHS)}, the maximum of 8-bit attention: "
             "use flash_attn_func"
         )
     return next(width for width in _QUANTIZED_WIDTHS if width >= padded_head_dim(head_dim))
@@ -154,7 +154,7 @@ def shared_bytes(tile: Tile, *, kernel: str, head_dim: int, dtype: str, arch: in
     """Bytes of shared memory of `kernel` with `tile`, by the closed formula; None where that is not verified.
 
     Raises:
-        UnsupportedError: `kernel`, `head_dim`, `dtype` or `arch` is not served.
+        UnsupportedError: `kernel`, `head_dim`, `dtype` or `arch` is not supported.
     """
     parts = shared_parts(tile, kernel=kernel, head_dim=head_dim, dtype=dtype, arch=arch)
     return None if parts is None else sum(parts.values())
@@ -167,7 +167,7 @@ def shared_parts(tile: Tile, *, kernel: str, head_dim: int, dtype: str, arch: in
     dO, and `exchange` is the buffer through which P or dS becomes an operand.
 
     Raises:
-        UnsupportedError: `kernel`, `head_dim`, `dtype` or `arch` is not served.
+        UnsupportedError: `kernel`, `head_dim`, `dtype` or `arch` is not supported.
     """
     _check(kernel, dtype, arch)
     # Buffers of boxes begin where their swizzle does, with barriers between them: up to 1 KiB more.
@@ -204,14 +204,12 @@ def _check(kernel: str, dtype: str, arch: int) -> None:
     if kernel not in KERNELS + QUANTIZED:
         raise UnsupportedError(f"kernel {kernel!r} is unknown: use one of {', '.join(KERNELS + QUANTIZED)}")
     if kernel in QUANTIZED and kernel.endswith("fp8") and arch in ARCHS and arch < _FIRST_FP8:
-        raise UnsupportedError(
-            f"sm_{arch} has no fp8, which starts at sm_{_FIRST_FP8}: use {_INSTEAD[kernel]}"
-        )
+        raise UnsupportedError(f"sm_{arch} has no fp8, which needs sm_{_FIRST_FP8}: use {_INSTEAD[kernel]}")
     if dtype not in DTYPES:
         raise UnsupportedError(f"dtype {dtype!r} is not supported: use one of {', '.join(DTYPES)}")
     if arch not in ARCHS:
         hint = (
-            "Triton has no tensor-core path below sm_80, use torch.nn.functional.scaled_dot_product_attention"
+            "Triton does not use tensor cores below sm_80, use torch.nn.functional.scaled_dot_product_attention"
             if isinstance(arch, int) and arch < 80
             else "use the nearest one in the list"
         )

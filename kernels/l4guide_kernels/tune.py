@@ -55,12 +55,12 @@ def tuned_tiles(
         measure: Milliseconds of a call; Triton's `do_bench`, which empties the L2 cache, when None.
 
     Raises:
-        UnsupportedError: A kernel, head_dim, dtype or architecture is not served, or there is no GPU to time on.
+        UnsupportedError: A kernel, head_dim, dtype or architecture is not supported, or there is no GPU to time on.
         TritonError: Not even the table's tile can be launched.
     """
     if measure is None:
         if interpreted():
-            raise UnsupportedError("Triton's interpreter has no times: tune on a GPU, or pass measure=")
+            raise UnsupportedError("Triton's interpreter measures no time: tune on a GPU, or pass measure=")
         measure = _milliseconds
     arch = device_arch(q.device) if arch is None else arch
     kept = KeptTiles(default_folder() if folder is None else folder)
@@ -97,7 +97,7 @@ def tile_times(
     """Milliseconds of every candidate that runs, the table's tile first; arguments as of `tuned_tiles`.
 
     Raises:
-        UnsupportedError: The kernel, head_dim, dtype or architecture is not served.
+        UnsupportedError: The kernel, head_dim, dtype or architecture is not supported.
         TritonError: Not one of them can be launched.
     """
     arch = device_arch(q.device) if arch is None else arch

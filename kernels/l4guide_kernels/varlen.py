@@ -38,11 +38,11 @@ def flash_attn_varlen_func(
     Args:
         q: (total_q, heads, head_dim), fp16, bf16 or fp32.
         k: (total_k, kv_heads, head_dim); with `block_table` (pages, page_size, kv_heads, head_dim).
-        v: Like `k`, head_dim may be its own.
+        v: Like `k`; its head_dim may differ.
         cu_seqlens_q: (batch + 1,) int32: where each sequence's queries begin, and the end.
-        cu_seqlens_k: The same of its keys; with `block_table` their differences are the lengths.
-        max_seqlen_q: The most queries a sequence has. Queries beyond it are left out.
-        max_seqlen_k: The most keys.
+        cu_seqlens_k: The same for its keys; with `block_table` their differences are the lengths.
+        max_seqlen_q: The largest number of queries of a sequence. Queries beyond it are ignored.
+        max_seqlen_k: The largest number of keys.
         dropout_p: See `flash_attn_func`.
         softmax_scale: See `flash_attn_func`.
         causal: See `flash_attn_func`.
@@ -51,8 +51,8 @@ def flash_attn_varlen_func(
         alibi_slopes: See `flash_attn_func`.
         deterministic: See `flash_attn_func`.
         return_attn_probs: See `flash_attn_func`.
-        block_table: (batch, pages of a sequence) int32: which page of the cache holds each page of its keys; any page
-            size. No gradient then, and no dropout.
+        block_table: (batch, pages of a sequence) int32: the page of the cache that holds each page of its keys; any
+            page size. Gradients and dropout are then not supported.
         learnable_sink: See `flash_attn_func`.
         arch: See `flash_attn_func`.
         tiles: See `flash_attn_func`.
@@ -63,9 +63,9 @@ def flash_attn_varlen_func(
         max_seqlen_k), 0 outside a sequence; an empty tensor without.
 
     Raises:
-        NotImplementedError: A gradient or dropout is asked of a paged cache.
-        UnsupportedError: head_dim, dtype or architecture is not served.
-        ShapeError: Shapes, dtypes, devices or values do not go together.
+        NotImplementedError: A gradient or dropout is requested with a paged cache.
+        UnsupportedError: head_dim, dtype or architecture is not supported.
+        ShapeError: Shapes, dtypes, devices or values do not match.
     """
     paged = block_table is not None
     check_tensors(q, k, v, axes=(3, 4 if paged else 3))
@@ -74,7 +74,7 @@ def flash_attn_varlen_func(
     batch = cu_seqlens_q.shape[0] - 1
     if cu_seqlens_k.shape[0] - 1 != batch:
         raise ShapeError(
-            f"cu_seqlens_q is of {batch} sequences and cu_seqlens_k of {cu_seqlens_k.shape[0] - 1}: give both the same"
+            f"cu_seqlens_q has {batch} sequences and cu_seqlens_k {cu_seqlens_k.shape[0] - 1}: they must be the same"
         )
     problem = describe(
         q,
@@ -101,8 +101,8 @@ def flash_attn_varlen_func(
         check_pages(block_table, batch, q.device)
         if max_seqlen_k > block_table.shape[1] * k.shape[1]:
             raise ShapeError(
-                f"max_seqlen_k {max_seqlen_k} is more than the {block_table.shape[1]} pages of {k.shape[1]} keys that "
-                "block_table has for a sequence: give it more columns"
+                f"max_seqlen_k {max_seqlen_k} exceeds the {block_table.shape[1]} pages of {k.shape[1]} keys that "
+                "block_table has per sequence: give it more columns"
             )
         _refuse_with_pages(q, k, v, learnable_sink, dropout_p)
     return attend(q, k, v, problem, return_attn_probs=return_attn_probs)
@@ -113,12 +113,12 @@ def _refuse_with_pages(
 ) -> None:
     if dropout_p:
         raise NotImplementedError(
-            f"dropout_p={dropout_p} with a block_table: a cache is for inference, leave dropout_p at 0"
+            f"dropout_p={dropout_p} is not supported with a block_table: set dropout_p to 0"
         )
     asked = [x.requires_grad for x in (q, k, v, sink) if x is not None]
     if torch.is_grad_enabled() and any(asked):
         raise NotImplementedError(
-            "a gradient through a block_table is not built: call under torch.no_grad(), or train on contiguous k, v"
+            "a gradient through a block_table is not supported: call under torch.no_grad(), or train on contiguous k, v"
         )
 
 

@@ -1,4 +1,4 @@
-"""One line for a program that wants to know before it calls."""
+"""A guard that a program asks before it calls a library."""
 
 from collections.abc import Mapping
 
@@ -17,22 +17,22 @@ def supports(
     options: Mapping[str, object],
     here: Machine | None = None,
 ) -> bool:
-    """Whether `library` at `version` runs the question on the card, and somebody knows that it does.
+    """Whether the verdict on `library` at `version` for the question on the GPU is ok.
 
     Args:
         library: as `l4guide support` takes it.
-        gpu: None takes the attached card.
-        version: None takes the installed one, else the newest known.
+        gpu: None means the attached GPU.
+        version: None means the installed one, or the newest known if none is installed.
         options: the question, as `l4guide.workload.ask` takes it.
-        here: the machine to look at; None looks at this one.
+        here: the machine to inspect; None means this one.
 
     Returns:
-        True for a verdict of ok alone: refused, unsafe and unknown are False, and so is an installed version
-        that the rules do not know.
+        True only for the verdict ok: refused, unsafe and unknown are False, and so is an installed version that
+        the rules do not know.
 
     Raises:
-        BadInput: the library, the version that was asked for, the card or an option is not known.
-        CannotDo: no card was named and none that the catalogue knows is attached.
+        BadInput: the library, the requested version, the GPU or an option is unknown.
+        CannotDo: no GPU was named, and no GPU in the catalogue is attached.
     """
     name = LIBRARY if library.strip().lower() == LIBRARY else find_library(library)
     if here is None and (gpu is None or version is None):

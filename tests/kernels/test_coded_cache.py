@@ -106,7 +106,9 @@ def test_what_is_refused() -> None:
     fp8, plain, one = cache.to(torch.float8_e4m3fn), cache.float(), torch.ones(2)
     with pytest.raises(UnsupportedError, match=r"sm_80 has no fp8.*use a cache of int8"):
         decode(q, fp8, fp8, arch=80)
-    with pytest.raises(UnsupportedError, match=r"head_dim 40 of a cache of torch.int8 is no multiple of 16"):
+    with pytest.raises(
+        UnsupportedError, match=r"head_dim 40 of a cache of torch.int8 must be a multiple of 16"
+    ):
         decode(torch.zeros((1, 1, 2, 40)), odd, odd)
     with pytest.raises(NotImplementedError, match="write them into the cache before the call"):
         decode(q, cache, cache, q, q, cache_seqlens=3)

@@ -57,12 +57,12 @@ def test_argument_order_and_defaults_are_flash_attns() -> None:
     ("q", "k", "v", "message"),
     [
         (zeros(4, 2, 16), zeros(*ONE), zeros(*ONE), r"q has shape \(4, 2, 16\): it must be \(batch"),
-        (zeros(*ONE), zeros(1, 4, 2, 32), zeros(1, 4, 2, 32), "differ in batch or head_dim"),
+        (zeros(*ONE), zeros(1, 4, 2, 32), zeros(1, 4, 2, 32), "must have the same batch and head_dim"),
         (
             zeros(*ONE),
             zeros(*ONE),
             zeros(1, 5, 2, 16),
-            "differ in more than head_dim: give a value for each key",
+            "may differ in head_dim only: give one value per key",
         ),
         (zeros(*ONE), zeros(1, 4, 3, 16), zeros(1, 4, 3, 16), "2 query heads cannot share 3 KV heads"),
         (zeros(*ONE), zeros(*ONE).float(), zeros(*ONE), "k is torch.float32 but q is torch.float16"),
@@ -94,9 +94,9 @@ def test_dtypes_and_heads_that_no_kernel_serves() -> None:
 def test_lengths_outside_the_cache() -> None:
     """A length that would read past the cache is refused."""
     for lengths in (5, torch.tensor([5], dtype=torch.int32)):
-        with pytest.raises(ValueError, match="outside 0 to 4"):
+        with pytest.raises(ValueError, match="from 0 to 4"):
             decode(zeros(*ONE), zeros(*ONE), zeros(*ONE), cache_seqlens=lengths)
-    with pytest.raises(ValueError, match=r"give \(1,\) integers"):
+    with pytest.raises(ValueError, match=r"must be \(1,\) integers"):
         decode(zeros(*ONE), zeros(*ONE), zeros(*ONE), cache_seqlens=torch.ones(1))
     with pytest.raises(ValueError, match="num_splits 129 is outside 0 to 128"):
         decode(zeros(*ONE), zeros(*ONE), zeros(*ONE), num_splits=129)
@@ -105,7 +105,7 @@ def test_lengths_outside_the_cache() -> None:
 def test_tiles_that_triton_cannot_take() -> None:
     """A caller's tile is checked before the launch."""
     good, odd = (Tile(block_m=size, block_n=16, warps=4, stages=2) for size in (16, 48))
-    with pytest.raises(ValueError, match="block size 48 of forward is no power of two"):
+    with pytest.raises(ValueError, match="block size 48 of forward must be a power of two"):
         attention(zeros(*ONE), zeros(*ONE), zeros(*ONE), tiles={"forward": odd})
     with pytest.raises(ValueError, match="kernel 'fwd' is unknown"):
         attention(zeros(*ONE), zeros(*ONE), zeros(*ONE), tiles={"fwd": good})

@@ -159,9 +159,9 @@ def test_what_is_refused() -> None:
         attention(q, q, q, pv="int4")
     with pytest.raises(UnsupportedError, match="head_dim 264 is above 256"):
         attention(wide, wide, wide)
-    with pytest.raises(UnsupportedError, match="sm_86 has no fp8, which starts at sm_89: use pv='fp16'"):
+    with pytest.raises(UnsupportedError, match="sm_86 has no fp8, which needs sm_89: use pv='fp16'"):
         attention(q, q, q, pv="fp8", arch=86)
     with pytest.raises(UnsupportedError, match="sm_75 is not supported"):
         attention(q, q, q, arch=75)
-    with pytest.raises(ShapeError, match="block_n 128 of quantized-fp16 does not divide 64"):
+    with pytest.raises(ShapeError, match="block_n 128 of quantized-fp16 must divide 64"):
         attention(q, q, q, tiles={"quantized-fp16": Tile(block_m=64, block_n=128, warps=4, stages=2)})

@@ -60,7 +60,7 @@ def test_codes_of_8_bits_have_tiles_where_they_exist(kernel: str, arch: int) -> 
     """Every head_dim to 256 has a tile whose keys share a scale; e4m3 is refused before sm_89; there is no formula."""
     for head_dim in range(1, 257):
         if kernel.endswith("fp8") and arch < 89:
-            with pytest.raises(UnsupportedError, match=rf"sm_{arch} has no fp8, which starts at sm_89: use "):
+            with pytest.raises(UnsupportedError, match=rf"sm_{arch} has no fp8, which needs sm_89: use "):
                 tile_for(kernel, head_dim, "bf16", arch)
             continue
         tile = tile_for(kernel, head_dim, "bf16", arch)

@@ -155,7 +155,7 @@ def test_a_broken_file_is_reported_and_replaced(content: str, tmp_path: Path) ->
     """One warning names the file; the next winner is written as if there had been none."""
     kept = KeptTiles(tmp_path)
     kept.path.write_text(content)
-    with pytest.warns(RuntimeWarning, match=r"tiles\.json.*going on without it"):
+    with pytest.warns(RuntimeWarning, match=r"tiles\.json.*continuing without it"):
         assert kept.get("key") is None
     with pytest.warns(RuntimeWarning, match=r"tiles\.json"):
         kept.put("key", TILE, milliseconds=1.0, tried=3)
@@ -172,7 +172,7 @@ def test_a_broken_entry_is_reported(entry: object, tmp_path: Path) -> None:
     content = json.loads(kept.path.read_text())
     content["tiles"]["broken"] = entry
     kept.path.write_text(json.dumps(content))
-    with pytest.warns(RuntimeWarning, match="no tile under 'broken'"):
+    with pytest.warns(RuntimeWarning, match="no valid tile under 'broken'"):
         assert kept.get("broken") is None
     assert kept.get("whole") == TILE
 
@@ -203,7 +203,7 @@ def test_a_folder_that_cannot_be_written_costs_only_the_keeping(tmp_path: Path) 
     """The winner is returned all the same, with a warning that it will not be remembered."""
     blocked = tmp_path / "file"
     blocked.write_text("")
-    with pytest.warns(RuntimeWarning, match="going on without it"):
+    with pytest.warns(RuntimeWarning, match="continuing without it"):
         found = tuned_tiles(*qkv(), kernels=["forward"], folder=blocked, measure=Clock())
     assert tile_for("forward", 16, "fp16", 89) == found["forward"]
 
