@@ -1,0 +1,158 @@
+"""The tests with the newest of everything that pyproject.toml allows, in `.venv-newest`, and what broke which test.
+
+    make newest
+    make newest TESTS="tests/kernels/test_huggingface.py"
+
+The environment that `make test` uses has what is locked; a test that fails here is run again with its releases put
+back to those, half of what is left at a time, until one remains. Exit code 1 where a test fails.
+"""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from setup_environment import ROOT, Environment, say, stop
+from tests.ranges.culprits import Verdict, culprits, groups
+from tests.ranges.installing import install_torch, resolve
+
+FOLDER = ROOT / ".venv-newest"
+CACHE = FOLDER / "pytest-cache"
+FAILED = CACHE / "v" / "cache" / "lastfailed"
+PYTEST = [str(FOLDER / "bin" / "pytest"), "-n", "auto", "--maxprocesses", "8"]
+#: Tests that hold the environment to the lock, which this one is not from.
+OPTIONS = f"-o cache_dir={shlex.quote(str(CACHE))} --ignore=tests/house/test_lock.py"
+AGAIN = ["--quiet", "--tb=no", "--last-failed", "--last-failed-no-failures=none"]
+#: Parts of the suite that have processes of their own; a test is in the first whose folder it lies in.
+PARTS = {
+    "tests/kernels/": [],
+    "tests/browser/": [],
+    "tests/": ["--ignore=tests/kernels", "--ignore=tests/browser"],
+}
+#: Not put back: this project, and what installs.
+FIXED = {"l4guide", "pip", "uv"}
+
+
+def installed(folders: list[str]) -> dict[str, metadata.Distribution]:
+    """The distributions in some folders, by name."""
+    found = {canonicalize_name(item.name): item for item in metadata.distributions(path=folders)}
+    return {name: item for name, item in sorted(found.items()) if name not in FIXED}
+
+
+def tell_moves(newest: Mapping[str, str], locked: Mapping[str, str]) -> None:
+    """Say what is newer than the lock, and what this machine does not let be the newest."""
+    for name in newest:
+        if newest[name] != locked.get(name):
+            say(f"{name} {locked.get(name, 'not locked')} -> {newest[name]}")
+    try:
+        allowed = resolve("--upgrade")
+    except LookupError as fault:
+        say(f"what else is newer is not known: {fault}")
+        return
+    for name, version in allowed.items():
+        if name in newest and newest[name].split("+")[0] != version:
+            say(
+                f"{name} {newest[name]} is the newest that this machine gives; {version} is the newest there is"
+            )
+
+
+def run(command: Sequence[str], tests: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Run tests; those that failed, and those of `tests` that did not pass, by the memory that pytest keeps of both."""
+    FAILED.parent.mkdir(parents=True, exist_ok=True)
+    FAILED.write_text(json.dumps(dict.fromkeys(sorted(tests), True)), encoding="utf-8")
+    variables = {**os.environ, "PYTEST_ADDOPTS": OPTIONS}
+    code = subprocess.run(command, cwd=ROOT, env=variables, check=False).returncode
+    failed = frozenset(json.loads(FAILED.read_text(encoding="utf-8"))) if FAILED.exists() else frozenset()
+    if code and not failed:
+        stop("the tests could not be run; the reason is above")
+    return failed
+
+
+def rerun(tests: frozenset[str]) -> frozenset[str]:
+    """Those of some tests that fail once more."""
+    left, failed = tests, frozenset[str]()
+    for folder, options in PARTS.items():
+        mine = frozenset(name for name in left if name.startswith(folder))
+        left -= mine
+        if mine:
+            failed |= run([*PYTEST, *AGAIN, folder, *options], mine) & mine
+    return failed
+
+
+class Newest:
+    """The environment with the newest releases, some of which may be put back to the locked ones."""
+
+    def __init__(self) -> None:
+        """Make it, or bring it up to date."""
+        self.environment = Environment(FOLDER)
+        self.environment.create()
+        install_torch(self.environment)
+        eagerly = ["--upgrade", "--upgrade-strategy", "eager"]
+        self.environment.pip_install(*eagerly, "--editable", ".[dev]", locked=False)
+        (folder,) = FOLDER.glob("lib/python*/site-packages")
+        found = installed([str(folder)])
+        self.newest = {name: item.version for name, item in found.items()}
+        self.locked = {name: item.version for name, item in installed(sys.path).items()}
+        self._there = dict(self.newest)
+        requires = {name: [Requirement(line) for line in item.requires or []] for name, item in found.items()}
+        moved = [
+            name for name in self.newest if self.locked.get(name, self.newest[name]) != self.newest[name]
+        ]
+        self.groups = groups(moved, requires)
+
+    def put_back(self, count: int) -> None:
+        """Have the first so many groups as locked, and the rest as new as they are."""
+        wanted = dict(self.newest)
+        if count:
+            wanted |= {name: version for name, version in self.locked.items() if name not in self.newest}
+        wanted |= {name: self.locked[name] for group in self.groups[:count] for name in group}
+        changes = [f"{name}=={wanted[name]}" for name in wanted if wanted[name] != self._there.get(name)]
+        builds = [change for change in changes if change.endswith("+cpu")]
+        for some, options in ((builds, self.environment.torch_options()), (set(changes) - set(builds), [])):
+            if some:
+                self.environment.pip_install("--no-deps", *options, *sorted(some), locked=False)
+        self._there = wanted
+
+    def fails(self, count: int, tests: frozenset[str]) -> frozenset[str]:
+        """Those of some tests that fail with the first so many groups put back."""
+        self.put_back(count)
+        return rerun(tests)
+
+
+def tell(verdict: Verdict, newest: Newest) -> None:
+    """Say of each test that failed what broke it."""
+    for group, tests in verdict.broken.items():
+        releases = ", ".join(f"{name} {newest.locked[name]} -> {newest.newest[name]}" for name in group)
+        say("\n  ".join([f"{releases} breaks {len(tests)}:", *sorted(tests)]))
+    for tests, what in (
+        (verdict.unmended, "with the locked releases too"),
+        (verdict.passing, "at first, and not again"),
+    ):
+        if tests:
+            say("\n  ".join([f"{len(tests)} failed {what}:", *sorted(tests)]))
+
+
+def main(paths: list[str]) -> int:
+    """Make the environment, run the tests, name the culprits; 1 where a test failed."""
+    newest = Newest()
+    tell_moves(newest.newest, newest.locked)
+    newest.environment.provide_tritons()
+    suite = ["make", "--keep-going", "--no-print-directory", "suite", f"BIN={FOLDER / 'bin'}"]
+    failed = run([*PYTEST, *paths] if paths else suite)
+    if failed:
+        verdict = culprits(failed, newest.groups, newest.fails)
+        newest.put_back(0)
+        tell(verdict, newest)
+    else:
+        say("every test passes with the newest releases")
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
