@@ -12,7 +12,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 
 from packaging.requirements import Requirement
@@ -25,16 +25,11 @@ from tests.ranges.installing import install_torch, resolve
 FOLDER = ROOT / ".venv-newest"
 CACHE = FOLDER / "pytest-cache"
 FAILED = CACHE / "v" / "cache" / "lastfailed"
-PYTEST = [str(FOLDER / "bin" / "pytest"), "-n", "auto", "--maxprocesses", "8"]
 #: Tests that hold the environment to the lock, which this one is not from.
-OPTIONS = f"-o cache_dir={shlex.quote(str(CACHE))} --ignore=tests/house/test_lock.py"
+OPTIONS = ["-o", f"cache_dir={CACHE}", "--ignore=tests/house/test_lock.py"]
 AGAIN = ["--quiet", "--tb=no", "--last-failed", "--last-failed-no-failures=none"]
-#: Parts of the suite that have processes of their own; a test is in the first whose folder it lies in.
-PARTS = {
-    "tests/kernels/": [],
-    "tests/browser/": [],
-    "tests/": ["--ignore=tests/kernels", "--ignore=tests/browser"],
-}
+#: The chores of the Makefile that run a part of the suite; a test is in the first whose folder it lies in.
+PARTS = {"tests/kernels": "suite-kernels", "tests/browser": "suite-browser", "tests": "suite-guide"}
 #: Not put back: this project, and what installs.
 FIXED = {"l4guide", "pip", "uv"}
 
@@ -57,16 +52,19 @@ def tell_moves(newest: Mapping[str, str], locked: Mapping[str, str]) -> None:
         return
     for name, version in allowed.items():
         if name in newest and newest[name].split("+")[0] != version:
-            say(
-                f"{name} {newest[name]} is the newest that this machine gives; {version} is the newest there is"
-            )
+            say(f"{name} {newest[name]} is what this machine gives; the newest is {version}")
 
 
-def run(command: Sequence[str], tests: frozenset[str] = frozenset()) -> frozenset[str]:
+def part_of(test: str) -> str:
+    """The folder in `PARTS` that a test or a path lies in."""
+    return next((folder for folder in PARTS if f"{test}/".startswith(f"{folder}/")), "tests")
+
+
+def run(command: Sequence[str], *options: str, tests: frozenset[str] = frozenset()) -> frozenset[str]:
     """Run tests; those that failed, and those of `tests` that did not pass, by the memory that pytest keeps of both."""
     FAILED.parent.mkdir(parents=True, exist_ok=True)
     FAILED.write_text(json.dumps(dict.fromkeys(sorted(tests), True)), encoding="utf-8")
-    variables = {**os.environ, "PYTEST_ADDOPTS": OPTIONS}
+    variables = {**os.environ, "PYTEST_ADDOPTS": shlex.join([*OPTIONS, *options])}
     code = subprocess.run(command, cwd=ROOT, env=variables, check=False).returncode
     failed = frozenset(json.loads(FAILED.read_text(encoding="utf-8"))) if FAILED.exists() else frozenset()
     if code and not failed:
@@ -74,15 +72,24 @@ def run(command: Sequence[str], tests: frozenset[str] = frozenset()) -> frozense
     return failed
 
 
+def suite(folders: Iterable[str]) -> list[str]:
+    """The command that runs some parts of the suite here."""
+    here = f"BIN={FOLDER.relative_to(ROOT) / 'bin'}"
+    return ["make", "--keep-going", "--no-print-directory", here, *(PARTS[folder] for folder in folders)]
+
+
+def first(paths: list[str]) -> frozenset[str]:
+    """The tests that fail in some files and folders, or in all: each part by itself, as `make test` has it."""
+    if not paths:
+        return run(suite(PARTS))
+    pytest = [str(FOLDER / "bin" / "pytest"), "-n", "auto", "--maxprocesses", "8"]
+    asked = [[path for path in paths if part == part_of(path)] for part in PARTS]
+    return frozenset().union(*(run([*pytest, *some]) for some in asked if some))
+
+
 def rerun(tests: frozenset[str]) -> frozenset[str]:
     """Those of some tests that fail once more."""
-    left, failed = tests, frozenset[str]()
-    for folder, options in PARTS.items():
-        mine = frozenset(name for name in left if name.startswith(folder))
-        left -= mine
-        if mine:
-            failed |= run([*PYTEST, *AGAIN, folder, *options], mine) & mine
-    return failed
+    return run(suite(sorted({part_of(test) for test in tests})), *AGAIN, tests=tests) & tests
 
 
 class Newest:
@@ -142,9 +149,9 @@ def main(paths: list[str]) -> int:
     """Make the environment, run the tests, name the culprits; 1 where a test failed."""
     newest = Newest()
     tell_moves(newest.newest, newest.locked)
-    newest.environment.provide_tritons()
-    suite = ["make", "--keep-going", "--no-print-directory", "suite", f"BIN={FOLDER / 'bin'}"]
-    failed = run([*PYTEST, *paths] if paths else suite)
+    if not paths:
+        newest.environment.provide_tritons()
+    failed = first(paths)
     if failed:
         verdict = culprits(failed, newest.groups, newest.fails)
         newest.put_back(0)
