@@ -17,6 +17,8 @@ from tests.ranges.installing import install_torch, resolve
 FOLDER = ROOT / ".venv-oldest"
 #: What another release of a library warns of is no failure of ours.
 PYTEST = [str(FOLDER / "bin" / "pytest"), "-n", "auto", "--maxprocesses", "8", "-W", "default"]
+#: transformers' mixture of experts multiplies by an operator that torch 2.8 has not on a CPU.
+PYTEST += ["-k", "not gpt-oss"]
 #: Kernels in the interpreter, by themselves since it is chosen once a process; then answers, estimates and views.
 SAMPLES = (
     ["test_interface.py", "test_operators.py", "test_huggingface.py", "test_varlen.py", "test_cache.py"],
