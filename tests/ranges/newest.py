@@ -42,17 +42,25 @@ def installed(folders: list[str]) -> dict[str, metadata.Distribution]:
 
 def tell_moves(newest: Mapping[str, str], locked: Mapping[str, str]) -> None:
     """Say what is newer than the lock, and what this machine does not let be the newest."""
-    for name in newest:
-        if newest[name] != locked.get(name):
-            say(f"{name} {locked.get(name, 'not locked')} -> {newest[name]}")
+    moved = [f"{name} {locked[name]} -> {newest[name]}" for name in newest if differs(name, newest, locked)]
+    say(f"newer than locked: {', '.join(moved) or 'nothing'}")
     try:
         allowed = resolve("--upgrade")
     except LookupError as fault:
-        say(f"what else is newer is not known: {fault}")
+        say(f"whether anything is newer still is not known: {fault}")
         return
-    for name, version in allowed.items():
-        if name in newest and newest[name].split("+")[0] != version:
-            say(f"{name} {newest[name]} is what this machine gives; the newest is {version}")
+    held = [
+        f"{name} {newest[name]} (newest: {allowed[name]})"
+        for name in newest
+        if differs(name, newest, allowed)
+    ]
+    if held:
+        say(f"older than the newest, since this machine gives no other: {', '.join(held)}")
+
+
+def differs(name: str, some: Mapping[str, str], others: Mapping[str, str]) -> bool:
+    """Whether both have a distribution, and not in the same version; torch's build after the plus is none."""
+    return name in others and some[name].split("+")[0] != others[name].split("+")[0]
 
 
 def part_of(test: str) -> str:
@@ -108,9 +116,7 @@ class Newest:
         self.locked = {name: item.version for name, item in installed(sys.path).items()}
         self._there = dict(self.newest)
         requires = {name: [Requirement(line) for line in item.requires or []] for name, item in found.items()}
-        moved = [
-            name for name in self.newest if self.locked.get(name, self.newest[name]) != self.newest[name]
-        ]
+        moved = [name for name in self.newest if differs(name, self.newest, self.locked)]
         self.groups = groups(moved, requires)
 
     def put_back(self, count: int) -> None:
