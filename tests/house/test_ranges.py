@@ -1,10 +1,12 @@
 """`make newest` names the release that breaks a test; no release is installed here."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from packaging.requirements import Requirement
 
 from tests.ranges.culprits import Fails, Group, culprits, groups
+from tests.ranges.newest import Newest, part_of
 
 MOVED: list[Group] = [("a",), ("b",), ("c",), ("d",)]
 A, B, C, D = MOVED
@@ -74,3 +76,42 @@ def test_exact_needs_are_put_back_together() -> None:
     found = groups(moved, requires)
     assert ("pydantic", "pydantic-core") in found
     assert sorted(moved) == sorted(name for group in found for name in group)
+
+
+class Installs:
+    """An environment that notes what it is told to install."""
+
+    def __init__(self) -> None:
+        """Nothing was asked yet."""
+        self.asked: list[tuple[str, ...]] = []
+
+    def torch_options(self) -> list[str]:
+        """Where the build without CUDA would come from."""
+        return ["--no-index"]
+
+    def pip_install(self, *arguments: str, locked: bool) -> None:
+        """Note it; the lock would not let the newest in again."""
+        assert not locked
+        self.asked.append(arguments)
+
+
+def test_only_what_changes_is_installed() -> None:
+    """Each release goes back alone, torch from where its build is, and everything is as new as before in the end."""
+    environment: Any = Installs()
+    newest = {"plotly": "7.1.0", "torch": "2.14.1", "jinja2": "3.1.6"}
+    locked = {"plotly": "7.0.0", "torch": "2.13.0+cpu", "jinja2": "3.1.6", "needed-of-old": "1.0"}
+    trial = Newest(environment, newest=newest, locked=locked, moved=[("plotly",), ("torch",)])
+    for count in (0, 1, 2, 0):
+        trial.put_back(count)
+    assert [
+        ("--no-deps", "needed-of-old==1.0", "plotly==7.0.0"),
+        ("--no-deps", "--no-index", "torch==2.13.0+cpu"),
+        ("--no-deps", "plotly==7.1.0", "torch==2.14.1"),
+    ] == environment.asked
+
+
+def test_every_test_is_in_a_part_of_the_suite() -> None:
+    """The interpreter's tests and the browser's have processes of their own."""
+    assert "tests/kernels" == part_of("tests/kernels/test_interface.py::test_x[tests/browser]")
+    assert "tests/browser" == part_of("tests/browser")
+    assert "tests" == part_of("tests/l4guide/test_cli.py")

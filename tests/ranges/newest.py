@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from setup_environment import ROOT, Environment, say, stop
-from tests.ranges.culprits import Verdict, culprits, groups
+from tests.ranges.culprits import Group, Verdict, culprits, groups
 from tests.ranges.installing import install_torch, resolve
 
 FOLDER = ROOT / ".venv-newest"
@@ -103,28 +103,24 @@ def rerun(tests: frozenset[str]) -> frozenset[str]:
 class Newest:
     """The environment with the newest releases, some of which may be put back to the locked ones."""
 
-    def __init__(self) -> None:
-        """Make it, or bring it up to date."""
-        self.environment = Environment(FOLDER)
-        self.environment.create()
-        install_torch(self.environment)
-        eagerly = ["--upgrade", "--upgrade-strategy", "eager"]
-        self.environment.pip_install(*eagerly, "--editable", ".[dev]", locked=False)
-        (folder,) = FOLDER.glob("lib/python*/site-packages")
-        found = installed([str(folder)])
-        self.newest = {name: item.version for name, item in found.items()}
-        self.locked = {name: item.version for name, item in installed(sys.path).items()}
-        self._there = dict(self.newest)
-        requires = {name: [Requirement(line) for line in item.requires or []] for name, item in found.items()}
-        moved = [name for name in self.newest if differs(name, self.newest, self.locked)]
-        self.groups = groups(moved, requires)
+    def __init__(
+        self,
+        environment: Environment,
+        *,
+        newest: Mapping[str, str],
+        locked: Mapping[str, str],
+        moved: Sequence[Group],
+    ) -> None:
+        """Take an environment that has `newest`; `locked` are the versions elsewhere, `moved` what may be put back."""
+        self.environment, self.newest, self.locked, self.moved = environment, newest, locked, moved
+        self._there = newest
 
     def put_back(self, count: int) -> None:
         """Have the first so many groups as locked, and the rest as new as they are."""
         wanted = dict(self.newest)
         if count:
             wanted |= {name: version for name, version in self.locked.items() if name not in self.newest}
-        wanted |= {name: self.locked[name] for group in self.groups[:count] for name in group}
+        wanted |= {name: self.locked[name] for group in self.moved[:count] for name in group}
         changes = [f"{name}=={wanted[name]}" for name in wanted if wanted[name] != self._there.get(name)]
         builds = [change for change in changes if change.endswith("+cpu")]
         for some, options in ((builds, self.environment.torch_options()), (set(changes) - set(builds), [])):
@@ -136,6 +132,22 @@ class Newest:
         """Those of some tests that fail with the first so many groups put back."""
         self.put_back(count)
         return rerun(tests)
+
+
+def make() -> Newest:
+    """Make the environment, or bring it up to date."""
+    environment = Environment(FOLDER)
+    environment.create()
+    install_torch(environment)
+    eagerly = ["--upgrade", "--upgrade-strategy", "eager"]
+    environment.pip_install(*eagerly, "--editable", ".[dev]", locked=False)
+    (folder,) = FOLDER.glob("lib/python*/site-packages")
+    found = installed([str(folder)])
+    newest = {name: item.version for name, item in found.items()}
+    locked = {name: item.version for name, item in installed(sys.path).items()}
+    requires = {name: [Requirement(line) for line in item.requires or []] for name, item in found.items()}
+    moved = groups([name for name in newest if differs(name, newest, locked)], requires)
+    return Newest(environment, newest=newest, locked=locked, moved=moved)
 
 
 def tell(verdict: Verdict, newest: Newest) -> None:
@@ -153,13 +165,13 @@ def tell(verdict: Verdict, newest: Newest) -> None:
 
 def main(paths: list[str]) -> int:
     """Make the environment, run the tests, name the culprits; 1 where a test failed."""
-    newest = Newest()
+    newest = make()
     tell_moves(newest.newest, newest.locked)
     if not paths:
         newest.environment.provide_tritons()
     failed = first(paths)
     if failed:
-        verdict = culprits(failed, newest.groups, newest.fails)
+        verdict = culprits(failed, newest.moved, newest.fails)
         newest.put_back(0)
         tell(verdict, newest)
     else:
