@@ -6,7 +6,7 @@ BIN := .venv/bin
 PAGES := README.md docs/support-matrix.md docs/benchmarks.md
 
 .DEFAULT_GOAL := help
-.PHONY: help guide report test gpu bench check lock notebooks record readme score
+.PHONY: help guide report test gpu bench check lock newest oldest suite suite-kernels suite-guide suite-browser notebooks record readme score
 
 help: ## List these chores
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -21,9 +21,27 @@ report: ## Write report.html; needs no browser
 
 test: ## Run the tests, the browser's included; finds or installs Chromium and other versions of Triton
 	@$(SETUP) dev chromium tritons
+	@$(MAKE) --keep-going --no-print-directory suite
+
+# A part that fails leaves the others theirs; Triton's interpreter is chosen once a process.
+suite: suite-kernels suite-guide suite-browser
+
+suite-kernels:
 	$(BIN)/pytest -n auto --maxprocesses 8 tests/kernels
+
+suite-guide:
 	$(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile tests --ignore=tests/kernels --ignore=tests/browser
+
+suite-browser:
 	$(BIN)/pytest tests/browser
+
+newest: ## The tests with the newest of everything, and which release breaks which test (TESTS="tests/kernels")
+	@$(SETUP) dev chromium
+	@$(BIN)/python -m tests.ranges.newest $(TESTS)
+
+oldest: ## A sample of the tests with the oldest of everything that pyproject.toml allows; downloads gigabytes
+	@$(SETUP) dev
+	@$(BIN)/python -m tests.ranges.oldest
 
 bench: ## On a machine with an NVIDIA GPU and its own PyTorch and Triton: measure it, ten minutes (OPTIONS="--resume")
 	PYTHONPATH=.:kernels $(PYTHON) -m l4guide measure $(OPTIONS)
