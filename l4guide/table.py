@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from datetime import date
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import NamedTuple, TypeVar, get_args
@@ -89,8 +90,8 @@ class Row(NamedTuple):
 
     def fill(self, record: type[R], **given: object) -> R:
         """A record of this row, field by field from the column of that name, but for those `given`."""
-        kinds = {f.name: f.type for f in fields(record) if f.name not in given}  # type: ignore[arg-type]
-        return record(**{name: self.cell(name, kind) for name, kind in kinds.items()}, **given)
+        cells = {name: self.cell(name, kind) for name, kind in _kinds(record) if name not in given}
+        return record(**cells, **given)
 
     def check_known(self, column: str, values: Collection[str], known: Collection[str], where: str) -> None:
         """Every one of `values`, read from `column`, is a name that `where` lists.
@@ -101,6 +102,12 @@ class Row(NamedTuple):
         for value in values:
             if value not in known:
                 raise self.broken(column, "error.expected_listed", name=value, where=where)
+
+
+@cache
+def _kinds(record: type) -> tuple[tuple[str, object], ...]:
+    """The fields of a record and their types."""
+    return tuple((one.name, one.type) for one in fields(record))
 
 
 def read_rows(path: Path, columns: Collection[str], key: Collection[str]) -> list[Row]:

@@ -1,12 +1,13 @@
 """What the model needs to know of a card, as plain numbers, and what had to be assumed of it."""
 
-import tomllib
-from dataclasses import dataclass
 from functools import cache
-from statistics import median
+
+import numpy as np
 
 from l4guide.catalogue import Gpu, data_folder, gpus
 from l4guide.errors import BadData, CannotDo
+from l4guide.frozen import frozen
+from l4guide.toml import read_toml
 
 #: Tensor instructions by compute capability: kernels of one class share their code and their coefficients.
 CLASSES = {
@@ -22,7 +23,7 @@ CLASSES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Span:
     """A low end, a middle and a high end."""
 
@@ -31,7 +32,7 @@ class Span:
     high: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Chip:
     """Rates of one card in one data type.
 
@@ -57,7 +58,7 @@ class Chip:
     assumed: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CardFacts:
     """`data/calibration/cards.toml`: the GEMM share of cards that nobody measured, and what is known better of some."""
 
@@ -74,12 +75,12 @@ def card_facts() -> CardFacts:
     """
     path = data_folder() / "calibration" / "cards.toml"
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = read_toml(path)
         known = {
             entry.pop("gpu"): {name: float(value) for name, value in entry.items()} for entry in table["card"]
         }
         return CardFacts(gemm_over_peak=Span(**table["gemm_over_peak"]), known=known)
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise BadData("error.bad_calibration", file=path.name, problem=str(error)) from error
 
 
@@ -108,7 +109,7 @@ def _like(gpu: Gpu, field: str) -> float | None:
         for other in gpus()
         if other.architecture == gpu.architecture and (value := getattr(other, field))
     ]
-    return median(values) if values else None
+    return float(np.median(values)) if values else None
 
 
 @cache
