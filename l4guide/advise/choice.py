@@ -1,13 +1,13 @@
 """Which implementation to take on a card: the fastest one estimated that runs the question, else the usual first."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from l4guide.advise.own import FLASH, LIBRARY, own_verdict
 from l4guide.catalogue import Gpu
 from l4guide.errors import CannotDo
 from l4guide.estimate import Estimate, LiveEstimator
 from l4guide.estimate.live import IMPLEMENTATIONS
+from l4guide.frozen import frozen
 from l4guide.support import Verdict, check, libraries
 from l4guide.text import Sentence
 from l4guide.workload import Workload
@@ -19,7 +19,7 @@ FIRST = (FLASH, "torch/flash", "torch/efficient", "torch/cudnn", LIBRARY)
 NOT_COUNTED = ("torch/math", "torch/sdpa", "sageattention")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Choice:
     """The implementation to take on one card, with its time.
 
