@@ -2,8 +2,6 @@
 
 from functools import cache
 
-import numpy as np
-
 from l4guide.catalogue import Gpu, data_folder, gpus
 from l4guide.errors import BadData, CannotDo
 from l4guide.frozen import frozen
@@ -104,12 +102,13 @@ def _gemm(gpu: Gpu, dtype: str, peak: float, known: dict[str, float]) -> tuple[S
 
 def _like(gpu: Gpu, field: str) -> float | None:
     """The middle of a field over the cards of the same architecture that state it."""
-    values = [
+    values = sorted(
         value
         for other in gpus()
         if other.architecture == gpu.architecture and (value := getattr(other, field))
-    ]
-    return float(np.median(values)) if values else None
+    )
+    middle = len(values) // 2
+    return (values[middle] + values[~middle]) / 2 if values else None
 
 
 @cache
