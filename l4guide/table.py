@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import fields
 from datetime import date
 from functools import cache
@@ -71,18 +71,16 @@ class Row(NamedTuple):
             expected=Sentence(expected, values),
         )
 
-    def cell(self, column: str, kind: object) -> object:
+    def cell(self, column: str, kind: Hashable) -> object:
         """The cell as `kind`, a record's field type; an empty cell is None where the type allows it.
 
         Raises:
             BadData: the cell cannot be read so.
         """
+        read, expected, may_lack = _reader(kind)
         text = self.cells[column]
-        if isinstance(kind, UnionType):
-            if not text:
-                return None
-            kind = get_args(kind)[0]
-        read, expected = READERS[kind]
+        if may_lack and not text:
+            return None
         try:
             return read(text)
         except (ValueError, KeyError):
@@ -105,9 +103,16 @@ class Row(NamedTuple):
 
 
 @cache
-def _kinds(record: type) -> tuple[tuple[str, object], ...]:
+def _reader(kind: Hashable) -> tuple[Callable[[str], object], str, bool]:
+    """How a cell of a field's type is read, what it should have been, and whether it may be empty."""
+    may_lack = isinstance(kind, UnionType)
+    return (*READERS[get_args(kind)[0] if may_lack else kind], may_lack)
+
+
+@cache
+def _kinds(record: Hashable) -> tuple[tuple[str, Hashable], ...]:
     """The fields of a record and their types."""
-    return tuple((one.name, one.type) for one in fields(record))
+    return tuple((one.name, one.type) for one in fields(record))  # type: ignore[arg-type, misc]
 
 
 def read_rows(path: Path, columns: Collection[str], key: Collection[str]) -> list[Row]:

@@ -71,14 +71,14 @@ def _groups(triton_version: str) -> Groups:
 
 
 @cache
-def _record(triton_version: str, arch: int, kernel: str) -> Rows:
-    return parsed(_groups(triton_version).get((str(arch), kernel), ()), _parse)
+def _record(triton_version: str, *about: str) -> Rows:
+    return parsed(_groups(triton_version).get(about, ()), _parse)
 
 
 def recorded_mix(wanted: Specialisation) -> RecordedMix | None:
     """What the record says of this specialisation's inner loop, or None."""
     for triton_version in versions():
-        found = _record(triton_version, wanted.arch, wanted.kernel).get(wanted)
+        found = _record(triton_version, str(wanted.arch), wanted.kernel, wanted.dtype).get(wanted)
         if found is not None:
             return found
     return None

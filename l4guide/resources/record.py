@@ -45,8 +45,9 @@ _MASKED = {"masked": True, "full": False}
 
 V = TypeVar("V")
 Rows = dict[Specialisation, Figures]
-#: The rows of a file as they were written, by the chip and the kernel that they are about.
-Groups = Mapping[tuple[str, str], Sequence[Row]]
+#: The rows of a file as they were written, by the chip, the kernel and the type that they are about.
+Groups = Mapping[tuple[str, ...], Sequence[Row]]
+GROUPED_BY = ("arch", "kernel", "dtype")
 
 
 def path_for(triton_version: str) -> Path:
@@ -133,7 +134,7 @@ def _format(wanted: Specialisation, figures: Figures) -> dict[str, object]:
 
 def grouped(path: Path) -> Groups:
     """The rows of one file, their cells unread; an absent file has none."""
-    groups: dict[tuple[str, str], list[Row]] = {}
+    groups: dict[tuple[str, ...], list[Row]] = {}
     if not path.exists():
         return groups
     with path.open(encoding="utf-8", newline="") as file:
@@ -141,7 +142,7 @@ def grouped(path: Path) -> Groups:
         header = next(lines, [])
         for cells in lines:
             row = Row(path, lines.line_num, dict(zip(header, cells, strict=False)))
-            groups.setdefault((row.cells.get("arch", ""), row.cells.get("kernel", "")), []).append(row)
+            groups.setdefault(tuple(row.cells.get(name, "") for name in GROUPED_BY), []).append(row)
     return groups
 
 
@@ -212,8 +213,8 @@ def _groups(triton_version: str) -> Groups:
 
 
 @cache
-def _record(triton_version: str, arch: int, kernel: str) -> Rows:
-    return parsed(_groups(triton_version).get((str(arch), kernel), ()), _parse)
+def _record(triton_version: str, *about: str) -> Rows:
+    return parsed(_groups(triton_version).get(about, ()), _parse)
 
 
 def by_twin(wanted: Specialisation) -> Figures | None:
@@ -226,7 +227,7 @@ def by_twin(wanted: Specialisation) -> Figures | None:
 def recorded(wanted: Specialisation, among: Iterable[str] | None = None) -> Figures | None:
     """What the record says of this specialisation, or None; `among` limits it to these Triton versions."""
     for triton_version in versions() if among is None else among:
-        figures = _record(triton_version, wanted.arch, wanted.kernel).get(wanted)
+        figures = _record(triton_version, str(wanted.arch), wanted.kernel, wanted.dtype).get(wanted)
         if figures is not None:
             return figures
     return None

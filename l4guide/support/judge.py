@@ -297,6 +297,16 @@ def check(workload: Workload, gpu: Gpu, library: str, version: str | None = None
     return found if version is None or not newer else _of_a_newer_release(found, version.strip())
 
 
+def runs(workload: Workload, gpu: Gpu, library: str) -> bool:
+    """Whether the newest known release of `library` runs `workload` on `gpu`: `check` without the words and history.
+
+    Raises:
+        BadInput: the library is not known; names the nearest ones.
+    """
+    library = find_library(library)
+    return _answer(workload, kind_of(gpu), library, find_release(library).version).status == "ok"
+
+
 def _of_a_newer_release(newest: Verdict, version: str) -> Verdict:
     """What is said of a release that came after the rules were read: unknown, and what the newest read one says."""
     said = Sentence(f"support.newest_{newest.status}")

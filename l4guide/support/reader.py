@@ -68,6 +68,8 @@ class Reader:
         self.libraries = tuple(self.top.take("libraries", list))
         self.releases: tuple[Release, ...] = ()
         self.places: dict[str, int] = {}
+        #: The releases inside bounds that were read before: most rules share theirs with others.
+        self.ranges: dict[str, frozenset[str]] = {}
 
     def read(self) -> Rulebook:
         """The whole file.
@@ -236,6 +238,12 @@ class Reader:
     def versions(self, entry: Entry) -> frozenset[str]:
         """The releases inside bounds such as `>=2.0.0,<2.5.5`, the two clauses that a version range needs."""
         bounds = entry.take("versions", str)
+        if bounds not in self.ranges:
+            self.ranges[bounds] = self.inside(entry, bounds)
+        return self.ranges[bounds]
+
+    def inside(self, entry: Entry, bounds: str) -> frozenset[str]:
+        """The releases inside bounds that were not met before."""
         inside = set(self.places)
         for clause in bounds.split(","):
             match = re.fullmatch(r"\s*(>=|<)\s*([\w.]+)\s*", clause)

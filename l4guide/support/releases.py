@@ -56,6 +56,7 @@ def beside(library: str, version: str) -> tuple[Release, Release] | None:
     return None if below is None or above is None else (below, above)
 
 
+@cache
 def libraries() -> tuple[str, ...]:
     """Every library that there are rules for, by the name it is asked with."""
     return tuple(library for book in rulebooks() for library in book.libraries)
