@@ -227,7 +227,23 @@ class Environment:
         if level != "base":
             self.install_torch()
         self.install("--editable", f".{LEVELS[level]}")
+        self.keep_bytecode()
         self.stamp.write_text(json.dumps({"level": level, "fingerprint": fingerprint()}), encoding="utf-8")
+
+    def keep_bytecode(self) -> None:
+        """Answer once, so that Python keeps what it compiles and the next answer does not wait for it.
+
+        Installers do it for packages, even where the shell has PYTHONDONTWRITEBYTECODE.
+        """
+        variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        subprocess.run(
+            [str(self.python), "-m", "l4guide", "advise", "--json"],
+            cwd=ROOT,
+            env=variables,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
 
     def other_tritons(self) -> list[str]:
         """The versions of Triton in pyproject.toml's list, without the one that the environment itself has."""

@@ -5,19 +5,19 @@ a step lies; an edit of a kernel that loses one of them is an error rather than 
 """
 
 import ast
-import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from l4guide.catalogue import data_folder
 from l4guide.errors import BadData
+from l4guide.frozen import frozen
+from l4guide.toml import read_toml
 
 FILE = "anatomy.toml"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Piece:
     """Consecutive lines of a function: `code`, without the indentation they share, from `first_line` of `file` on."""
 
@@ -27,7 +27,7 @@ class Piece:
     code: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Step:
     """One step of a kernel: `maths` in LaTeX, and the pieces of source that do it.
 
@@ -59,8 +59,7 @@ def steps(kernel: str) -> tuple[Step, ...]:
         BadData: a statement that a step begins or ends with is no longer in the source, or is there twice.
     """
     sources = source_folder()
-    with (data_folder() / FILE).open("rb") as file:
-        rows = [row for row in tomllib.load(file)["step"] if row["kernel"] == kernel]
+    rows = [row for row in read_toml(data_folder() / FILE)["step"] if row["kernel"] == kernel]
     return tuple(
         Step(
             kernel=kernel,

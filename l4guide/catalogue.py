@@ -6,13 +6,13 @@ follows from others, is listed in `inferred`.
 
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from datetime import date
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 from l4guide.errors import BadInput
+from l4guide.frozen import frozen
 from l4guide.table import read_rows, words
 from l4guide.text import Sentence
 
@@ -22,7 +22,7 @@ VENDORS = ("NVIDIA", "AMD")
 PRICINGS = ("on-demand", "spot", "marketplace")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Source:
     """Where a fact was read: a public page or file that anyone can open."""
 
@@ -33,7 +33,7 @@ class Source:
     as_of: date
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Gpu:
     """One card. Peak rates are dense (no sparsity).
 
@@ -85,7 +85,7 @@ class Gpu:
         return int(self.capability.replace(".", "")) if self.capability else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Component:
     """One attention stack of a model: its language model, or a vision or audio tower."""
 
@@ -109,7 +109,7 @@ class Component:
     sources: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Model:
     """A model preset. A component whose shape nobody published has None in its shape fields.
 
@@ -126,7 +126,7 @@ class Model:
     components: tuple[Component, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Price:
     """A published list price per GPU-hour on one day. `pricing` is on-demand, spot or marketplace."""
 
@@ -144,7 +144,7 @@ class Price:
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Alias:
     """Another way to write a name; `assumed` where it leaves the card form open and `name` is our choice."""
 
@@ -243,7 +243,7 @@ def read_aliases(path: Path, names: Collection[str]) -> tuple[Alias, ...]:
 @cache
 def data_folder() -> Path:
     """Where the facts lie: inside the installed package, or beside it in a checkout."""
-    package = Path(str(files("l4guide")))
+    package = Path(__file__).parent
     inside = package / "data"
     return inside if inside.is_dir() else package.parent / "data"
 

@@ -4,21 +4,22 @@ A claim is a proposition about what the rules say. Running it asks the rules, re
 verdict from what they answer; the verdict that the file states is never shown unless the two agree.
 """
 
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cache
 from itertools import groupby
 from pathlib import Path
 
 from l4guide.catalogue import Source, data_folder, gpu, source, sources
 from l4guide.errors import BadData
+from l4guide.frozen import frozen
 from l4guide.support import Verdict, check, find_release, releases
 from l4guide.support.entry import Entry
 from l4guide.support.verdict import STATUSES
 from l4guide.table import read_rows
 from l4guide.text import Sentence
 from l4guide.tiles import PublishedTile, published_tiles
+from l4guide.toml import read_toml
 from l4guide.workload import Workload, ask
 
 VERDICTS = ("true", "true-until", "true-since", "half-true", "wrong-cause", "false")
@@ -27,7 +28,7 @@ OUTCOMES = ("tensor-cores", "runs", "stores", "casts", "no-tensor-cores", "refus
 FITS, TOO_LARGE = "fits", "too-large"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Series:
     """One question, put to one release or to all that somebody read.
 
@@ -46,7 +47,7 @@ class Series:
     expect: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Claim:
     """A claim with its stated verdict; `turn` names the releases up to or from which it is true."""
 
@@ -73,7 +74,7 @@ class Claim:
         return Sentence(f"claim.instead_{self.key}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Span:
     """Releases in a row that answer alike. `holds` is whether the claim has it so."""
 
@@ -87,7 +88,7 @@ class Span:
     place: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Finding:
     """What came of running a claim's evidence: the verdict that follows from it, not the one that is stated."""
 
@@ -97,7 +98,7 @@ class Finding:
     turn: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Way:
     """One way to compute attention with a feature of a card, and what becomes of it there."""
 
@@ -126,7 +127,7 @@ def read_claims(path: Path) -> tuple[Claim, ...]:
     Raises:
         BadData: an entry is broken.
     """
-    tables = tomllib.loads(path.read_text(encoding="utf-8")).get("claim", [])
+    tables = read_toml(path).get("claim", [])
     return tuple(_claim(path.name, number, table) for number, table in enumerate(tables, 1))
 
 

@@ -1,7 +1,6 @@
 """Writing files so that a reader sees the old one or the new one, never half of one."""
 
 import os
-import tempfile
 from pathlib import Path
 
 from l4guide.errors import CannotDo
@@ -13,6 +12,8 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         CannotDo: the folder is missing or may not be written, the disk is full, or `path` is a folder.
     """
+    import tempfile  # only who writes needs it, and what it imports
+
     temporary: str | None = None
     try:
         if path.is_dir():

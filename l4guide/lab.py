@@ -8,13 +8,13 @@ import socket
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
 import l4guide
 from l4guide.errors import CannotDo
+from l4guide.frozen import frozen
 from l4guide.text import Sentence
 
 PACKAGE = Path(__file__).resolve().parent
@@ -23,7 +23,7 @@ FIRST_PORT = 8888
 PORTS_TRIED = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LabPlan:
     """How JupyterLab will be started: the command, the variables it adds, and what the user reads."""
 

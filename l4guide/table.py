@@ -2,9 +2,10 @@
 
 import csv
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import fields
 from datetime import date
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import NamedTuple, TypeVar, get_args
@@ -70,18 +71,16 @@ class Row(NamedTuple):
             expected=Sentence(expected, values),
         )
 
-    def cell(self, column: str, kind: object) -> object:
+    def cell(self, column: str, kind: Hashable) -> object:
         """The cell as `kind`, a record's field type; an empty cell is None where the type allows it.
 
         Raises:
             BadData: the cell cannot be read so.
         """
+        read, expected, may_lack = _reader(kind)
         text = self.cells[column]
-        if isinstance(kind, UnionType):
-            if not text:
-                return None
-            kind = get_args(kind)[0]
-        read, expected = READERS[kind]
+        if may_lack and not text:
+            return None
         try:
             return read(text)
         except (ValueError, KeyError):
@@ -89,8 +88,8 @@ class Row(NamedTuple):
 
     def fill(self, record: type[R], **given: object) -> R:
         """A record of this row, field by field from the column of that name, but for those `given`."""
-        kinds = {f.name: f.type for f in fields(record) if f.name not in given}  # type: ignore[arg-type]
-        return record(**{name: self.cell(name, kind) for name, kind in kinds.items()}, **given)
+        cells = {name: self.cell(name, kind) for name, kind in _kinds(record) if name not in given}
+        return record(**cells, **given)
 
     def check_known(self, column: str, values: Collection[str], known: Collection[str], where: str) -> None:
         """Every one of `values`, read from `column`, is a name that `where` lists.
@@ -101,6 +100,19 @@ class Row(NamedTuple):
         for value in values:
             if value not in known:
                 raise self.broken(column, "error.expected_listed", name=value, where=where)
+
+
+@cache
+def _reader(kind: Hashable) -> tuple[Callable[[str], object], str, bool]:
+    """How a cell of a field's type is read, what it should have been, and whether it may be empty."""
+    may_lack = isinstance(kind, UnionType)
+    return (*READERS[get_args(kind)[0] if may_lack else kind], may_lack)
+
+
+@cache
+def _kinds(record: Hashable) -> tuple[tuple[str, Hashable], ...]:
+    """The fields of a record and their types."""
+    return tuple((one.name, one.type) for one in fields(record))  # type: ignore[arg-type, misc]
 
 
 def read_rows(path: Path, columns: Collection[str], key: Collection[str]) -> list[Row]:

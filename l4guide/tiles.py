@@ -1,17 +1,18 @@
 """Tiles that attention libraries publish in their sources, with the shared memory of one block, from `data/tiles/`."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
 
 from l4guide.catalogue import data_folder, sources
+from l4guide.frozen import frozen
 from l4guide.table import read_rows
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PublishedTile:
     """One tile of one library: `block_m` queries by `block_n` keys, and the bytes that its block asks for.
 

@@ -1,19 +1,20 @@
 """Which ready-made builds of flash-attn its authors published, from `data/wheels/`, and which one fits a machine."""
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
 from l4guide.catalogue import Source, data_folder, source, sources
+from l4guide.frozen import frozen
 from l4guide.table import read_rows
 
 #: Where the files of a release lie; `setup.py` of flash-attn forms the same address.
 ADDRESS = "https://github.com/Dao-AILab/flash-attention/releases/download/v{version}/{name}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Build:
     """The builds of one release for one CUDA, torch and machine: every Python with every C++ ABI.
 
@@ -31,7 +32,7 @@ class Build:
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Wheel:
     """One file to install."""
 

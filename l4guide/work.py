@@ -1,14 +1,13 @@
 """How much arithmetic and memory traffic one attention call is: exact counts, no opinion."""
 
-from dataclasses import dataclass
-
+from l4guide.frozen import frozen
 from l4guide.workload import ELEMENT_BYTES, Workload
 
 #: The backward pass multiplies five matrices where the forward multiplies two.
 BACKWARD_OVER_FORWARD_FLOPS = 2.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Work:
     """Floating-point operations and bytes that must move between memory and the chip at least once."""
 

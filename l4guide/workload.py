@@ -3,10 +3,10 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from difflib import get_close_matches
+from dataclasses import fields
 
 from l4guide.errors import BadInput
+from l4guide.frozen import frozen
 
 TASKS = ("prefill", "decode", "training")
 DTYPES = ("fp16", "bf16", "fp32", "fp8")
@@ -17,7 +17,7 @@ MAX_HEAD_DIM = 65_536
 MAX_COUNT = 2**31 - 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Workload:
     """One attention problem.
 
@@ -129,6 +129,8 @@ def one_of(name: str, value: object, choices: tuple[str, ...]) -> str:
     text = str(value).strip().lower()
     if text in choices:
         return text
+    from difflib import get_close_matches  # only a mistyped word needs it
+
     near = get_close_matches(text, choices, n=1)
     key = "error.not_a_choice_near" if near else "error.not_a_choice"
     raise BadInput(key, name=name, value=str(value), choices=", ".join(choices), near=near[0] if near else "")

@@ -1,15 +1,19 @@
 """The one place that joins rules, resources, estimates and prices into an answer."""
 
+from typing import TYPE_CHECKING
+
 from l4guide.advise.answer import advise, support_of
 from l4guide.advise.config import model_of
 from l4guide.advise.figures import cost_for, estimate_of, estimate_rows, whole_estimate
 from l4guide.advise.guard import supports
 from l4guide.advise.install import Installation, install_flash_attn
-from l4guide.advise.machine import Checkup, doctor
 from l4guide.advise.measured import PutRight, found_records, put_right, put_right_by
 from l4guide.advise.model import ModelAnswer, cards_of, model_lines
 from l4guide.advise.records import Advice, Alternative, Part, Question
 from l4guide.advise.whole import break_even, model_answer, question_line
+
+if TYPE_CHECKING:
+    from l4guide.advise.machine import Checkup, doctor
 
 __all__ = [
     "Advice",
@@ -39,3 +43,12 @@ __all__ = [
     "supports",
     "whole_estimate",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # Who asks of a card should not wait for what asks this machine, which starts processes.
+    if name in ("Checkup", "doctor"):
+        from l4guide.advise import machine
+
+        return getattr(machine, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

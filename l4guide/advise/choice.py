@@ -1,13 +1,14 @@
 """Which implementation to take on a card: the fastest one estimated that runs the question, else the usual first."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from l4guide.advise.own import FLASH, LIBRARY, own_verdict
 from l4guide.catalogue import Gpu
 from l4guide.errors import CannotDo
-from l4guide.estimate import IMPLEMENTATIONS, Estimate, LiveEstimator
-from l4guide.support import Verdict, check, libraries
+from l4guide.estimate import Estimate, LiveEstimator
+from l4guide.estimate.live import IMPLEMENTATIONS
+from l4guide.frozen import frozen
+from l4guide.support import Verdict, check, libraries, runs
 from l4guide.text import Sentence
 from l4guide.workload import Workload
 
@@ -18,7 +19,7 @@ FIRST = (FLASH, "torch/flash", "torch/efficient", "torch/cudnn", LIBRARY)
 NOT_COUNTED = ("torch/math", "torch/sdpa", "sageattention")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Choice:
     """The implementation to take on one card, with its time.
 
@@ -55,14 +56,15 @@ def choose(
     """
     best = estimator.best_implementation(workload, gpu)
     names = dict.fromkeys((best, *in_order()) if best in in_order() else in_order())
-    tried: dict[str, Verdict] = {}
+    tried = dict(known or {})
     for name in names:
         if name is None or name in NOT_COUNTED:
             continue
-        found = (known or {}).get(name) or judge(workload, gpu, name)
+        if name not in tried and name not in FIRST and not runs(workload, gpu, name):
+            continue  # only of the first ones is it said why not
+        found = tried[name] = tried.get(name) or judge(workload, gpu, name)
         if found.status == "ok":
             return _timed(found, workload, gpu, estimator)
-        tried[name] = found
     return Choice(verdict=_why_not(tried), estimate=None, gap=None)
 
 

@@ -1,8 +1,7 @@
 """How flash-attn is installed on one machine: the published build that fits it, or a build from source."""
 
-from dataclasses import dataclass
-
 from l4guide.catalogue import Gpu
+from l4guide.frozen import frozen
 from l4guide.measure.probe import Machine
 from l4guide.support import check, find_release, install_line
 from l4guide.text import Sentence
@@ -12,7 +11,7 @@ from l4guide.workload import Workload
 FLASH = "flash-attn"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Installation:
     """The shell line, and what to know of it. `wheel` is the published build that it takes, None from source."""
 

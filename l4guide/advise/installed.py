@@ -1,10 +1,9 @@
 """The rules applied to what is installed here, and what to know where that very version was not read."""
 
-from dataclasses import dataclass
-
 from l4guide.advise.own import LIBRARY, own_verdict
 from l4guide.catalogue import Gpu
 from l4guide.errors import BadInput
+from l4guide.frozen import frozen
 from l4guide.measure.probe import Machine
 from l4guide.support import (
     Release,
@@ -24,7 +23,7 @@ from l4guide.workload import Workload
 COMPILER = "triton"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Installed:
     """One installed implementation. `verdict` is None where the rules do not know its version.
 

@@ -1,7 +1,7 @@
 """This machine: what is attached and installed, and what the rules and PyTorch itself say of those versions."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from l4guide.advise.choice import NOT_COUNTED
 from l4guide.advise.headline import fitting, widths_of
@@ -10,6 +10,7 @@ from l4guide.advise.installed import Installed, check_installed, warnings_of
 from l4guide.advise.question import ask_for, workload_options
 from l4guide.catalogue import Gpu, find_gpu
 from l4guide.errors import CannotDo
+from l4guide.frozen import frozen
 from l4guide.measure.inquiry import Reply, ask_torch
 from l4guide.measure.probe import Machine, machine
 from l4guide.text import Joined, Sentence
@@ -24,7 +25,7 @@ NOT_ITS_ARGUMENTS = (
 COMPARED = {"ok": True, "refused": False}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Comparison:
     """What PyTorch said of a backend beside what the rules say. `agrees` is None where the rules do not decide."""
 
@@ -48,7 +49,7 @@ class Comparison:
         return {**said, **agrees, "reasons": list(self.reply.reasons)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Checkup:
     """All that `l4guide doctor` finds. `not_asked` says why PyTorch was not asked; None where it was."""
 

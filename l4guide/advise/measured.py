@@ -1,7 +1,7 @@
 """Recorded runs, put to use: which there are, what they put right, and what is said of them."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from l4guide.estimate import (
     recalibrate,
     together,
 )
+from l4guide.frozen import frozen
 from l4guide.interval import Interval
 from l4guide.measure.measurement import Measurement, Record, read
 from l4guide.measure.records import recorded_files
@@ -27,7 +28,7 @@ from l4guide.workload import yes_or_no
 CEILINGS = "ceilings"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PutRight:
     """The estimator with what was run on cards.
 

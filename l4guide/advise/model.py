@@ -1,15 +1,14 @@
 """The answer about a whole model on a card, in one word, in sentences, and as JSON."""
 
-from dataclasses import dataclass
-
 from l4guide.advise.inputs import Inputs
 from l4guide.catalogue import Gpu
 from l4guide.cost import MOST_CARDS, Contender, Rate, Whole, memory_json
+from l4guide.frozen import frozen
 from l4guide.memory.sizes import GIB
 from l4guide.text import Sentence, digits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ModelAnswer:
     """A model on one card, every card ranked, and what would change the answer."""
 

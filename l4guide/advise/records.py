@@ -1,6 +1,6 @@
 """The answer as frozen records, and as JSON."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from l4guide.advise.choice import FIRST
 from l4guide.advise.inputs import Inputs
@@ -8,6 +8,7 @@ from l4guide.advise.model import ModelAnswer, model_lines
 from l4guide.catalogue import Gpu, Model
 from l4guide.cost import memory_json
 from l4guide.estimate import Estimate
+from l4guide.frozen import frozen
 from l4guide.resources import Resources
 from l4guide.support import Verdict
 from l4guide.text import Sentence
@@ -15,7 +16,7 @@ from l4guide.tiles import PublishedTile
 from l4guide.workload import Workload
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Question:
     """What was asked, complete: every option with its value, and the names of those that were assumed."""
 
@@ -53,7 +54,7 @@ class Question:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Part:
     """The answer for one attention component of a model, or for the one shape that was asked about."""
 
@@ -73,7 +74,7 @@ class Part:
         return tuple(verdict for verdict in self.implementations if verdict.library not in FIRST)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Alternative:
     """Another card for the same workload, and how its time compares.
 
@@ -100,7 +101,7 @@ class Alternative:
         return said
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Advice:
     """All of the answer.
 

@@ -1,17 +1,17 @@
 """What attention alone costs: a dated price per hour times an estimated time."""
 
-from dataclasses import dataclass
 from datetime import date
 
 from l4guide.catalogue import Gpu, Price
 from l4guide.cost.price import Rate, Terms, rate_of
 from l4guide.estimate import Estimate
+from l4guide.frozen import frozen
 from l4guide.workload import Workload
 
 SECONDS_PER_HOUR = 3600
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Cost:
     """Dollars per million tokens of attention over `layers` layers, with the interval of the time estimate.
 

@@ -1,7 +1,7 @@
 """Break-even maps: over two sizes of the question, which card yields tokens at the lowest price."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from l4guide.cost.price import Rate, Terms, rate_of
 from l4guide.cost.ranking import MOST_CARDS, suited
 from l4guide.cost.whole import MILLION, SECONDS_PER_HOUR, Question
 from l4guide.errors import Problem
+from l4guide.frozen import frozen
 from l4guide.interval import Interval, Numbers
 from l4guide.memory import gpus_needed, sizes, usable
 from l4guide.model import Architecture, Mixer
@@ -31,7 +32,7 @@ HEAD_DIMS = (32, 40, 48, 56, 64, 72, 80, 96, 112, 128, 160, 192, 224, 256)
 NOBODY = -1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Offer:
     """A card on a map: how many of them make one copy, and at what price."""
 
@@ -40,7 +41,7 @@ class Offer:
     rate: Rate
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class BreakEven:
     """Who is cheapest where.
 

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
 
 from l4guide.catalogue import Gpu, Price, prices
 from l4guide.errors import BadInput, CannotDo
+from l4guide.frozen import frozen
 from l4guide.workload import whole_number, yes_or_no
 
 MAX_USD_PER_HOUR = 10_000
@@ -16,7 +16,7 @@ MAX_USD_PER_KWH = 100
 OLD_DAYS = 90
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Terms:
     """On what terms cards are rented: the cheapest published price unless a provider, region or own price is given.
 
@@ -31,7 +31,7 @@ class Terms:
     usd_per_kwh: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Rate:
     """Dollars per hour of one card, whose they are and how old."""
 

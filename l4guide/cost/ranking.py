@@ -1,12 +1,13 @@
 """Which card to take for a model: the cheapest and the fastest that hold it in time, and why each other lost."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from l4guide.catalogue import Gpu
 from l4guide.cost.price import Terms
 from l4guide.cost.whole import Order, Question, Whole, whole_of
 from l4guide.errors import Problem
+from l4guide.frozen import frozen
 from l4guide.memory import gpus_needed
 from l4guide.text import Sentence, digits
 
@@ -14,7 +15,7 @@ from l4guide.text import Sentence, digits
 MOST_CARDS = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Contender:
     """A card with its place, or the reason why it has none.
 

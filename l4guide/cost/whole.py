@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 
 from l4guide.catalogue import Gpu
 from l4guide.cost.price import Rate, Terms, above_zero, rate_of
 from l4guide.errors import BadInput, CannotDo
 from l4guide.estimate import NO_RUNS, LiveEstimator
+from l4guide.frozen import frozen
 from l4guide.interval import Interval
 from l4guide.memory import Fit, fit
 from l4guide.memory.sizes import GIB
@@ -24,7 +25,7 @@ MAX_LOAD, MAX_TOKENS, MAX_LATENCY_MS = 1e12, 1e18, 1e12
 LATENCIES = ("max_latency_ms", "ttft_ms", "tpot_ms")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Order:
     """What the tokens are for: a load to hold for a month, a run of so many, latencies not to exceed.
 
@@ -62,7 +63,7 @@ def order_of(options: Mapping[str, object]) -> Order:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Question:
     """A model and how it is to run; `estimator` times it, put right by runs where there are some."""
 
@@ -83,7 +84,7 @@ class Question:
         return self.workload.seqlen_kv
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Whole:
     """A model on a card: memory, time and, where a price is known, cost.
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 
 from l4guide.diagnose.cards import about_limit, cards_with
@@ -13,6 +12,7 @@ from l4guide.diagnose.reader import rules_by_code, symptom_book
 from l4guide.diagnose.symptom import Fix, Symptom
 from l4guide.diagnose.trace import kernel_of, library_of
 from l4guide.diagnose.wording import Match, Wording, bytes_of, places, wording
+from l4guide.frozen import frozen
 from l4guide.support.conditions import label
 from l4guide.support.releases import releases
 from l4guide.support.rulebook import Rule
@@ -29,7 +29,7 @@ EXAMPLE_HEADS, SCORE_BYTES = 32, 2
 TOLD = {"required_bytes", "limit_bytes", "required_size", "limit_size", "listed", "number", "size"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sighting:
     """One place where the paste shows a symptom, a rule's text, or both."""
 

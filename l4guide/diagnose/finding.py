@@ -1,14 +1,15 @@
 """What a diagnosis says: `Diagnosis`, its `Finding`s and their `Remedy`s, readable in either language."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from l4guide.catalogue import Source
+from l4guide.frozen import frozen
 from l4guide.support.verdict import address
 from l4guide.text import Sentence, say
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Remedy:
     """One way out and what it costs."""
 
@@ -20,7 +21,7 @@ class Remedy:
         return {"text": self.text.say(language), "cost": self.cost.say(language)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Finding:
     """One thing that the paste shows.
 
@@ -98,7 +99,7 @@ class Finding:
         return "\n".join(lines)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Diagnosis:
     """What a paste shows: every finding, the most specific first; none where the text is not known.
 

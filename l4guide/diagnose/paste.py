@@ -3,11 +3,11 @@
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
 
 from l4guide.errors import BadInput, CannotDo
+from l4guide.frozen import frozen
 from l4guide.text import Sentence, say
 
 #: Characters that are read. An error stands at the end of a log, so the end gets the larger part.
@@ -36,7 +36,7 @@ MOST_PREFIXES = 4
 LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Reading:
     """One way to read the text: as it stands in one line, and the same in small letters."""
 
@@ -44,7 +44,7 @@ class Reading:
     small: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Paste:
     """The text in lines, and read twice: line ends as spaces, and line ends as nothing (a hard wrap)."""
 

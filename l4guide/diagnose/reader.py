@@ -1,6 +1,5 @@
 """`data/symptoms/*.toml` read strictly: a symptom that could never be said or found does not load."""
 
-import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -17,6 +16,7 @@ from l4guide.support.entry import Entry
 from l4guide.support.reader import EVIDENCE, rulebooks
 from l4guide.support.rulebook import Rule
 from l4guide.text import Sentence, placeholders, sentences
+from l4guide.toml import read_toml
 
 #: How a list of refused operators may be printed.
 OPERATORS = tuple(PRINTED)
@@ -128,8 +128,8 @@ def read_symptoms(path: Path, sources: Mapping[str, Source]) -> SymptomBook:
         BadData: an entry is broken; names file, entry and key.
     """
     try:
-        top = Entry(tomllib.loads(path.read_text(encoding="utf-8")), path.name, "top")
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        top = Entry(read_toml(path), path.name, "top")
+    except (OSError, ValueError) as error:
         raise BadData("error.unreadable_table", file=path.name, reason=error) from error
     book = SymptomBook(
         symptoms=tuple(symptom(entry, sources) for entry in _tables(top, "symptom")),

@@ -1,12 +1,11 @@
 """What the symptom files hold, as frozen records."""
 
-from dataclasses import dataclass
-
 from l4guide.catalogue import Source
 from l4guide.diagnose.wording import Wording
+from l4guide.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Fix:
     """One way out and what it costs, both as keys of sentences."""
 
@@ -14,7 +13,7 @@ class Fix:
     cost: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Symptom:
     """One thing that a library prints, why it does, and what helps, the best way out first.
 
@@ -45,7 +44,7 @@ class Symptom:
     place: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Origin:
     """A library as its frames, modules and messages show it in a traceback."""
 
@@ -53,7 +52,7 @@ class Origin:
     hints: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Advice:
     """What helps where a support rule on one of `fields` was broken and no symptom says more."""
 
@@ -61,7 +60,7 @@ class Advice:
     fixes: tuple[Fix, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SymptomBook:
     """All of `data/symptoms`."""
 

@@ -7,10 +7,10 @@ blank may hold is listed here, each with an upper bound, so that no text can tak
 import re
 import string
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 
 from l4guide.diagnose.paste import LOWER, Paste, Reading
+from l4guide.frozen import frozen
 
 WHOLE = r"\d{1,15}"
 #: What may stand in a blank, by its name; the paste is compared in small letters.
@@ -40,7 +40,7 @@ UNITS = {"bytes": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 FEWEST_LETTERS = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Match:
     """One place in one reading of the paste, and what stood in the blanks."""
 
@@ -55,7 +55,7 @@ class Match:
         return self.reading is other.reading and self.start < other.end and other.start < self.end
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Wording:
     """A text made ready to be looked for."""
 

@@ -1,7 +1,7 @@
 """How long attention takes on a card: the physics of its kernel, calibrated on measured rows, with an 80 % interval."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf, log
 
 import numpy as np
@@ -15,6 +15,7 @@ from l4guide.estimate.physics import AS_FITTED, Live, Parts, best_us, floor_us
 from l4guide.estimate.power import Power, power_of
 from l4guide.estimate.problems import Array, Problems, problems_of
 from l4guide.estimate.routes import Choice, choose
+from l4guide.frozen import frozen
 from l4guide.work import BACKWARD_OVER_FORWARD_FLOPS, work_of
 from l4guide.workload import Workload
 
@@ -24,7 +25,7 @@ BACKWARD_LAUNCHES = 2
 NEAREST = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Ceiling:
     """One limit of the card that the estimate divides by, and what kind of number it is."""
 
@@ -35,7 +36,7 @@ class Ceiling:
     kind: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Nearest:
     """The measured rows closest to a question on one card; `error` is the median of a fit that left the card out."""
 
@@ -58,7 +59,7 @@ class Nearest:
         return said if self.error is None else {**said, "held_out_error_percent": round(100 * self.error, 1)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Estimate:
     """Time of one call of one layer, all passes of the task, with an 80 % interval.
 
@@ -127,7 +128,7 @@ class Estimate:
         return said
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Times:
     """Times in us of many calls, with the ends of their 80 % intervals, and where the forward time goes."""
 

@@ -1,8 +1,6 @@
 """What the estimator was taught: `data/calibration/attention.toml`, fitted, and `assumed.toml`, from publications."""
 
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -10,9 +8,11 @@ from l4guide.catalogue import data_folder
 from l4guide.errors import BadData
 from l4guide.estimate.chip import Span
 from l4guide.estimate.model import Fit, HeldOut
+from l4guide.frozen import frozen
+from l4guide.toml import read_toml
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Borrow:
     """Another kernel's fit, stretched, for kernels and classes of cards without rows of their own."""
 
@@ -24,7 +24,7 @@ class Borrow:
     stretch: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Calibration:
     """All of it; `sources` are keys of the catalogue."""
 
@@ -96,10 +96,10 @@ def calibration() -> Calibration:
     folder = data_folder() / "calibration"
     file = "attention.toml"
     try:
-        fitted = tomllib.loads((folder / file).read_text(encoding="utf-8"))
+        fitted = read_toml(folder / file)
         fits = {(fit.family, fit.phase, fit.tensor_class): fit for fit in map(_fit, fitted["fit"])}
         file = "assumed.toml"
-        assumed = tomllib.loads((folder / file).read_text(encoding="utf-8"))
+        assumed = read_toml(folder / file)
         return Calibration(
             fits=fits,
             borrows=tuple(
@@ -116,5 +116,5 @@ def calibration() -> Calibration:
             backward_slowdown=_span(assumed["backward_slowdown"]),
             sources=(*fitted["sources"], *assumed["sources"]),
         )
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise BadData("error.bad_calibration", file=file, problem=str(error)) from error

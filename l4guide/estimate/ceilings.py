@@ -1,11 +1,10 @@
 """What a card itself sustained in a run: large products and copies, whatever kernel runs beside them."""
 
-from dataclasses import dataclass
-
+from l4guide.frozen import frozen
 from l4guide.interval import Interval
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Ceilings:
     """Sustained rates of one card with their spread; None where it was not measured.
 

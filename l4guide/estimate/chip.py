@@ -1,12 +1,11 @@
 """What the model needs to know of a card, as plain numbers, and what had to be assumed of it."""
 
-import tomllib
-from dataclasses import dataclass
 from functools import cache
-from statistics import median
 
 from l4guide.catalogue import Gpu, data_folder, gpus
 from l4guide.errors import BadData, CannotDo
+from l4guide.frozen import frozen
+from l4guide.toml import read_toml
 
 #: Tensor instructions by compute capability: kernels of one class share their code and their coefficients.
 CLASSES = {
@@ -22,7 +21,7 @@ CLASSES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Span:
     """A low end, a middle and a high end."""
 
@@ -31,7 +30,7 @@ class Span:
     high: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Chip:
     """Rates of one card in one data type.
 
@@ -57,7 +56,7 @@ class Chip:
     assumed: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CardFacts:
     """`data/calibration/cards.toml`: the GEMM share of cards that nobody measured, and what is known better of some."""
 
@@ -74,12 +73,12 @@ def card_facts() -> CardFacts:
     """
     path = data_folder() / "calibration" / "cards.toml"
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = read_toml(path)
         known = {
             entry.pop("gpu"): {name: float(value) for name, value in entry.items()} for entry in table["card"]
         }
         return CardFacts(gemm_over_peak=Span(**table["gemm_over_peak"]), known=known)
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise BadData("error.bad_calibration", file=path.name, problem=str(error)) from error
 
 
@@ -103,12 +102,13 @@ def _gemm(gpu: Gpu, dtype: str, peak: float, known: dict[str, float]) -> tuple[S
 
 def _like(gpu: Gpu, field: str) -> float | None:
     """The middle of a field over the cards of the same architecture that state it."""
-    values = [
+    values = sorted(
         value
         for other in gpus()
         if other.architecture == gpu.architecture and (value := getattr(other, field))
-    ]
-    return median(values) if values else None
+    )
+    middle = len(values) // 2
+    return (values[middle] + values[~middle]) / 2 if values else None
 
 
 @cache

@@ -1,13 +1,13 @@
 """Kernel families: which tile each runs at a head dimension, how many fit an SM, and how each splits the keys."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf
 
 import numpy as np
 
 from l4guide.estimate.chip import Chip
 from l4guide.estimate.problems import Array
+from l4guide.frozen import frozen
 
 Tiles = tuple[Array, Array, Array, Array]  # tile_m, tile_n, padded head_dim, blocks an SM holds
 #: Shared memory that the driver keeps of each block.
@@ -81,7 +81,7 @@ def _l4guide(chip: Chip, head_dim: Array) -> Tiles:
     return tile_m, tile_n, deep, _per_sm(chip, tile_m, tile_n, deep, 2)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Family:
     """A kernel's shape.
 

@@ -1,7 +1,6 @@
 """Errors on cards left out of a fit, and intervals from them; what `fit` writes and `score` shows."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +15,7 @@ from l4guide.estimate.model import BANDS_US, HeldOut, time_of
 from l4guide.estimate.priors import priors_for
 from l4guide.estimate.problems import Array
 from l4guide.estimate.tables import Rows
+from l4guide.frozen import frozen
 
 #: Share of rows that an interval must hold.
 COVERAGE = 0.8
@@ -77,7 +77,7 @@ def fit_rows(rows: Rows, family: str, phase: str) -> Fitted:
     return fit(times, rows.measured_us, weights, priors, min(EFFECTIVE_ROWS, len(rows)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Group:
     """Rows of one kernel on one card, with times from a fit that did not see the card."""
 

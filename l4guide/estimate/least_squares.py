@@ -1,11 +1,11 @@
 """Fitting a few positive coefficients by robust least squares with log-normal priors; numpy only, deterministic."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from l4guide.estimate.problems import Array
+from l4guide.frozen import frozen
 
 #: Log error at which a row begins to count as an outlier.
 SCALE = 0.08
@@ -17,7 +17,7 @@ FURTHEST = 4.0
 SMALL = 1e-3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Prior:
     """The middle of a coefficient, and the standard deviation of its logarithm; 0 holds it fixed."""
 
@@ -25,7 +25,7 @@ class Prior:
     deviation: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Fitted:
     """Coefficients by name, and the standard deviation of the logarithm of those that were free."""
 

@@ -5,7 +5,7 @@ What one kernel shows is not carried to another: on the cards that we could try 
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Protocol
 
 import numpy as np
@@ -26,6 +26,7 @@ from l4guide.estimate.least_squares import Prior, fit
 from l4guide.estimate.physics import AS_FITTED, Live
 from l4guide.estimate.problems import Array, Problems, problems_of
 from l4guide.estimate.routes import IMPLEMENTATIONS, Choice, best_implementation, choose
+from l4guide.frozen import frozen
 from l4guide.workload import Workload, ask
 
 #: What a card may differ by from the fit before any run of it, as deviations of the logarithm.
@@ -127,7 +128,7 @@ def _factors(chip: Chip, choice: Choice, problems: Problems, measured_us: Array)
     return _live(found.values)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LiveEstimator:
     """The estimator put right for the cards that something was run on; on any other it is the estimator as fitted.
 

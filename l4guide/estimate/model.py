@@ -1,7 +1,7 @@
 """A fitted kernel: which rows stand behind it, its coefficients, and the time of any call that it runs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 import numpy as np
 
@@ -9,12 +9,13 @@ from l4guide.estimate.chip import Chip
 from l4guide.estimate.families import FAMILIES
 from l4guide.estimate.physics import AS_FITTED, Live, Parts, Prompt, Step, prompt_time, step_time
 from l4guide.estimate.problems import Array, Problems
+from l4guide.frozen import frozen
 
 #: Durations in us between which held-out errors are taken together.
 BANDS_US = (20.0, 100.0, 1000.0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class HeldOut:
     """Errors on a card that the fit did not see: medians and the ninetieth percentile of |predicted/measured - 1|."""
 
@@ -25,7 +26,7 @@ class HeldOut:
     bias: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Fit:
     """One kernel family in one phase on one class of cards.
 

@@ -4,14 +4,13 @@ Times are in microseconds, clocks in GHz. The structure is fixed; its coefficien
 and class of card (`fit.py`). All functions take arrays of calls.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from l4guide.estimate.chip import Chip
 from l4guide.estimate.families import Family, Tiles
 from l4guide.estimate.problems import Array, Problems
 from l4guide.estimate.schedule import list_schedule, steps_of
+from l4guide.frozen import frozen
 
 #: A card keeps its boost clock for about this long before power pulls it down to what a GEMM sustains.
 BURST_US = 60.0
@@ -29,7 +28,7 @@ STEP_ROWS = 16.0
 MIB = 2.0**20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Shared:
     """Coefficients of prompts and generation steps alike.
 
@@ -53,7 +52,7 @@ class Shared:
     merge: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Prompt(Shared):
     """Coefficients of calls with many queries.
 
@@ -70,7 +69,7 @@ class Prompt(Shared):
     update: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Step(Shared):
     """Coefficients of generation steps.
 
@@ -84,7 +83,7 @@ class Step(Shared):
     fill_us: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Live:
     """What runs on the user's own card say of a kernel: factors on compute time, memory time and launches.
 
@@ -100,7 +99,7 @@ class Live:
     seen: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Parts:
     """Where the time goes, in us: compute and memory overlap, so that the parts do not add up to `total`."""
 

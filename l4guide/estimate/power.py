@@ -1,13 +1,13 @@
 """Clock, power and energy of an attention call on a card whose power limit holds its clock."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from l4guide.estimate.chip import Chip
 from l4guide.estimate.physics import Parts
 from l4guide.estimate.problems import Array, Problems
+from l4guide.frozen import frozen
 
 #: Part of the board's power that it draws whatever it runs, and at full memory bandwidth. Assumptions, not
 #: measurements: public traces of boards at work lie within `SPREAD` of what follows from them.
@@ -17,7 +17,7 @@ MEMORY_SHARE = 0.65
 SPREAD = (0.7, 1.3)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Power:
     """What a call draws: watts with their ends, the clock it sustains, and joules at the middle of both estimates."""
 
@@ -35,7 +35,7 @@ def sustained_clock_ghz(chip: Chip, parts: Parts) -> Array:
     return np.asarray(chip.clock_ghz * (1 - held * busy))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sustained:
     """What a card keeps up at an arithmetic intensity: its clock, and the rate of a kernel on its roofline."""
 

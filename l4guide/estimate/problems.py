@@ -1,11 +1,12 @@
 """Many attention calls at once: their shapes as arrays, and the work that each one is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 import numpy as np
 import numpy.typing as npt
 
+from l4guide.frozen import frozen
 from l4guide.workload import ELEMENT_BYTES, Workload
 
 Array = npt.NDArray[np.float64]
@@ -13,7 +14,7 @@ Array = npt.NDArray[np.float64]
 UNLIMITED = 2.0**40
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Problems:
     """Forward passes of one attention layer, one an element of each array; shapes as in `Workload`.
 

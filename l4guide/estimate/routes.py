@@ -1,16 +1,15 @@
 """Which kernel family an implementation runs for a question, and the fit that speaks for it."""
 
-from dataclasses import dataclass
-
 from l4guide.catalogue import Gpu
 from l4guide.errors import BadInput, CannotDo
 from l4guide.estimate.calibration import calibration
 from l4guide.estimate.chip import CLASSES, Span
 from l4guide.estimate.model import Fit
+from l4guide.frozen import frozen
 from l4guide.workload import Workload
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Route:
     """The families of an implementation: causal prompts into a cache, plain calls, and generation steps."""
 
@@ -52,7 +51,7 @@ OFFERED = ("flash-attn-3", "flash-attn", "flashinfer", "torch/efficient")
 WIDEST_HEAD = 256
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Choice:
     """The fit that speaks for a question, and its stretch where it is another kernel's."""
 

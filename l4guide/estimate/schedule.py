@@ -1,13 +1,12 @@
 """How many steps the busiest slot of a card runs: tiles, waves and the tail, in closed form."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from l4guide.estimate.problems import Array, Problems
+from l4guide.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Plan:
     """One kernel launch: `steps` and `blocks` on the busiest slot, and how far the slots are used (0 to 1)."""
 

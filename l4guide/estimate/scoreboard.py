@@ -1,7 +1,7 @@
 """The estimator's published errors and freedom: `scores.csv` and `peers.csv`, which `score` writes, and the fits."""
 
 import csv
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +12,7 @@ from l4guide.estimate.calibration import calibration
 from l4guide.estimate.families import FAMILIES
 from l4guide.estimate.model import Fit
 from l4guide.estimate.priors import priors_for
+from l4guide.frozen import frozen
 
 T = TypeVar("T", "Score", "Peer")
 #: What a row is about: all kernels of a card that was left out; one kernel; one kernel at one head dimension; a head
@@ -23,7 +24,7 @@ SETTLED = 0.5
 VERDICTS = ("better", "worse", "none")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Score:
     """Errors in per cent: median and ninetieth percentile of |predicted/measured - 1|, and the median with its sign.
 
@@ -45,7 +46,7 @@ class Score:
     goal: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Peer:
     """Our error beside a published formula's on the same rows; `reason` is a text key where ours is not better."""
 
@@ -61,7 +62,7 @@ class Peer:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Freedom:
     """How many coefficients of a fit are free, and how many the rows settle.
 

@@ -4,7 +4,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from l4guide.catalogue import find_gpu
 from l4guide.errors import BadData, BadInput
 from l4guide.estimate.problems import UNLIMITED, Array, Problems
+from l4guide.frozen import frozen
 
 #: Kernel names in aiconfigurator's tables, and the family that each one is.
 KERNELS = {
@@ -48,7 +49,7 @@ ELEMENT_BYTES = {"bfloat16": 2.0, "float16": 2.0, "fp8": 1.0}
 APART = ("fa3-sglang", 192.0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Rows:
     """Measured forward calls: their shapes, times in us, and what ran them.
 
@@ -81,7 +82,7 @@ class Rows:
         return Rows(problems=Problems(**shapes), **arrays)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Line:
     """One measured call before it joins the others."""
 

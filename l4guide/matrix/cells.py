@@ -1,13 +1,13 @@
 """The support matrix: implementations by widths of a head, for each card and task that is asked about."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 from l4guide.advise.own import LIBRARY
 from l4guide.advise.question import ask_for
 from l4guide.catalogue import Gpu, Source, find_gpu, gpus
 from l4guide.errors import BadInput
+from l4guide.frozen import frozen
 from l4guide.matrix.verdicts import library_name, library_names, release_name, verdict_of
 from l4guide.support import Verdict, history
 from l4guide.support.verdict import address
@@ -22,7 +22,7 @@ DROPOUT_HEAD_DIM, DROPOUT = 256, 0.1
 ALL = "all"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Column:
     """What a column asks: the width of a head, and the dropout."""
 
@@ -30,7 +30,7 @@ class Column:
     dropout: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Cell:
     """One answer, and the question it answers."""
 
@@ -61,7 +61,7 @@ class Cell:
         return {"head_dim": self.column.head_dim, "dropout": self.column.dropout, **answer}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Row:
     """One implementation on one card: a cell for each column, None where the task has no such question.
 
@@ -84,7 +84,7 @@ class Row:
         return {"gpu": self.gpu.name, **{name: getattr(self, name) for name in names}, "cells": cells}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Matrix:
     """The whole matrix. `said` are the options that hold for every cell, `notes` what was assumed of the cards."""
 

@@ -1,20 +1,21 @@
 """What a card could run, by release date: for each library, stretches of releases that answer alike."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from itertools import groupby
 
 from l4guide.advise.own import LIBRARY
 from l4guide.advise.question import ask_for
 from l4guide.catalogue import Gpu, find_gpu
+from l4guide.frozen import frozen
 from l4guide.matrix.verdicts import library_name, verdict_of
 from l4guide.support import Release, Verdict, history, libraries
 from l4guide.text import Sentence
 from l4guide.workload import Workload
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Span:
     """Consecutive releases of one library with one status.
 
@@ -47,7 +48,7 @@ class Span:
         return {name: value for name, value in values.items() if value is not None}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Timeline:
     """The spans of every library for one question on one card; `known_until` is the newest release date known."""
 

@@ -10,9 +10,9 @@ the result, the rule of FlashAttention's tests.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from l4guide.frozen import frozen
 from l4guide.workload import Workload
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ SCORE_COPIES = 8
 ROUNDING_PROBE = 0.3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Inputs:
     """Tensors (batch, seqlen, heads, head_dim); `grad_out` is None where no gradient is asked for.
 
@@ -41,7 +41,7 @@ class Inputs:
     rows: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Accuracy:
     """Errors of one pass, of the tensor that came nearest to its bound or went furthest beyond it.
 

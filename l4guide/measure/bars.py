@@ -5,9 +5,10 @@ A ratio is the geometric mean, over the shapes that both ran, of another's time 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from statistics import geometric_mean
 
+from l4guide.frozen import frozen
 from l4guide.measure.measurement import Measurement, Record
 
 SDPA = ("torch/flash", "torch/cudnn", "torch/efficient", "torch/math")
@@ -19,7 +20,7 @@ SHAPE = (
 OWN = "l4guide"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Bar:
     """One bar: `needed` or more, and what was found with the ends of its spread; None where it was not measured.
 

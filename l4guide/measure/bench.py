@@ -6,10 +6,11 @@ and a process started anew with the keys of what is done goes on behind them.
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from l4guide.errors import CannotDo
+from l4guide.frozen import frozen
 from l4guide.measure import ceilings, suite
 from l4guide.measure.identity import Device, device, differences, identity
 from l4guide.measure.live import Case, Emit, check_device, closing, empty_row, measure, prepare
@@ -29,7 +30,7 @@ CEILINGS = ("gemm", "copy", "read")
 STEADY = ("l4guide", "torch/fastest")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Work:
     """One piece: an implementation on an item, or what a pace is of. A pace of attention has an item too."""
 

@@ -6,10 +6,10 @@ random: zeros draw less power and ran 13 % faster in public measurements.
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import Any
 
+from l4guide.frozen import frozen
 from l4guide.measure.arithmetic import rates
 from l4guide.measure.live import Case
 from l4guide.measure.measurement import Pace
@@ -27,7 +27,7 @@ SIZE = 8192
 L2_TIMES, LEAST_BYTES = 8, 512 * MIB
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Load:
     """Something to be called again and again; `amount` is what one call does, in FLOPs or bytes."""
 

@@ -2,17 +2,17 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from l4guide import __version__
+from l4guide.frozen import frozen
 from l4guide.measure import suite
 from l4guide.measure.place import Place
 from l4guide.measure.probe import Attached, attached, libraries
 from l4guide.measure.suite import Item
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Device:
     """What PyTorch says of the card that it uses."""
 

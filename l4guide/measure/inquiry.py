@@ -4,9 +4,9 @@ It is asked in a worker process, since its answer needs a CUDA context.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from l4guide.frozen import frozen
 from l4guide.measure.peers import explained
 from l4guide.measure.run import Event, Run
 from l4guide.text import Sentence
@@ -23,7 +23,7 @@ MOST_KEYS, MOST_QUERIES = 256, 128
 DEADLINE_S = 120.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Reply:
     """What PyTorch said of one backend: whether it can be used, and its own reasons where it cannot."""
 

@@ -5,11 +5,12 @@ interpreter our kernels run on small shapes for correctness alone, and no row ha
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from l4guide.errors import CannotDo
+from l4guide.frozen import frozen
 from l4guide.measure.accuracy import Accuracy, Inputs, Oracle, draw
 from l4guide.measure.arithmetic import rates
 from l4guide.measure.measurement import Measurement
@@ -58,7 +59,7 @@ def small_workloads(workload: Workload) -> list[Workload]:
     return [replace(small, seqlen_q=queries, seqlen_kv=keys) for queries, keys in SMALL_SHAPES]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Case:
     """One workload with all that every implementation is measured by."""
 

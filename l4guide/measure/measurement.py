@@ -3,17 +3,17 @@
 import errno
 import json
 import os
-import tempfile
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from l4guide.errors import BadData, CannotDo
 from l4guide.files import write_text
+from l4guide.frozen import frozen
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ STATUSES = ("ok", "wrong", "refused", "failed", "not_reached", "not_installed")
 STRETCHES = ("first", "sustained")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Measurement:
     """One pass ("forward" or "backward") of one implementation on one workload.
 
@@ -89,7 +89,7 @@ class Measurement:
         return _known(self)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Pace:
     """How fast one thing went over a stretch of time, called again and again without a pause.
 
@@ -114,7 +114,7 @@ class Pace:
         return _known(self)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Record:
     """One run on one machine on one day.
 
@@ -173,6 +173,8 @@ def check_writable(path: Path) -> None:
     try:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        import tempfile  # as in `files`
+
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as problem:

@@ -1,11 +1,11 @@
 """What an implementation is to a run: a name, a version, and how it is called on a workload."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from l4guide import __version__
+from l4guide.distributions import version_of
+from l4guide.frozen import frozen
 from l4guide.workload import Workload
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ Attention = Callable[..., Any]
 OWN = "l4guide"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Peer:
     """One implementation. `bind` makes its call for a workload and may raise whatever the library raises.
 
@@ -40,12 +40,7 @@ class Peer:
     @property
     def version(self) -> str | None:
         """The installed version, None when it is not installed."""
-        if self.distribution == OWN:
-            return __version__
-        try:
-            return version(self.distribution)
-        except PackageNotFoundError:
-            return None
+        return __version__ if self.distribution == OWN else version_of(self.distribution)
 
     def laid(
         self, workload: Workload, q: "torch.Tensor", k: "torch.Tensor", v: "torch.Tensor"

@@ -1,11 +1,11 @@
 """Where a run takes place: on the attached GPU if our kernels can use it, otherwise without one."""
 
 import os
-from dataclasses import dataclass
 from typing import Any
 
 from l4guide import catalogue
 from l4guide.errors import BadInput, CannotDo
+from l4guide.frozen import frozen
 from l4guide.measure.probe import catalogue_name
 from l4guide.workload import Workload
 
@@ -14,7 +14,7 @@ DEFAULT_GPU = "L4"
 OLDEST_CAPABILITY = (8, 0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Place:
     """`basis` is "gpu" or "interpreter"; `arch` chooses the tiles, None on a GPU, which knows its own."""
 

@@ -5,14 +5,14 @@ Nothing here creates a CUDA context or imports a GPU library, so it may run insi
 
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import TypeVar
 
 from l4guide import catalogue
+from l4guide.distributions import version_of
 from l4guide.errors import BadInput
+from l4guide.frozen import frozen
 from l4guide.measure.toolchain import TorchBuild, nvcc, torch_build
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ LIBRARIES = (
 MIB = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Attached:
     """One GPU that the driver sees; `catalogue_name` is None for a card that the catalogue does not list."""
 
@@ -60,7 +60,7 @@ class Attached:
         return int(self.capability.replace(".", "")) if self.capability else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Machine:
     """What decides which limits apply here. `libraries` holds installed distributions only.
 
@@ -83,7 +83,7 @@ class Machine:
         return dict(self.libraries).get(library)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Reading:
     """One moment of one GPU's life."""
 
@@ -136,13 +136,8 @@ def _driver_cuda() -> str | None:
 
 def libraries() -> tuple[tuple[str, str], ...]:
     """Installed distributions of `LIBRARIES` with their versions, read from metadata, none imported."""
-    found = []
-    for name in LIBRARIES:
-        try:
-            found.append((name, version(name)))
-        except PackageNotFoundError:
-            continue
-    return tuple(found)
+    found = ((name, version_of(name)) for name in LIBRARIES)
+    return tuple((name, version) for name, version in found if version is not None)
 
 
 def reader(uuid: str | None = None) -> Callable[[], Reading] | None:

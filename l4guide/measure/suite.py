@@ -7,8 +7,9 @@ all heads, and for decoding caches that no L2 holds.
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from l4guide.frozen import frozen
 from l4guide.measure.arithmetic import kv_bytes
 from l4guide.workload import Workload, ask
 
@@ -51,7 +52,7 @@ CODED = ("l4guide/kv-fp8", "l4guide/kv-int8")
 QUANTIZED = ("l4guide/int8-fp16", "l4guide/int8-fp8", "sageattention")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Item:
     """One workload and who is measured on it."""
 

@@ -2,12 +2,12 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import ceil
 from statistics import median, quantiles
 from time import perf_counter
 from typing import Any
 
+from l4guide.frozen import frozen
 from l4guide.measure.probe import Reading, reader
 
 MIB = 1024 * 1024
@@ -16,7 +16,7 @@ FEWEST_REPEATS, MOST_REPEATS = 10, 200
 MOST_FLUSHES = 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Timing:
     """Milliseconds of one call, and the medians of the sensors while it was timed."""
 

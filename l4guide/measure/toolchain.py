@@ -2,13 +2,12 @@
 
 import ast
 import re
-import shutil
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+from l4guide.frozen import frozen
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@frozen
 class TorchBuild:
     """A PyTorch build. `cuda` is None where it was built without CUDA; `new_abi` is its C++ ABI."""
 
@@ -19,9 +18,11 @@ class TorchBuild:
 
 def torch_build() -> TorchBuild | None:
     """The installed PyTorch; None where there is none or its files do not say."""
+    from importlib import metadata  # as in `distributions`
+
     try:
-        found = distribution("torch")
-    except PackageNotFoundError:
+        found = metadata.distribution("torch")
+    except metadata.PackageNotFoundError:
         return None
     folder = Path(str(found.locate_file("torch")))
     try:
@@ -36,6 +37,8 @@ def torch_build() -> TorchBuild | None:
 
 def nvcc() -> str | None:
     """Where CUDA's compiler is, which a build from source needs; None where none is found."""
+    import shutil  # as in `files`
+
     return shutil.which("nvcc")
 
 

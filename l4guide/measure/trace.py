@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from l4guide.errors import CannotDo
+from l4guide.frozen import frozen
 from l4guide.workload import one_of
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ DTYPES = ("fp16", "bf16", "fp32")
 SPREAD = 3.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Step:
     """What one row knows after one block of keys, `first_key` to `last_key`; scores are in base 2.
 
@@ -116,7 +117,7 @@ def _draw(dtype: "torch.dtype") -> "tuple[torch.Tensor, torch.Tensor, torch.Tens
     return (q * SPREAD).to(dtype), k.to(dtype), v.to(dtype)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Exact:
     """The softmax over a row's keys so far in fp64: highest score (base 2), sum relative to it, output."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from multiprocessing import get_context
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from l4guide.errors import CannotDo
 from l4guide.files import write_text
+from l4guide.frozen import frozen
 from l4guide.measure.identity import card_named, kernels_digest
 from l4guide.measure.measurement import check_writable
 from l4guide.measure.place import find_place
@@ -42,7 +43,7 @@ TOKENS, LENGTH, COLUMNS = 8192, 4096, 2048
 CACHE = {"batch": 16, "keys": 8192, "heads": 32, "kv_heads": 8}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Task:
     """One kernel on one kind of tensors, in bf16."""
 
@@ -83,7 +84,7 @@ def tasks() -> Iterable[Task]:
             yield Task(kernel=kernel, head_dim=width, causal=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Tuned:
     """What a run found: for each task the table's tile, the fastest, and every candidate's milliseconds."""
 

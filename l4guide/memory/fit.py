@@ -1,11 +1,12 @@
 """Whether a model fits a card, the most that does, and how many cards it takes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from l4guide.catalogue import Gpu
+from l4guide.frozen import frozen
 from l4guide.memory.sizes import Sizes, sizes
 from l4guide.model import Architecture
 from l4guide.step.plan import MAX_GPUS, Plan
@@ -18,7 +19,7 @@ USABLE_GDDR6, USABLE_OTHER = 0.92, 0.975
 MOST_BATCH, MOST_CONTEXT = 2**16, 2**24
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Usable:
     """Bytes that programs find on a card, and whether somebody published that or it follows from the size."""
 
@@ -26,7 +27,7 @@ class Usable:
     kind: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Fit:
     """What a plan needs of each card, against what the card has.
 

@@ -1,9 +1,8 @@
 """What a model keeps on a card, part by part, in bytes."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from l4guide.frozen import frozen
 from l4guide.interval import Interval, Numbers, total
 from l4guide.model import LATENT, LINEAR, WINDOW, Architecture, Layers
 from l4guide.step.forward import WEIGHT_BYTES
@@ -29,7 +28,7 @@ LOGIT_BYTES_TRAINING, LOGIT_BYTES = 10.0, 4.0
 SCORE_BYTES_TRAINING, SCORE_BYTES = 5.0, 6.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sizes:
     """Bytes on each card, by part; arrays of one shape."""
 

@@ -1,11 +1,11 @@
 """A model's shape: its layers, what each mixes tokens with and what each multiplies, and how many weights that is."""
 
-from dataclasses import dataclass
+from l4guide.frozen import frozen
 
 FULL, WINDOW, LATENT, LINEAR, NONE = "full", "window", "latent", "linear", "none"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Mixer:
     """How a layer mixes tokens.
 
@@ -58,7 +58,7 @@ class Mixer:
         return self.kv_heads * (self.head_dim + (0 if self.shared_kv else self.head_dim_v))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FeedForward:
     """What a layer multiplies after mixing: a dense product, or `active` of `experts` beside shared ones.
 
@@ -97,7 +97,7 @@ class FeedForward:
         return self.dense_weights(hidden) + self.active * self.expert_weights(hidden)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Layers:
     """So many layers that are alike."""
 
@@ -106,7 +106,7 @@ class Layers:
     feed_forward: FeedForward
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Architecture:
     """All that memory and time need to know of a model.
 

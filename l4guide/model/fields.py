@@ -3,12 +3,12 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from l4guide import catalogue
 from l4guide.errors import BadInput
+from l4guide.frozen import frozen
 from l4guide.table import read_rows
 
 #: No configuration that anyone published comes near these; beyond them it is a typing mistake.
@@ -26,7 +26,7 @@ INNER = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ModelType:
     """What transformers takes where a configuration of this type does not say; a row of `model_types.csv`."""
 

@@ -1,12 +1,13 @@
 """The catalogue's model presets as architectures: attention from `models.csv`, the rest from `architectures.csv`."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 
 from l4guide import catalogue
 from l4guide.catalogue import Component, Model
 from l4guide.errors import BadInput, CannotDo
+from l4guide.frozen import frozen
 from l4guide.model.architecture import FULL, LATENT, WINDOW, Architecture, FeedForward, Layers, Mixer
 from l4guide.table import read_rows
 
@@ -14,7 +15,7 @@ from l4guide.table import read_rows
 WINDOW_TEXT = re.compile(r"(\d+)(?: on (?:every (other)|(\d+) of (\d+)) layers?)?")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Widths:
     """What one component multiplies beside attention; a row of `architectures.csv`."""
 

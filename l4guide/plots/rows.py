@@ -1,7 +1,7 @@
 """What the figures draw and the tables list: one row a thread block, a card or a measured call."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 
 from l4guide.advise import Advice, ModelAnswer, cards_of
@@ -9,12 +9,13 @@ from l4guide.catalogue import Gpu
 from l4guide.cost import Contender
 from l4guide.cost import Rate as Price
 from l4guide.estimate import Estimate
+from l4guide.frozen import frozen
 from l4guide.measure.measurement import Measurement, Record
 from l4guide.text import say
 from l4guide.tiles import PublishedTile
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Block:
     """Shared memory of one thread block, of our kernel or a published one; `source` is a catalogue key."""
 
@@ -28,7 +29,7 @@ class Block:
     source: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Spend:
     """Dollars per million tokens with their interval, of `number` cards that work together, at one price."""
 
@@ -40,7 +41,7 @@ class Spend:
     price: Price
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Card:
     """One card of the comparison; `asked` marks the one that the question is about.
 
@@ -59,7 +60,7 @@ class Card:
         return self.gpu.name if self.spend is None else cards_of(self.gpu, self.spend.number)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Rate:
     """What an estimated time amounts to, with the ends of its interval, in `unit`."""
 

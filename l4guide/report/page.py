@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from datetime import date
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from markupsafe import Markup
 from l4guide import catalogue, plots
 from l4guide.advise import Advice, cards_of
 from l4guide.catalogue import Source
+from l4guide.distributions import version_of
 from l4guide.matrix import status_name
 from l4guide.measure.measurement import Record
 from l4guide.resources.fixes import Fix
@@ -188,12 +188,7 @@ def _source_keys(advice: Advice) -> Iterator[str]:
 def _versions() -> list[tuple[str, str | None]]:
     """Python and the libraries that the numbers hang on, importing none; None where one is not installed."""
     found: list[tuple[str, str | None]] = [("Python", platform.python_version())]
-    for name in DISTRIBUTIONS:
-        try:
-            found.append((name, version(name)))
-        except PackageNotFoundError:
-            found.append((name, None))
-    return found
+    return found + [(name, version_of(name)) for name in DISTRIBUTIONS]
 
 
 def _script_json(value: object) -> Markup:

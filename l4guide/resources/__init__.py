@@ -6,7 +6,6 @@ which needs no GPU. Every figure says which.
 
 from l4guide.resources.answer import MOST_COMPILED, TILE_LIMITS, Resources, resources_for
 from l4guide.resources.comparison import Change, changes
-from l4guide.resources.compiler import Compiler
 from l4guide.resources.fixes import Fix
 from l4guide.resources.layouts import Part
 from l4guide.resources.ledger import PASSES, Ledger, ledger_of, published_ledgers
@@ -18,7 +17,6 @@ __all__ = [
     "PASSES",
     "TILE_LIMITS",
     "Change",
-    "Compiler",
     "Fix",
     "Ledger",
     "Mix",

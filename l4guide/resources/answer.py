@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from l4guide.catalogue import Gpu
 from l4guide.errors import BadInput, CannotDo
-from l4guide.resources.compiler import Compiler
+from l4guide.frozen import frozen
 from l4guide.resources.fixes import PARTS, TRIED, Find, Fix, fits_without_spills, fixes_for, tile_json
 from l4guide.resources.mix import Mix
 from l4guide.resources.mix_record import recorded_mix
@@ -22,6 +22,8 @@ from l4guide.workload import DTYPES, MAX_HEAD_DIM, one_of, whole_number
 if TYPE_CHECKING:
     from l4guide_kernels.tiles import Tile
 
+    from l4guide.resources.compiler import Compiler
+
 #: Smallest and largest value of each part of a tile; blocks and warps are powers of two.
 TILE_LIMITS = {"block_m": (16, 256), "block_n": (16, 256), "warps": (1, 16), "stages": (1, 8)}
 
@@ -30,7 +32,7 @@ TILE_LIMITS = {"block_m": (16, 256), "block_n": (16, 256), "warps": (1, 16), "st
 MOST_COMPILED = TRIED + 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Resources:
     """One kernel with one tile on one card.
 
@@ -138,6 +140,8 @@ def resources_for(
     default, options = usual.tile, {"block_m": block_m, "block_n": block_n, "warps": warps, "stages": stages}
     wanted = replace(usual, tile=replace(default, **_tile_options(**options)))
     if compile:
+        from l4guide.resources.compiler import Compiler  # most answers come from the record
+
         with Compiler() if compiler is None else nullcontext(compiler) as asked:
             figures, fixes = _answers(gpu, wanted, default, _announced(asked.compile, before_each), suggest)
     else:

@@ -1,7 +1,6 @@
 """Two answers about tiles side by side: what moved from the one to the other."""
 
-from dataclasses import dataclass
-
+from l4guide.frozen import frozen
 from l4guide.resources.answer import Resources
 
 #: What is compared, and whether less of it is better.
@@ -15,7 +14,7 @@ QUANTITIES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Change:
     """One quantity before and now; None where nobody knows it, or there was nothing before."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING
 
 from l4guide.catalogue import Gpu
 from l4guide.errors import CannotDo
+from l4guide.frozen import frozen
 from l4guide.resources.occupancy import occupancy
 from l4guide.resources.specialisation import Figures, Specialisation
 from l4guide.text import say
@@ -30,7 +31,7 @@ MOST_WARPS = 8
 Find = Callable[[Specialisation], Figures | None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Fix:
     """One tile that fits, the parts in which it differs as (name, from, to), and what it needs."""
 

@@ -4,14 +4,13 @@ Letters in the formulas: M = block_m queries, N = block_n keys, d = head_dim rou
 Elements of 16 bits take 2 B; B stands for bytes.
 """
 
-from dataclasses import dataclass
-
+from l4guide.frozen import frozen
 from l4guide.tiles import PublishedTile
 
 HALF, SINGLE = 2, 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Part:
     """One buffer: `name` is a key of the text section `ledger_part`, `formula` gives its bytes in the letters above."""
 

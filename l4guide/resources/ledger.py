@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from l4guide.catalogue import Gpu
+from l4guide.frozen import frozen
 from l4guide.resources.answer import Resources
 from l4guide.resources.layouts import Part, parts_of, source_of
 from l4guide.tiles import PublishedTile, published_tiles
@@ -25,7 +25,7 @@ PASSES = {
 REFERENCE_CAPABILITY = "8.0"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Ledger:
     """The buffers of one block, which add up to `total_bytes`.
 

@@ -6,13 +6,13 @@ issued, so the shares tell what competes for the schedulers, not how long each u
 """
 
 import re
-import subprocess
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Self
+
+from l4guide.frozen import frozen
 
 DEADLINE_S = 60.0
 _LABEL = re.compile(r"^(\.L_\w+):")
@@ -30,7 +30,7 @@ _CLASSES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Mix:
     """Instructions that one warp issues in one pass of the inner loop.
 
@@ -117,6 +117,9 @@ def disassemble(cubin: bytes) -> str:
         OSError: nvdisasm is missing or cannot be started.
         subprocess.SubprocessError: it refused the binary, or took too long.
     """
+    import subprocess  # only a compiler of its own asks, and what is recorded is read far more often
+    import tempfile
+
     from triton import knobs
 
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:

@@ -1,21 +1,31 @@
 """Instruction mixes under `data/resources/`: one CSV file a Triton version, made by `recorder` with the bytes."""
 
-import csv
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import fields
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 from l4guide.catalogue import data_folder
-from l4guide.errors import BadData
+from l4guide.frozen import frozen
 from l4guide.resources.mix import Mix
-from l4guide.resources.record import WANTED, cells_of, specialisation_of, versions, write_table
+from l4guide.resources.record import (
+    WANTED,
+    Groups,
+    cells_of,
+    grouped,
+    parsed,
+    specialisation_of,
+    versions,
+    write_table,
+)
 from l4guide.resources.specialisation import Specialisation
 
 CLASSES = tuple(field.name for field in fields(Mix))
 COLUMNS = ("triton", *WANTED, *CLASSES, "code")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RecordedMix:
     """A mix, the Triton version that made the code, and the digest of the kernel."""
 
@@ -36,21 +46,14 @@ def read(path: Path) -> Rows:
     """All rows of one file; an absent file has none.
 
     Raises:
-        BadData: a row is malformed.
+        BadData: a row is malformed or appears twice.
     """
-    if not path.exists():
-        return {}
-    rows: Rows = {}
-    with path.open(encoding="utf-8", newline="") as lines:
-        for line, row in enumerate(csv.DictReader(lines), start=2):
-            try:
-                mix = Mix(**{name: int(row[name]) for name in CLASSES})
-                rows[specialisation_of(row)] = RecordedMix(
-                    mix=mix, triton_version=row["triton"], code=row["code"]
-                )
-            except (KeyError, TypeError, ValueError) as fault:
-                raise BadData("error.bad_record", file=path.name, line=line, fault=str(fault)) from fault
-    return rows
+    return parsed(chain.from_iterable(grouped(path).values()), _parse)
+
+
+def _parse(row: Mapping[str, str]) -> tuple[Specialisation, RecordedMix]:
+    mix = Mix(**{name: int(row[name]) for name in CLASSES})
+    return specialisation_of(row), RecordedMix(mix=mix, triton_version=row["triton"], code=row["code"])
 
 
 def write(path: Path, rows: Rows) -> None:
@@ -63,14 +66,19 @@ def write(path: Path, rows: Rows) -> None:
 
 
 @cache
-def _record(triton_version: str) -> Rows:
-    return read(path_for(triton_version))
+def _groups(triton_version: str) -> Groups:
+    return grouped(path_for(triton_version))
+
+
+@cache
+def _record(triton_version: str, *about: str) -> Rows:
+    return parsed(_groups(triton_version).get(about, ()), _parse)
 
 
 def recorded_mix(wanted: Specialisation) -> RecordedMix | None:
     """What the record says of this specialisation's inner loop, or None."""
     for triton_version in versions():
-        found = _record(triton_version).get(wanted)
+        found = _record(triton_version, str(wanted.arch), wanted.kernel, wanted.dtype).get(wanted)
         if found is not None:
             return found
     return None

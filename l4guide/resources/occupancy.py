@@ -4,9 +4,8 @@ The allocation rules are those of `cuda_occupancy.h` in NVIDIA's CUDA Toolkit, f
 later.
 """
 
-from dataclasses import dataclass
-
 from l4guide.catalogue import Gpu
+from l4guide.frozen import frozen
 
 THREADS_PER_WARP = 32
 #: The system keeps this much shared memory of every block for itself from compute capability 8.0 on.
@@ -20,7 +19,7 @@ PARTITIONS = 4
 LIMITERS = ("shared memory", "registers", "warps", "blocks")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Occupancy:
     """Resident blocks and warps per multiprocessor, and the first of `LIMITERS` that allows no more."""
 

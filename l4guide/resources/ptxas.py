@@ -3,14 +3,15 @@
 import contextlib
 import re
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+
+from l4guide.frozen import frozen
 
 _FRAME = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
 _REGISTERS = re.compile(r"Used (\d+) registers")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Usage:
     """Per thread: registers, bytes spilled to local memory (stores plus loads), bytes of stack frame."""
 

@@ -2,17 +2,20 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from importlib import metadata
+from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 from packaging.version import Version
 
 from l4guide.catalogue import data_folder
+from l4guide.distributions import version_of
 from l4guide.errors import BadData
 from l4guide.files import write_text
 from l4guide.resources.specialisation import Figures, Specialisation
+from l4guide.table import Row
 
 COLUMNS = (
     "triton",
@@ -40,7 +43,11 @@ WANTED = COLUMNS[1 : COLUMNS.index("shared_bytes")]
 
 _MASKED = {"masked": True, "full": False}
 
+V = TypeVar("V")
 Rows = dict[Specialisation, Figures]
+#: The rows of a file as they were written, by the chip, the kernel and the type that they are about.
+Groups = Mapping[tuple[str, ...], Sequence[Row]]
+GROUPED_BY = ("arch", "kernel", "dtype")
 
 
 def path_for(triton_version: str) -> Path:
@@ -125,25 +132,48 @@ def _format(wanted: Specialisation, figures: Figures) -> dict[str, object]:
     }
 
 
+def grouped(path: Path) -> Groups:
+    """The rows of one file, their cells unread; an absent file has none."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    if not path.exists():
+        return groups
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = csv.reader(file)
+        header = next(lines, [])
+        for cells in lines:
+            row = Row(path, lines.line_num, dict(zip(header, cells, strict=False)))
+            groups.setdefault(tuple(row.cells.get(name, "") for name in GROUPED_BY), []).append(row)
+    return groups
+
+
+def parsed(
+    rows: Iterable[Row], parse: Callable[[Mapping[str, str]], tuple[Specialisation, V]]
+) -> dict[Specialisation, V]:
+    """What `parse` makes of each row.
+
+    Raises:
+        BadData: a row is malformed or appears twice.
+    """
+    found: dict[Specialisation, V] = {}
+    for row in rows:
+        place = {"file": row.path.name, "line": row.line}
+        try:
+            wanted, value = parse(row.cells)
+        except (KeyError, TypeError, ValueError) as fault:
+            raise BadData("error.bad_record", **place, fault=str(fault)) from fault
+        if wanted in found:
+            raise BadData("error.bad_record", **place, fault="appears twice")
+        found[wanted] = value
+    return found
+
+
 def read(path: Path) -> Rows:
     """All rows of one file; an absent file has none.
 
     Raises:
         BadData: a row is malformed or appears twice.
     """
-    if not path.exists():
-        return {}
-    rows: Rows = {}
-    with path.open(encoding="utf-8", newline="") as lines:
-        for line, row in enumerate(csv.DictReader(lines), start=2):
-            try:
-                wanted, figures = _parse(row)
-            except (KeyError, TypeError, ValueError) as fault:
-                raise BadData("error.bad_record", file=path.name, line=line, fault=str(fault)) from fault
-            if wanted in rows:
-                raise BadData("error.bad_record", file=path.name, line=line, fault="appears twice")
-            rows[wanted] = figures
-    return rows
+    return parsed(chain.from_iterable(grouped(path).values()), _parse)
 
 
 def write(path: Path, rows: Rows) -> None:
@@ -169,24 +199,22 @@ def _order(row: Mapping[str, object]) -> tuple[object, ...]:
 
 
 @cache
-def _installed() -> str:
-    """The installed Triton's version, or nothing."""
-    try:
-        return metadata.version("triton")
-    except metadata.PackageNotFoundError:
-        return ""
-
-
 def versions() -> tuple[str, ...]:
     """The Triton versions with a record: first the installed one, then the newest."""
-    installed = _installed()
-    found = (path.stem.removeprefix("triton-") for path in (data_folder() / "resources").glob("triton-*.csv"))
+    paths = (data_folder() / "resources").glob("triton-*.csv")
+    found = [path.stem.removeprefix("triton-") for path in paths]
+    installed = version_of("triton") if len(found) > 1 else None
     return tuple(sorted(found, key=lambda v: (v == installed, Version(v)), reverse=True))
 
 
 @cache
-def _record(triton_version: str) -> Rows:
-    return read(path_for(triton_version))
+def _groups(triton_version: str) -> Groups:
+    return grouped(path_for(triton_version))
+
+
+@cache
+def _record(triton_version: str, *about: str) -> Rows:
+    return parsed(_groups(triton_version).get(about, ()), _parse)
 
 
 def by_twin(wanted: Specialisation) -> Figures | None:
@@ -199,7 +227,7 @@ def by_twin(wanted: Specialisation) -> Figures | None:
 def recorded(wanted: Specialisation, among: Iterable[str] | None = None) -> Figures | None:
     """What the record says of this specialisation, or None; `among` limits it to these Triton versions."""
     for triton_version in versions() if among is None else among:
-        figures = _record(triton_version).get(wanted)
+        figures = _record(triton_version, str(wanted.arch), wanted.kernel, wanted.dtype).get(wanted)
         if figures is not None:
             return figures
     return None

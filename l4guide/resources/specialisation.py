@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING
 
+from l4guide.frozen import frozen
 from l4guide.resources.mix import Mix
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 _HALF = ("bf16", "fp16")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Specialisation:
     """One compiled form of a kernel.
 
@@ -53,7 +54,7 @@ class Specialisation:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Figures:
     """Needs of one specialisation. The closed formula knows the shared memory alone.
 

@@ -1,7 +1,7 @@
 """Attention time of one layer over arrays of batches and lengths: the estimator's, or a wide roofline beyond it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache, partial
 from operator import itemgetter
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from l4guide.catalogue import Gpu
 from l4guide.errors import CannotDo
 from l4guide.estimate import NO_RUNS, LiveEstimator
+from l4guide.frozen import frozen
 from l4guide.interval import Interval, Numbers
 from l4guide.model import LATENT, WINDOW, Mixer
 from l4guide.step.rates import gemm_rate, memory_rate
@@ -25,7 +26,7 @@ ROOFLINE_LOW, ROOFLINE_VALUE, ROOFLINE_HIGH = 1.1, 1.8, 4.0
 LAUNCH_S = 1e-5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AttentionTime:
     """Seconds of one layer, what they stand on, and the implementation that was timed."""
 

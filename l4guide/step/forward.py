@@ -1,13 +1,14 @@
 """One forward pass of a whole model: products by roofline on the sustained rate, attention by the estimator."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from l4guide.catalogue import Gpu
 from l4guide.errors import CannotDo
 from l4guide.estimate import NO_RUNS, LiveEstimator
+from l4guide.frozen import frozen
 from l4guide.interval import Interval, Numbers, total
 from l4guide.model import LINEAR, Architecture, FeedForward, Layers, Mixer
 from l4guide.step.attention import AttentionTime, attention_seconds
@@ -26,7 +27,7 @@ SUMS_PER_LAYER = 2
 NOTHING_KNOWN: Mapping[Mixer, AttentionTime] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Pass:
     """Seconds of a pass by what they are spent on, arrays of one shape; and what the attention stands on."""
 
@@ -43,7 +44,7 @@ class Pass:
         return total(self.parts.values())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Ground:
     """A card with the rates that a plan finds on it, measured ones where there are, and what times attention there."""
 

@@ -1,9 +1,9 @@
 """How a model is run: types, cards, and for training what is trained and kept."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from l4guide.errors import BadInput
+from l4guide.frozen import frozen
 from l4guide.workload import one_of, whole_number, yes_or_no
 
 WEIGHT_DTYPES = ("bf16", "fp16", "fp32", "fp8", "int4")
@@ -12,7 +12,7 @@ MAX_GPUS = 1024
 DEFAULT_RANK = 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Plan:
     """How a model is run.
 

@@ -1,8 +1,6 @@
 """What a card sustains for a whole model: products, memory, links; each with its interval and its kind."""
 
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -10,7 +8,9 @@ import numpy as np
 from l4guide.catalogue import Gpu, data_folder
 from l4guide.errors import BadData, CannotDo
 from l4guide.estimate import Ceilings
+from l4guide.frozen import frozen
 from l4guide.interval import Interval
+from l4guide.toml import read_toml
 
 #: GB/s of sixteen PCIe lanes in one direction, by generation: 8, 16 and 32 GT/s with 128b/130b coding.
 PCIE_GB_PER_S = {3: 15.75, 4: 31.5, 5: 63.0}
@@ -46,9 +46,9 @@ def training_factors() -> Mapping[str, float]:
 def _tables(name: str, sections: tuple[str, ...]) -> Mapping[str, Mapping[str, float]]:
     path = data_folder() / "calibration" / name
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = read_toml(path)
         return {section: table[section] for section in sections}
-    except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise BadData("error.bad_calibration", file=path.name, problem=str(error)) from error
 
 
@@ -59,7 +59,7 @@ def share(name: str) -> Interval:
     return Interval.of(triple["low"], triple["value"], triple["high"])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Rate:
     """A rate in FLOP/s or bytes/s, and whether its middle was measured, published, or follows from the peak."""
 

@@ -1,12 +1,12 @@
 """One step of a model under a plan, whatever the task: seconds, tokens, and how well the tensor cores are used."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from l4guide.catalogue import Gpu
 from l4guide.estimate import NO_RUNS, LiveEstimator
+from l4guide.frozen import frozen
 from l4guide.interval import Interval, Numbers
 from l4guide.model import Architecture, Mixer
 from l4guide.step.attention import AttentionTime
@@ -16,7 +16,7 @@ from l4guide.step.training import training_step
 from l4guide.workload import Workload
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Step:
     """One step on all cards of a plan, arrays of one shape.
 

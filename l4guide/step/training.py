@@ -1,10 +1,11 @@
 """One training step: forward, backward, what is run again, the optimizer, and the links between cards."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from l4guide.errors import CannotDo
+from l4guide.frozen import frozen
 from l4guide.interval import Interval, Numbers, total
 from l4guide.model import Architecture
 from l4guide.step.forward import Ground, Pass, forward
@@ -25,7 +26,7 @@ ELEMENTWISE_PASSES = 4.0
 EXPOSED_LINKS = 0.2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Training(Pass):
     """The same of a training step; its FLOPs are those that count for MFU (nothing is counted twice)."""
 

@@ -1,7 +1,7 @@
 """Which library runs which question on which card, from which version, and why not; the rules are data."""
 
 from l4guide.support.calls import snippet
-from l4guide.support.judge import check, history
+from l4guide.support.judge import check, history, runs
 from l4guide.support.releases import (
     distribution,
     find_library,
@@ -29,5 +29,6 @@ __all__ = [
     "libraries",
     "newest_read",
     "releases",
+    "runs",
     "snippet",
 ]

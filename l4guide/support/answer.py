@@ -1,13 +1,12 @@
 """What is found of one release, before it is set beside the others."""
 
-from dataclasses import dataclass
-
+from l4guide.frozen import frozen
 from l4guide.support.rulebook import Cover, Rule
 from l4guide.support.verdict import Reason
 from l4guide.text import Sentence
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Answer:
     """The verdict on one release. `rules` are the broken ones, each with its reason, in the order of a run.
 

@@ -1,11 +1,11 @@
 """What a rule may ask: a closed set of tests on a closed set of fields of the question and the card."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any, get_args, get_type_hints
 
 from l4guide.catalogue import Gpu
+from l4guide.frozen import frozen
 from l4guide.text import Sentence
 from l4guide.workload import Workload
 
@@ -82,7 +82,7 @@ def quantity(field: str, value: object) -> object:
     return "–" if value is None else value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Condition:
     """One test on one field, with the bound it is compared to."""
 

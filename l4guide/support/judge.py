@@ -12,7 +12,7 @@ from l4guide.support.dispatch import dispatched
 from l4guide.support.kinds import about, kind_of
 from l4guide.support.releases import (
     beside,
-    books,
+    book_of,
     dispatches,
     find_library,
     find_release,
@@ -188,7 +188,7 @@ def _unread(library: str, version: str) -> Answer:
 
 def _elsewhere(gpu: Gpu, library: str) -> Answer | None:
     """What is said of a card that the library's build is not made for; None where it is."""
-    vendor = books()[library].vendor
+    vendor = book_of(library).vendor
     if gpu.vendor == vendor:
         return None
     values = {"library": library, "gpu": gpu.name, "made_by": gpu.vendor, "vendor": vendor}
@@ -199,7 +199,7 @@ def _elsewhere(gpu: Gpu, library: str) -> Answer | None:
 @lru_cache(maxsize=ANSWERS_KEPT)
 def _answers(workload: Workload, gpu: Gpu, library: str) -> Mapping[str, Answer]:
     """What becomes of the question in every release: status and broken rules, without their words."""
-    known = books()[library].releases
+    known = book_of(library).releases
     if (other := _elsewhere(gpu, library)) is not None:
         return dict.fromkeys((release.version for release in known), other)
     if backends := dispatches(library):
@@ -264,7 +264,7 @@ def history(workload: Workload, gpu: Gpu, library: str) -> tuple[tuple[Release, 
     """
     library = find_library(library)
     answers = _answers(workload, kind_of(gpu), library)
-    return tuple((release, answers[release.version].status) for release in books()[library].releases)
+    return tuple((release, answers[release.version].status) for release in book_of(library).releases)
 
 
 def _message(answer: Answer, gpu: Gpu, library: str, version: str) -> Sentence | str:
@@ -297,6 +297,16 @@ def check(workload: Workload, gpu: Gpu, library: str, version: str | None = None
     return found if version is None or not newer else _of_a_newer_release(found, version.strip())
 
 
+def runs(workload: Workload, gpu: Gpu, library: str) -> bool:
+    """Whether the newest known release of `library` runs `workload` on `gpu`: `check` without the words and history.
+
+    Raises:
+        BadInput: the library is not known; names the nearest ones.
+    """
+    library = find_library(library)
+    return _answer(workload, kind_of(gpu), library, find_release(library).version).status == "ok"
+
+
 def _of_a_newer_release(newest: Verdict, version: str) -> Verdict:
     """What is said of a release that came after the rules were read: unknown, and what the newest read one says."""
     said = Sentence(f"support.newest_{newest.status}")
@@ -322,7 +332,7 @@ def _verdict(workload: Workload, gpu: Gpu, library: str, release: Release) -> Ve
     """The verdict on one release."""
     answers = _answers(workload, gpu, library)
     answer = _answer(workload, gpu, library, release.version)
-    known = books()[library].releases
+    known = book_of(library).releases
     first = next((r for r in known if answers[r.version].status == "ok"), None)
     not_run = [r.version for r in known if answers[r.version].status in ("refused", "unsafe")]
     call = call_of(workload, gpu, library, release.version)

@@ -2,7 +2,6 @@
 
 import re
 import string
-import tomllib
 from collections.abc import Mapping
 from datetime import date
 from functools import cache
@@ -25,6 +24,7 @@ from l4guide.support.conditions import (
 from l4guide.support.entry import Entry
 from l4guide.support.rulebook import Call, Cover, Dispatch, Release, Rule, Rulebook
 from l4guide.text import Sentence, sentences
+from l4guide.toml import read_toml
 from l4guide.workload import DTYPES
 
 PASSES = ("forward", "backward")
@@ -62,12 +62,14 @@ class Reader:
     def __init__(self, path: Path, sources: Mapping[str, Source]) -> None:
         self.path, self.sources = path, sources
         try:
-            self.top = Entry(tomllib.loads(path.read_text(encoding="utf-8")), path.name, "top")
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            self.top = Entry(read_toml(path), path.name, "top")
+        except (OSError, ValueError) as error:
             raise BadData("error.unreadable_table", file=path.name, reason=error) from error
         self.libraries = tuple(self.top.take("libraries", list))
         self.releases: tuple[Release, ...] = ()
         self.places: dict[str, int] = {}
+        #: The releases inside bounds that were read before: most rules share theirs with others.
+        self.ranges: dict[str, frozenset[str]] = {}
 
     def read(self) -> Rulebook:
         """The whole file.
@@ -236,6 +238,12 @@ class Reader:
     def versions(self, entry: Entry) -> frozenset[str]:
         """The releases inside bounds such as `>=2.0.0,<2.5.5`, the two clauses that a version range needs."""
         bounds = entry.take("versions", str)
+        if bounds not in self.ranges:
+            self.ranges[bounds] = self.inside(entry, bounds)
+        return self.ranges[bounds]
+
+    def inside(self, entry: Entry, bounds: str) -> frozenset[str]:
+        """The releases inside bounds that were not met before."""
         inside = set(self.places)
         for clause in bounds.split(","):
             match = re.fullmatch(r"\s*(>=|<)\s*([\w.]+)\s*", clause)
@@ -289,8 +297,18 @@ def read_rulebook(path: Path, sources: Mapping[str, Source]) -> Rulebook:
 
 
 @cache
-def rulebooks() -> tuple[Rulebook, ...]:
-    """Every rule file under `data/rules`."""
-    sources = {source.key: source for source in all_sources()}
+def rule_files() -> Mapping[str, Path]:
+    """The rule files under `data/rules`, by what stands in front of the slash in the names of their libraries."""
     paths = sorted((data_folder() / "rules").glob("*.toml"), key=lambda path: path.stem)
-    return tuple(read_rulebook(path, sources) for path in paths)
+    return {path.stem: path for path in paths}
+
+
+@cache
+def rulebook(stem: str) -> Rulebook:
+    """The rule file `stem`, one of `rule_files`: read when a library of it is asked for."""
+    return read_rulebook(rule_files()[stem], {source.key: source for source in all_sources()})
+
+
+def rulebooks() -> tuple[Rulebook, ...]:
+    """Every rule file."""
+    return tuple(rulebook(stem) for stem in rule_files())

@@ -1,26 +1,24 @@
 """Which libraries and releases there are rules for, and how they are named."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from functools import cache, lru_cache
 
 from packaging.version import InvalidVersion, Version
 
 from l4guide.errors import BadInput
-from l4guide.support.reader import rulebooks
+from l4guide.support.reader import rule_files, rulebook, rulebooks
 from l4guide.support.rulebook import Call, Cover, Dispatch, Release, Rule, Rulebook
 
 
-@cache
-def books() -> Mapping[str, Rulebook]:
-    """The rule file of each library."""
-    return {library: book for book in rulebooks() for library in book.libraries}
+def book_of(library: str) -> Rulebook:
+    """The rule file of a library, which is called what stands in front of the slash in its name."""
+    return rulebook(library.partition("/")[0])
 
 
 @cache
 def table(library: str, version: str) -> tuple[tuple[Rule, ...], tuple[Cover, ...], tuple[Call, ...]]:
     """The rules, covers and calls of one release."""
-    book = books()[library]
+    book = book_of(library)
     return (
         tuple(r for r in book.rules if library in r.libraries and version in r.versions),
         tuple(c for c in book.covers if library in c.libraries and version in c.versions),
@@ -37,30 +35,31 @@ def rule_set(library: str, version: str) -> tuple[int, ...]:
 @cache
 def dispatches(library: str) -> tuple[str, ...]:
     """The libraries that `library` picks among; none for one that has kernels of its own."""
-    entries = (entry for entry in books()[library].dispatches if library in entry.libraries)
+    entries = (entry for entry in book_of(library).dispatches if library in entry.libraries)
     return tuple(dict.fromkeys(name for entry in entries for name in entry.order))
 
 
 @cache
 def order_of(library: str, version: str) -> tuple[Dispatch, ...]:
     """In which orders `library` at `version` tries others, each with its conditions."""
-    entries = books()[library].dispatches
+    entries = book_of(library).dispatches
     return tuple(entry for entry in entries if library in entry.libraries and version in entry.versions)
 
 
 @cache
 def beside(library: str, version: str) -> tuple[Release, Release] | None:
     """The read releases on either side of one that nobody read; None where one side has none."""
-    known = books()[library].releases
+    known = book_of(library).releases
     place = next(number for number, release in enumerate(known) if release.version == version)
     below = next((r for r in reversed(known[:place]) if r.checked), None)
     above = next((r for r in known[place:] if r.checked), None)
     return None if below is None or above is None else (below, above)
 
 
+@cache
 def libraries() -> tuple[str, ...]:
     """Every library that there are rules for, by the name it is asked with."""
-    return tuple(books())
+    return tuple(library for book in rulebooks() for library in book.libraries)
 
 
 @lru_cache(maxsize=1024)
@@ -84,9 +83,13 @@ def find_library(name: str) -> str:
     Raises:
         BadInput: no library is called so; names the nearest.
     """
+    if name.partition("/")[0] in rule_files() and name in book_of(name).libraries:
+        return name
     known, written = _directory(), _plain(name)
     if written in known:
         return known[written]
+    from difflib import get_close_matches  # only a mistyped name needs it
+
     near = get_close_matches(written[:40], known, n=3, cutoff=0.0)
     names = ", ".join(dict.fromkeys(known[match] for match in near))
     raise BadInput("error.unknown_library", name=name[:60], near=names, choices=", ".join(libraries()))
@@ -98,13 +101,13 @@ def releases(library: str) -> tuple[Release, ...]:
     Raises:
         BadInput: no library is called so.
     """
-    return books()[find_library(library)].releases
+    return book_of(find_library(library)).releases
 
 
 @cache
 def _by_version(library: str) -> Mapping[Version, Release]:
     """The releases of `library` by their version as it is ordered."""
-    return {release.key: release for release in books()[library].releases}
+    return {release.key: release for release in book_of(library).releases}
 
 
 def newest_read(library: str) -> Release:
@@ -137,6 +140,10 @@ def find_release(library: str, version: str | None = None) -> Release:
     known = releases(library)
     if version is None:
         return known[-1]
+    if (written := next((release for release in known if release.version == version), None)) is not None:
+        return written
+    from difflib import get_close_matches  # as above
+
     try:
         asked = Version(Version(version.strip()).public)
     except InvalidVersion:
@@ -157,7 +164,7 @@ def distribution(library: str) -> str:
     Raises:
         BadInput: no library is called so.
     """
-    return books()[find_library(library)].distribution
+    return book_of(find_library(library)).distribution
 
 
 def install_line(library: str, version: str | None = None) -> str:
@@ -166,7 +173,7 @@ def install_line(library: str, version: str | None = None) -> str:
     Raises:
         BadInput: the library or the version is not known.
     """
-    book = books()[find_library(library)]
+    book = book_of(find_library(library))
     release = find_release(library, version)
     return (book.install if release.on_index else book.install_tag).format(
         version=release.version, tag=release.tag

@@ -7,7 +7,7 @@ from itertools import takewhile
 from l4guide.catalogue import Gpu
 from l4guide.support.answer import Answer
 from l4guide.support.conditions import all_hold, label
-from l4guide.support.releases import books, releases
+from l4guide.support.releases import book_of, releases
 from l4guide.support.rulebook import Release, Rule
 from l4guide.support.verdict import REMEDIES, Reason
 from l4guide.text import Sentence
@@ -107,7 +107,7 @@ def _taking(library: str, answers: Answers) -> Release | None:
 
 def _keeps(rule: Rule, library: str, workload: Workload, gpu: Gpu) -> bool:
     """Whether the rule is known to have nothing against the question, nor those that share its limit with it."""
-    shared = (r for r in books()[library].rules if r.family == rule.family and r.versions == rule.versions)
+    shared = (r for r in book_of(library).rules if r.family == rule.family and r.versions == rule.versions)
     return all(_kept(other, workload, gpu) for other in shared)
 
 

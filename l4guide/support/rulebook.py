@@ -1,16 +1,16 @@
 """What the rule files hold, as frozen records."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
 
 from packaging.version import Version
 
 from l4guide.catalogue import Source
+from l4guide.frozen import frozen
 from l4guide.support.conditions import Condition
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Release:
     """A version. `checked` is False where nobody read it: its neighbours answer for it.
 
@@ -30,7 +30,7 @@ class Release:
         return Version(self.version)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Rule:
     """One limit: where `when` holds, `needs` must hold too. `text` is the library's own error text.
 
@@ -55,7 +55,7 @@ class Rule:
     place: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Cover:
     """What was found to work, for the releases, cards, passes and features that it names, where `when` holds.
 
@@ -77,7 +77,7 @@ class Cover:
     place: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Call:
     """The function that a user calls for some questions, and how; the first that matches is meant.
 
@@ -93,7 +93,7 @@ class Call:
     options: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Dispatch:
     """A library that picks among others: the first of `order` that takes the question runs it.
 
@@ -110,7 +110,7 @@ class Dispatch:
     place: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Rulebook:
     """All that is known of the libraries of one file; `distribution` is what pip calls their package."""
 

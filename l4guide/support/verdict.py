@@ -1,10 +1,10 @@
 """What the rules say: one `Verdict` with every `Reason`, readable in either language."""
 
 import re
-from dataclasses import dataclass
 from datetime import date
 
 from l4guide.catalogue import Source
+from l4guide.frozen import frozen
 from l4guide.support.conditions import quantity
 from l4guide.text import Sentence
 
@@ -32,7 +32,7 @@ def address(source: Source, place: str) -> str:
     return f"{page} ({place})" if place and page == source.url else page
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Reason:
     """One broken rule, or the one thing that nobody knows.
 
@@ -78,7 +78,7 @@ class Reason:
         return {key: value for key, value in values.items() if value is not None}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Verdict:
     """The answer of one library at one version, for one question on one card.
 

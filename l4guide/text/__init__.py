@@ -4,12 +4,13 @@ A sentence is kept as its key and values until it is shown, so that one answer c
 """
 
 import string
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
+
+from l4guide.toml import read_toml
 
 LANGUAGES = {"en": "English", "zh": "中文"}
 
@@ -23,7 +24,7 @@ def sentences(language: str) -> dict[str, str]:
     """
     if language not in LANGUAGES:
         raise KeyError(f"language {language!r} is not one of {', '.join(LANGUAGES)}")
-    tables = tomllib.loads((files("l4guide.text") / f"{language}.toml").read_text(encoding="utf-8"))
+    tables = read_toml(Path(__file__).with_name(f"{language}.toml"))
     return {
         f"{section}.{key}": value for section, entries in tables.items() for key, value in entries.items()
     }

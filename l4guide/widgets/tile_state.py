@@ -9,7 +9,8 @@ from l4guide import catalogue
 from l4guide.catalogue import Gpu
 from l4guide.errors import Problem
 from l4guide.measure.run import Post, kernel_post
-from l4guide.resources import MOST_COMPILED, Compiler, Resources, resources_for
+from l4guide.resources import MOST_COMPILED, Resources, resources_for
+from l4guide.resources.compiler import Compiler
 from l4guide.text import Sentence
 from l4guide.widgets.page_state import PageState
 from l4guide.workload import MAX_HEAD_DIM, whole_number

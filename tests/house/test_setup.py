@@ -103,7 +103,7 @@ def test_torch_is_never_asked_of_uv(
     monkeypatch.setattr(setup, "works", lambda command: True)
     monkeypatch.setattr(environment, "installed", lambda name: "")
     environment.make("all")
-    torch, project = installers.asked
+    torch, project, _ = installers.asked
     assert ("pip", ["--no-deps", "--no-index", f"{setup.pin('torch')}+cpu"]) == (torch[0], torch[-3:])
     assert ("uv", ".[all]") == (project[0], project[-1])
 
@@ -111,10 +111,14 @@ def test_torch_is_never_asked_of_uv(
 def test_the_guides_answers_need_no_torch(
     environment: Any, installers: Installers, setup: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The base level asks for the project and nothing before it."""
+    """The base level asks for the project and nothing before it, then answers once, keeping what Python compiles."""
     monkeypatch.setattr(setup, "works", lambda command: True)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     environment.make("base")
-    assert ["."] == [command[-1] for command in installers.asked]
+    project, answer = installers.asked
+    assert ("uv", ".") == (project[0], project[-1])
+    assert ["-m", "l4guide", "advise", "--json"] == answer[1:]
+    assert "PYTHONDONTWRITEBYTECODE" not in installers.variables[-1]
 
 
 @pytest.mark.parametrize(

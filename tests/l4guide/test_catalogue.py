@@ -141,7 +141,7 @@ def test_data_inside_the_package_wins(tmp_path: Path, monkeypatch: pytest.Monkey
     """An installed package reads the data it ships, a checkout the folder beside the package."""
     package = tmp_path / "l4guide"
     package.mkdir()
-    monkeypatch.setattr(catalogue, "files", lambda name: tmp_path / name)
+    monkeypatch.setattr(catalogue, "__file__", str(package / "catalogue.py"))
     find = catalogue.data_folder.__wrapped__
     assert tmp_path / "data" == find()
     (package / "data").mkdir()

@@ -1,7 +1,6 @@
 """What the probe reads from NVML, and what it does where there is nothing to read."""
 
 import sys
-from importlib.metadata import PackageNotFoundError
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -105,13 +104,8 @@ def test_machine_lists_installed_libraries_only(monkeypatch: pytest.MonkeyPatch)
     """Versions come from metadata: an installed library has one, a missing one is not listed."""
     versions = {"torch": "2.11.0", "flash-attn": "2.8.3"}
 
-    def version(name: str) -> str:
-        if name not in versions:
-            raise PackageNotFoundError(name)
-        return versions[name]
-
     monkeypatch.setitem(sys.modules, "pynvml", fake_nvml("NVIDIA L4"))
-    monkeypatch.setattr("l4guide.measure.probe.version", version)
+    monkeypatch.setattr("l4guide.measure.probe.version_of", versions.get)
     machine = probe.machine()
     assert (("torch", "2.11.0"), ("flash-attn", "2.8.3")) == machine.libraries
     assert ("580.95.05", "13.2", "2.8.3", None) == (

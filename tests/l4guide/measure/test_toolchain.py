@@ -23,7 +23,7 @@ def install(monkeypatch: pytest.MonkeyPatch, folder: Path, cuda: str, config: st
         path = folder / "torch" / "share" / "cmake" / "Torch" / "TorchConfig.cmake"
         path.write_text(config, encoding="utf-8")
     found = SimpleNamespace(version="2.6.0+cu124", locate_file=lambda name: folder / name)
-    monkeypatch.setattr(toolchain, "distribution", lambda _: found)
+    monkeypatch.setattr("importlib.metadata.distribution", lambda _: found)
 
 
 @pytest.mark.parametrize(
@@ -55,12 +55,12 @@ def test_without_pytorch_there_is_nothing_to_read(monkeypatch: pytest.MonkeyPatc
     def missing(_name: str) -> None:
         raise PackageNotFoundError
 
-    monkeypatch.setattr(toolchain, "distribution", missing)
+    monkeypatch.setattr("importlib.metadata.distribution", missing)
     assert toolchain.torch_build() is None
 
 
 def test_files_that_are_gone_are_no_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Metadata without the package itself is a broken installation, not an error here."""
     found = SimpleNamespace(version="2.6.0", locate_file=lambda name: tmp_path / name)
-    monkeypatch.setattr(toolchain, "distribution", lambda _: found)
+    monkeypatch.setattr("importlib.metadata.distribution", lambda _: found)
     assert toolchain.torch_build() is None

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from l4guide.catalogue import gpu
-from l4guide.resources import Compiler, Resources, presets, resources_for
+from l4guide.resources import Resources, presets, resources_for
+from l4guide.resources.compiler import Compiler
 from l4guide.resources.fixes import tile_json
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from l4guide import support
 from l4guide.catalogue import Gpu, gpu, gpus
 from l4guide.errors import BadInput
 from l4guide.support.reader import rulebooks
+from l4guide.support.releases import book_of
 from l4guide.workload import Workload, ask
 
 Check = Callable[..., support.Verdict]
@@ -207,3 +208,17 @@ def test_every_question_gets_a_sourced_answer_or_an_unknown(asked: tuple[Workloa
     for language in ("en", "zh"):
         assert verdict.to_json(language)["message"]
     assert asked[1].vendor == "NVIDIA" or verdict.status == "unknown"
+
+
+@settings(max_examples=60, deadline=None)
+@given(_anything())
+def test_whether_it_runs_is_the_verdicts_status(asked: tuple[Workload, Gpu, str, str]) -> None:
+    """The short way to the newest release's answer is the answer."""
+    workload, gpu, library, _ = asked
+    assert (support.check(workload, gpu, library).status == "ok") == support.runs(workload, gpu, library)
+
+
+@pytest.mark.parametrize("library", support.libraries())
+def test_a_library_is_named_after_its_rule_file(library: str) -> None:
+    """What stands in front of the slash is the file, so that one library asks for one file alone."""
+    assert library in book_of(library).libraries

@@ -7,7 +7,8 @@ import pytest
 from l4guide.catalogue import Gpu
 from l4guide.errors import CannotDo
 from l4guide.measure.run import Run, direct_post
-from l4guide.resources import Compiler, Resources, resources_for
+from l4guide.resources import Resources, resources_for
+from l4guide.resources.compiler import Compiler
 from l4guide.widgets import KernelPage
 from l4guide.widgets.kernel_state import PRESETS, TRIES, KernelState
 from l4guide.widgets.trace_panel import TracePanel
