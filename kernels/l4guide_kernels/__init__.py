@@ -91,5 +91,6 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     if name in _LAZY:
+        import_module("l4guide_kernels.requirements")
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

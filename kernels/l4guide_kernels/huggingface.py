@@ -7,6 +7,9 @@ as a matrix: `visible_keys` answers for transformers' mask functions, and `atten
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import l4guide_kernels.requirements  # noqa: F401 - first: it says in one line what the rest would fail over
+
+# isort: split
 import torch
 
 from l4guide_kernels import interface, kvcache, varlen
