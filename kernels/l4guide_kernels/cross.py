@@ -188,7 +188,7 @@ def _width(kernel: str, head_dim: int) -> int:
 def _function(kernel: str) -> Any:  # noqa: ANN401 - Triton exports no type for it
     """The jit function behind a kernel's name."""
     try:
-        import l4guide_kernels.requirements  # noqa: F401 - first: it says in one line what the rest would fail over
+        import l4guide_kernels.installed  # noqa: F401 - before all that it checks
 
         # isort: split
         from l4guide_kernels.decode import decode_kernel

@@ -13,7 +13,7 @@ the values a GPU would. It does the same for e4m3, to which the interpreter's ca
 import os
 from functools import wraps
 
-import l4guide_kernels.requirements  # noqa: F401 - first: what it refuses fails below in words of its own
+import l4guide_kernels.installed  # noqa: F401 - before all that it checks
 
 # isort: split
 import triton

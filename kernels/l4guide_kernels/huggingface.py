@@ -7,7 +7,7 @@ as a matrix: `visible_keys` answers for transformers' mask functions, and `atten
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import l4guide_kernels.requirements  # noqa: F401 - first: it says in one line what the rest would fail over
+import l4guide_kernels.installed  # noqa: F401 - before all that it checks
 
 # isort: split
 import torch
