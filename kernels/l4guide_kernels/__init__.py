@@ -7,6 +7,7 @@ below load them when first asked for.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from l4guide_kernels.requirements import RequirementError
 from l4guide_kernels.tiles import (
     ARCHS,
     DTYPES,
@@ -67,6 +68,7 @@ __all__ = [
     "QUANTIZED",
     "SPECIALISATIONS",
     "Compiled",
+    "RequirementError",
     "ShapeError",
     "Tile",
     "UnsupportedError",
@@ -91,5 +93,6 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     if name in _LAZY:
+        import_module("l4guide_kernels.installed")
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,8 +12,10 @@ import triton.language as tl
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from l4guide_kernels.dialect import INTERPRET
-from l4guide_kernels.tiles import HEAD_MULTIPLE, head_parts
+from l4guide_kernels.tiles import head_parts
 
+# Of an axis of one element, along which nothing moves: the interpreters before 3.6 ask for 16 elements, not bytes.
+_ANY_STRIDE = 16
 Boxes = tuple[TensorDescriptor | None, TensorDescriptor | None]
 
 
@@ -21,7 +23,7 @@ def boxes(x: torch.Tensor, rows: int) -> Boxes:
     """The boxes of `rows` rows of a head of `x`, one for each of its column blocks."""
     shape = list(x.shape)
     # An axis of one element may have any stride, which the copy engine would refuse all the same.
-    strides = [*(s if n > 1 else HEAD_MULTIPLE for n, s in zip(shape[:-1], x.stride()[:-1], strict=True)), 1]
+    strides = [*(s if n > 1 else _ANY_STRIDE for n, s in zip(shape[:-1], x.stride()[:-1], strict=True)), 1]
     first, second = (
         TensorDescriptor(x, shape, strides, [1, rows, 1, columns]) if columns else None
         for columns in head_parts(shape[-1])

@@ -11,7 +11,11 @@ the values a GPU would. It does the same for e4m3, to which the interpreter's ca
 """
 
 import os
+from functools import wraps
 
+import l4guide_kernels.installed  # noqa: F401 - before all that it checks
+
+# isort: split
 import triton
 import triton.language as tl
 
@@ -27,37 +31,52 @@ ALIGN = tl.constexpr(HEAD_MULTIPLE)
 # `tiles.head_parts` as data: Triton lets a compile-time function call no ordinary one.
 _PARTS = tl.constexpr(tuple(SPECIALISATIONS.items()))
 
+if hasattr(triton, "constexpr_function"):
+    constexpr_function = triton.constexpr_function
+else:
+
+    def constexpr_function(function):
+        """Triton 3.4's, which gives a plain value outside of compiled code, as later versions do."""
+        of_triton = tl.constexpr_function(function)
+
+        @wraps(of_triton)
+        def evaluated(*known: object, _semantic: object = None):
+            value = of_triton(*known)
+            return value.value if INTERPRET or _semantic is None else value
+
+        return evaluated
+
 
 def interpreted() -> bool:
     """Whether the kernels run in Triton's interpreter, on the CPU."""
     return bool(INTERPRET.value)
 
 
-@triton.constexpr_function
+@constexpr_function
 def first_block(head_dim: int) -> int:
     """Columns of a head's first block."""
     return next(int(first) for width, (first, _) in _PARTS.value if width >= head_dim)
 
 
-@triton.constexpr_function
+@constexpr_function
 def second_block(head_dim: int) -> int:
     """Columns of a head's second block, 0 when it has none."""
     return next(int(second) for width, (_, second) in _PARTS.value if width >= head_dim)
 
 
-@triton.constexpr_function
+@constexpr_function
 def unit(dtype: tl.dtype) -> int:
     """Elements that strides are counted in: ALIGN, or of 8 bits the twice as many that 16 bytes hold."""
     return HEAD_MULTIPLE * (2 if dtype.primitive_bitwidth == 8 else 1)
 
 
-@triton.constexpr_function
+@constexpr_function
 def operand_type(dtype: tl.dtype, wide: tl.dtype) -> tl.dtype:
     """What weights are multiplied in with rows of DTYPE: codes of 8 bits are widened to `wide`."""
     return wide if dtype.primitive_bitwidth == 8 else dtype
 
 
-@triton.constexpr_function
+@constexpr_function
 def sum_type(dtype: tl.dtype) -> tl.dtype:
     """What sums over DTYPE are kept in: fp32, but int32 for int8, and fp64 for fp64 in the interpreter."""
     if dtype == tl.int8:

@@ -25,6 +25,7 @@ class Launch:
         shared_bytes: Shared memory of one program.
         warps: Warps of one program.
         grid: Programs along each axis.
+        device: Index of the card that it was started on.
     """
 
     kernel: str
@@ -32,6 +33,7 @@ class Launch:
     shared_bytes: int
     warps: int
     grid: tuple[int, int, int]
+    device: int
 
 
 @contextmanager
@@ -57,7 +59,7 @@ def compiled_for(arch: int) -> Iterator[list[Launch]]:
     active, target = driver.active, GPUTarget("cuda", arch, 32)
     launched: list[Launch] = []
     before: dict[int, tuple[Any, Any]] = {}
-    loaded: dict[int, tuple[Any, PtxKernel]] = {}
+    loaded: dict[tuple[int, int], tuple[Any, PtxKernel]] = {}
     compile_or_run = JITFunction.run
 
     def run(function: Any, *args: Any, grid: Any, warmup: bool, **options: Any) -> Any:  # noqa: ANN401
@@ -66,17 +68,19 @@ def compiled_for(arch: int) -> Iterator[list[Launch]]:
             function.device_caches = defaultdict(function.create_binder)
         compiled = compile_or_run(function, *args, grid=grid, warmup=True, **options)
         if not warmup:
-            if id(compiled) not in loaded:
-                loaded[id(compiled)] = compiled, _load(compiled)
+            device = active.get_current_device()
+            code = id(compiled), device  # what the driver loads, it loads for one card
+            if code not in loaded:
+                loaded[code] = compiled, _load(compiled)
             values = _bound(function, args, options)
             whole_grid = _grid(grid, values)
-            loaded[id(compiled)][1].launch(
+            loaded[code][1].launch(
                 whole_grid,
                 warps=compiled.metadata.num_warps,
                 arguments=packed([*compiled.src.signature.values()], [*values.values()]),
-                stream=active.get_current_stream(active.get_current_device()),
+                stream=active.get_current_stream(device),
             )
-            launched.append(_launch(compiled, whole_grid))
+            launched.append(_launch(compiled, whole_grid, device))
         return compiled
 
     try:
@@ -119,11 +123,12 @@ def _grid(
     return int(x), int(y), int(z)
 
 
-def _launch(compiled: Any, grid: tuple[int, int, int]) -> Launch:  # noqa: ANN401
+def _launch(compiled: Any, grid: tuple[int, int, int], device: int) -> Launch:  # noqa: ANN401
     return Launch(
         kernel=compiled.name,
         target=next(line.split()[1] for line in compiled.asm["ptx"].splitlines() if ".target" in line),
         shared_bytes=compiled.metadata.shared,
         warps=compiled.metadata.num_warps,
         grid=grid,
+        device=device,
     )

@@ -7,6 +7,9 @@ as a matrix: `visible_keys` answers for transformers' mask functions, and `atten
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import l4guide_kernels.installed  # noqa: F401 - before all that it checks
+
+# isort: split
 import torch
 
 from l4guide_kernels import interface, kvcache, varlen

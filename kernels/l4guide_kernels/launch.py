@@ -14,6 +14,7 @@ from l4guide_kernels.append import append_kernel
 from l4guide_kernels.boxes import boxes
 from l4guide_kernels.candidates import LIMIT_BYTES
 from l4guide_kernels.decode import LEAST_BLOCKS, decode_kernel, split_count
+from l4guide_kernels.device import on_its_device
 from l4guide_kernels.dialect import interpreted
 from l4guide_kernels.dkdv import delta_kernel, dkdv_kernel
 from l4guide_kernels.dq import dq_kernel
@@ -102,6 +103,7 @@ def _constants(q: torch.Tensor, v: torch.Tensor, problem: Problem, tile: Tile) -
     }
 
 
+@on_its_device
 def forward(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, problem: Problem
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -145,6 +147,7 @@ def _delta(out: torch.Tensor, dout: torch.Tensor) -> torch.Tensor:
     return delta
 
 
+@on_its_device
 def backward(
     q: torch.Tensor,
     k: torch.Tensor,
@@ -194,6 +197,7 @@ def _dsink(sink: torch.Tensor, lse: torch.Tensor, delta: torch.Tensor) -> torch.
     return -torch.where(torch.isinf(lse), 0.0, weight * delta).sum(1).to(sink.dtype)
 
 
+@on_its_device
 def decode(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, problem: Problem, *, splits: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -257,6 +261,7 @@ def _kept_counters(count: int, device: torch.device, stream: int) -> torch.Tenso
     return torch.zeros(count, dtype=torch.int32, device=device)
 
 
+@on_its_device
 def place(
     x: torch.Tensor,
     y: torch.Tensor,
@@ -297,6 +302,7 @@ def place(
     )
 
 
+@on_its_device
 def probabilities(q: torch.Tensor, k: torch.Tensor, lse: torch.Tensor, problem: Problem) -> torch.Tensor:
     """P (batch, heads, seqlen_q, seqlen_k) of a forward pass with dropout, negative where dropped."""
     q, k = aligned(q), aligned(k)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 import triton
 
+from l4guide_kernels.device import on_its_device
 from l4guide_kernels.launch import OPTIONS, aligned
 from l4guide_kernels.operators import padded
 from l4guide_kernels.quantize_kernels import code_rows_kernel, code_values_kernel
@@ -86,6 +87,7 @@ def _sizes(head_dim: int) -> dict[str, int]:
     return {"HEAD_DIM": head_dim, "WIDTH": width, "COLUMNS": triton.next_power_of_2(width)}
 
 
+@on_its_device
 def _code_rows(
     x: torch.Tensor, *, by_row: bool, mean: torch.Tensor | None = None, factor: float = 1.0
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -120,6 +122,7 @@ def _spread(v: torch.Tensor, largest: float, *, always: bool) -> torch.Tensor:
     return scale if always else scale.clamp(min=1.0)
 
 
+@on_its_device
 def _code_values(v: torch.Tensor, scale: torch.Tensor, dtype: torch.dtype, largest: float) -> torch.Tensor:
     """V's codes, transposed by groups of keys, filled up with zeros."""
     v = _rows(v)

@@ -8,6 +8,7 @@ import triton
 from l4guide_kernels.arguments import Extras
 from l4guide_kernels.attention import plan
 from l4guide_kernels.checks import ShapeError, check_tensors
+from l4guide_kernels.device import on_its_device
 from l4guide_kernels.launch import OPTIONS, natural
 from l4guide_kernels.operators import decode_tiles, encode_tiles
 from l4guide_kernels.problem import DTYPE_NAMES, default_scale
@@ -102,6 +103,7 @@ def _check_tiles(tiles: Mapping[str, Tile]) -> None:
         "ScalarType dtype, SymInt arch, SymInt[] tiles=[]) -> (Tensor, Tensor)"
     ),
 )
+@on_its_device
 def _forward(
     q: torch.Tensor,
     q_scale: torch.Tensor,

@@ -14,6 +14,7 @@ import triton.language as tl
 from l4guide_kernels.dialect import (
     ALIGN,
     INTERPRET,
+    constexpr_function,
     dot_heads,
     first_block,
     head_ptr,
@@ -35,7 +36,7 @@ CODES = tl.constexpr(unit(tl.int8))
 _SHIFT = tl.constexpr(8.0)
 
 
-@triton.constexpr_function
+@constexpr_function
 def shift_of(dtype: tl.dtype) -> float:
     """By how many powers of two the weights are spread: e4m3 ends at 448 and starts at 2**-9."""
     return float(_SHIFT.value) if dtype == tl.float8e4nv else 0.0

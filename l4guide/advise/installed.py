@@ -2,8 +2,9 @@
 
 from l4guide.advise.own import LIBRARY, own_verdict
 from l4guide.catalogue import Gpu
-from l4guide.errors import BadInput
+from l4guide.errors import BadInput, CannotDo
 from l4guide.frozen import frozen
+from l4guide.kernels import check_versions
 from l4guide.measure.probe import Machine
 from l4guide.support import (
     Release,
@@ -67,8 +68,7 @@ def check_installed(here: Machine, workload: Workload, gpu: Gpu) -> tuple[Instal
     ]
     triton = installed_version(here, LIBRARY)
     if triton is not None:
-        verdict = own_verdict(workload, gpu)
-        found.append(_judged(verdict, None))
+        found.append(_own(here, triton, workload, gpu))
     return tuple(found)
 
 
@@ -77,6 +77,16 @@ def warnings_of(here: Machine, installed: tuple[Installed, ...]) -> tuple[Senten
     said = {str(item.warning): item.warning for item in installed if item.warning is not None}
     no_cuda = here.torch is not None and here.torch.cuda is None
     return (*((Sentence("doctor.no_cuda"),) if no_cuda else ()), *said.values())
+
+
+def _own(here: Machine, triton: str, workload: Workload, gpu: Gpu) -> Installed:
+    """Our own kernels; beside a torch or Triton that they do not run with there is no verdict."""
+    try:
+        check_versions(here.version)
+    except CannotDo as problem:
+        message = problem.sentence
+        return Installed(library=LIBRARY, version=triton, verdict=None, message=message, warning=None)
+    return _judged(own_verdict(workload, gpu), None)
 
 
 def _judged(verdict: Verdict, warning: Sentence | None) -> Installed:

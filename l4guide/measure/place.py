@@ -6,6 +6,7 @@ from typing import Any
 from l4guide import catalogue
 from l4guide.errors import BadInput, CannotDo
 from l4guide.frozen import frozen
+from l4guide.kernels import load_kernels
 from l4guide.measure.probe import catalogue_name
 from l4guide.workload import Workload
 
@@ -44,10 +45,7 @@ def find_place(chosen: object = None, *, compiling: bool = False) -> Place:
     """
     place = _attached_place() or _stand_in(str(chosen or DEFAULT_GPU))
     os.environ["TRITON_INTERPRET"] = "0" if compiling or place.basis == "gpu" else "1"
-    try:
-        import l4guide_kernels.launch  # noqa: F401 - finds out now whether it can be loaded
-    except ImportError as problem:
-        raise CannotDo("error.live_no_kernels", reason=str(problem)) from problem
+    load_kernels()
     return place
 
 
@@ -79,8 +77,8 @@ def _attached_place() -> Place | None:
     """The first CUDA device, None where torch cannot use it or it is older than our kernels."""
     try:
         import torch
-    except ImportError as problem:
-        raise CannotDo("error.live_no_kernels", reason=str(problem)) from problem
+    except ImportError:
+        return None  # loading the kernels says what is missing
     if not torch.cuda.is_available() or torch.cuda.get_device_capability() < OLDEST_CAPABILITY:
         return None
     properties: Any = torch.cuda.get_device_properties(0)

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from l4guide.errors import CannotDo
 from l4guide.frozen import frozen
+from l4guide.kernels import load_kernels
 from l4guide.workload import one_of
 
 if TYPE_CHECKING:
@@ -74,10 +74,7 @@ def run_trace(request: Mapping[str, Any], emit: Emit) -> None:
     causal = bool(request.get("causal", True))
     # Before the kernels are imported: it decides whether they are interpreted.
     os.environ["TRITON_INTERPRET"] = "1"
-    try:
-        import l4guide_kernels.launch  # noqa: F401 - finds out now whether it can be loaded
-    except ImportError as problem:
-        raise CannotDo("error.live_no_kernels", reason=str(problem)) from problem
+    load_kernels()
     size = {"seqlen": SEQLEN, "head_dim": HEAD_DIM, "dtype": dtype}
     emit("started", mode="interpreter", total=SEQLEN, key="trace.started", values=size)
     for row in trace(dtype, causal=causal):

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from l4guide.errors import CannotDo
+from l4guide.kernels import unmet
 from l4guide.resources.mix import Mix
 from l4guide.resources.specialisation import Figures, Specialisation
 
@@ -86,7 +87,7 @@ class Compiler:
         """Compile one specialisation now.
 
         Raises:
-            CannotDo: Triton is not installed, the compiler refuses this tile, its process dies (mostly for
+            CannotDo: Triton is not installed or too old, the compiler refuses this tile, its process dies (mostly for
                 lack of memory), the deadline passes, or somebody cancelled.
         """
         require_compiler()
@@ -111,6 +112,8 @@ class Compiler:
                 raise CannotDo("error.compiler_cancelled", **_named(wanted))
             raise CannotDo("error.compiler_died", **_named(wanted), reason=self._last_complaint())
         answer = json.loads(line)
+        if "unmet" in answer:
+            raise unmet(**answer["unmet"])
         if "error" in answer:
             raise CannotDo("error.compiler_refused", **_named(wanted), reason=answer["error"])
         counts = answer.pop("instructions", None)

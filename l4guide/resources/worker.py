@@ -27,6 +27,7 @@ def compile_one(question: dict[str, Any]) -> dict[str, object]:
         question: `kernel`, `head_dim`, `head_dim_v`, `dtype`, `arch`, `causal`, `tile` with its four numbers, and
             `mix`: whether to count the instructions too.
     """
+    import l4guide_kernels.installed  # noqa: F401 - what is missing or too old is no fault of the tile
     from l4guide_kernels.cross import compile_ahead
     from l4guide_kernels.tiles import Tile
 
@@ -62,10 +63,14 @@ def _reason(fault: BaseException) -> str:
 
 
 def serve(questions: TextIO, answers: TextIO) -> None:
-    """Answer until the questions end; a compiler's failure is an answer too."""
+    """Answer until the questions end; a compiler's failure is an answer too, and so is one that is not there."""
+    from l4guide_kernels import RequirementError
+
     for line in questions:
         try:
             answer = compile_one(json.loads(line))
+        except RequirementError as unmet:
+            answer = {"unmet": {"needed": unmet.needed, "found": unmet.found, "command": unmet.command}}
         except Exception as fault:  # the compiler raises whatever it likes; the asker decides what it means
             answer = {"error": _reason(fault)}
         print(json.dumps(answer), file=answers, flush=True)

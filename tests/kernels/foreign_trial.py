@@ -57,11 +57,13 @@ def add_kernel(x_ptr, y_ptr, extras, n, one, big, weight, flag, BLOCK: tl.conste
 
 
 class Hopper:
-    """Triton's view of a card that is not there."""
+    """Triton's view of two cards that are not there, of which the first is the current one."""
+
+    current = 0
 
     def get_current_device(self) -> int:
-        """The first."""
-        return 0
+        """Where a launch goes."""
+        return self.current
 
     def get_current_stream(self, device: int) -> int:
         """Any."""
@@ -70,6 +72,19 @@ class Hopper:
     def get_current_target(self) -> GPUTarget:
         """Newer than an L4."""
         return GPUTarget("cuda", 90, 32)
+
+
+class SecondCard:
+    """Stands in for `torch.cuda.device_of`: whatever tensor is asked for, it is said to lie on the second card."""
+
+    def __init__(self, _tensor: torch.Tensor) -> None:
+        self.before: int
+
+    def __enter__(self) -> None:
+        self.before, Hopper.current = Hopper.current, 1
+
+    def __exit__(self, *_failure: object) -> None:
+        Hopper.current = self.before
 
 
 class Cuda:
@@ -165,6 +180,7 @@ def functions() -> dict[str, object]:
         module.interpreted = lambda: True  # type: ignore[attr-defined]
     q = torch.randn(2, 40, 4, 32, dtype=torch.float16, requires_grad=True)
     k, v = (torch.randn(2, 40, 2, 32, dtype=torch.float16, requires_grad=True) for _ in range(2))
+    torch.cuda.device_of = SecondCard  # type: ignore[misc, assignment]
     ends = torch.tensor([0, 30, 80], dtype=torch.int32)
     rows = [x.detach().flatten(0, 1) for x in (q, k, v)]
     pages = torch.zeros(9, 16, 2, 32).half()
@@ -198,7 +214,9 @@ def functions() -> dict[str, object]:
             num_splits=3,
             arch=89,
         )
+        l4guide_kernels.quantized_attention(q, k, v, pv="fp8", arch=89)
     return {
+        "current": Hopper.current,
         "launched": [asdict(launch) for launch in launched],
         "boxed": boxed(),
         "triton_version": triton.__version__,

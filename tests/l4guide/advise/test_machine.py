@@ -69,6 +69,22 @@ def test_a_release_between_read_ones_says_that_it_is_inferred(machine_of: Build)
     assert "2.9.0" in warning
 
 
+@pytest.mark.parametrize(
+    ("torch", "triton", "found"),
+    [("2.6.0", "3.2.0", "2.6.0"), ("2.8.0", "3.3.1", "3.3.1"), ("2.8.0", "3.4.0", None)],
+)
+def test_our_kernels_have_no_verdict_beside_what_they_do_not_run_with(
+    machine_of: Build, torch: str, triton: str, found: str | None
+) -> None:
+    """A record made with a newer Triton says nothing of the installed one: what to install is said instead."""
+    here = machine_of(libraries=(("torch", torch), ("triton", triton)))
+    own = check_installed(here, question(), gpu("L4"))[-1]
+    assert ("l4guide", found is None) == (own.library, own.verdict is not None)
+    if found is not None:
+        assert f"and {found} is installed; run: pip install" in str(own.message)
+        assert "unknown" == own.status
+
+
 def test_a_version_that_is_no_release_is_not_taken_for_a_newer_one(machine_of: Build) -> None:
     """A version below the newest that the rules do not list is said to be none of them."""
     here = machine_of(libraries=(("flash-attn", "2.3.99"),))
