@@ -228,11 +228,11 @@ def test_the_page_answers_its_own_keys(page: Page) -> None:
     decode = page.locator(".l4g-input-task").get_by_role("button", name="decode", exact=True)
     decode.focus()
     page.keyboard.press("Enter")
-    await_verdict(page, "L4 · decode")
+    await_verdict(page, "L4, decode")
     assert "true" == decode.get_attribute("aria-pressed")
     page.keyboard.press("Tab")
     page.keyboard.press("Space")
-    await_verdict(page, "L4 · training")
+    await_verdict(page, "L4, training")
     page.get_by_label("GPU", exact=True).focus()
     page.keyboard.type("A10")
     await_verdict(page, "A10")
@@ -250,9 +250,9 @@ def test_keys_with_a_modifier_reach_jupyterlab(page: Page, lab: Lab) -> None:
     file = lab.folder / "notebooks" / "guide.ipynb"
     before = file.stat().st_mtime_ns
     press(page, "task", "decode")
-    await_verdict(page, "L4 · decode")
+    await_verdict(page, "L4, decode")
     page.keyboard.press("Control+S")
     page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
     assert before < file.stat().st_mtime_ns
     page.keyboard.press("Shift+Enter")
-    await_verdict(page, "L4 · training")
+    await_verdict(page, "L4, training")
