@@ -161,7 +161,7 @@ def test_a_model_is_compared_as_a_whole(page: Page) -> None:
     config = page.locator(".l4g-input-config textarea")
     config.fill(SMALL_CONFIG)
     config.blur()
-    assert "fits L4" in await_verdict(page, r"config\.json")
+    assert "✓ Yes" in await_verdict(page, r"L4 runs config\.json")
 
 
 def test_a_live_run_ends_and_another_is_stopped(page: Page) -> None:
