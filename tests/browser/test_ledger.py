@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from l4guide.text import say
+
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
@@ -61,7 +63,7 @@ def test_the_reader_sees_why_and_has_the_compiler_find_a_way_out(page: Page) -> 
     box = page.locator(f"{PLOT} .js-plotly-plot").bounding_box(timeout=PATIENCE_MS)
     assert box is not None
     assert box["height"] > 300
-    assert "tensor cores" in " ".join(page.locator(".guide-mix tbody th").all_inner_texts()).lower()
+    assert say("mix.tensor") in page.locator(".guide-mix tbody th").all_inner_texts()
     page.locator(".l4g-input-causal input").uncheck()
     page.locator(".l4g-note", has_text="Our kernels use the same tile for both").wait_for(timeout=PATIENCE_MS)
     page.locator(".l4g-input-causal input").check()
