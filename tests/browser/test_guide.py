@@ -27,7 +27,7 @@ SMALL_CONFIG = json.dumps(
         "head_dim": 64,
     }
 )
-PLOTS = ("guide-plot-shared", "guide-plot-throughput", "guide-plot-cost")
+PLOTS = ("guide-plot-shared", "guide-plot-throughput")
 SMALLEST_PLOT_PX = 200
 #: Changes arrive in a moment; a machine that is busy with other tests may take a hundred times longer.
 PATIENCE_MS = 60_000
@@ -94,7 +94,7 @@ def page(lab: Lab, notebook: Visit) -> Iterator[Page]:
     """A guide made anew, showing its first answer; at the end it has thrown nothing and asked nobody outside."""
     notebook.run_all_cells()
     await_verdict(notebook.page, "L4.*training.*head_dim 128")
-    notebook.page.locator(".guide-plot-cost .main-svg").first.wait_for(timeout=PATIENCE_MS)
+    notebook.page.locator(".guide-plot-throughput .main-svg").first.wait_for(timeout=PATIENCE_MS)
     yield notebook.page
     notebook.assert_sound(lab)
 
@@ -114,6 +114,7 @@ def test_the_first_answer_is_yes_and_explained(page: Page) -> None:
     for plot in PLOTS:
         assert SMALLEST_PLOT_PX < height_of(page.locator(f".{plot} .js-plotly-plot"))
         assert page.locator(f".{plot} [role=img]").get_attribute("aria-label")
+    assert not page.locator(".guide-plot-cost").is_visible()
 
 
 def test_every_change_reaches_verdict_and_plots(page: Page) -> None:
