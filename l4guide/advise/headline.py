@@ -125,6 +125,7 @@ def _model_wordings(whole: Whole, part: Part | None, refused: Sentence | None) -
         kept = "trained_full" if plan.method == "full" else "trained"
     how = {name: getattr(plan, name) for name in ("weights", "kv_dtype", "method")}
     values: dict[str, object] = {
+        "gpu": whole.gpu.name,
         "cards": cards_of(whole.gpu, whole.cards),
         "what": Sentence(f"headline.what_{plan.task}"),
         "how": Sentence(f"headline.in_{kept}", how),
