@@ -186,7 +186,11 @@ def _attention_table(advice: Advice, *, every: bool) -> Table:
 def _attention_row(item: Alternative) -> tuple[str | Sentence, ...]:
     library = item.library if item.status == "ok" else NOTHING
     pace = item.reason.key.partition(".")[2]
-    compared = Sentence(f"screen.{pace}", item.reason.values) if pace in PACES else item.reason
+    compared: str | Sentence = item.reason
+    if pace in PACES:
+        compared = Sentence(f"screen.{pace}", item.reason.values)
+    elif pace == "no_comparison":
+        compared = ""
     return (item.gpu.name, library, *_times(item.estimate), compared)
 
 

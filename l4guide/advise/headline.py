@@ -121,11 +121,14 @@ def of_model(whole: Whole, part: Part | None = None, refused: Sentence | None = 
 def _model_wordings(whole: Whole, part: Part | None, refused: Sentence | None) -> Iterator[Sentence]:
     room, plan = whole.memory, whole.question.plan
     kept = "weights_and_cache" if plan.kv_dtype != plan.dtype else "weights"
+    if plan.trains:
+        kept = "trained_full" if plan.method == "full" else "trained"
     how = {name: getattr(plan, name) for name in ("weights", "kv_dtype", "method")}
     values: dict[str, object] = {
+        "gpu": whole.gpu.name,
         "cards": cards_of(whole.gpu, whole.cards),
         "what": Sentence(f"headline.what_{plan.task}"),
-        "how": Sentence("headline.in_trained" if plan.trains else f"headline.in_{kept}", how),
+        "how": Sentence(f"headline.in_{kept}", how),
         "gib": digits(room.sizes.bytes.value.item() / GIB),
         "usable": digits(room.usable.bytes / GIB),
         "needed": room.gpus_needed,

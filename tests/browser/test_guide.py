@@ -114,6 +114,7 @@ def test_the_first_answer_is_yes_and_explained(page: Page) -> None:
     for plot in PLOTS:
         assert SMALLEST_PLOT_PX < height_of(page.locator(f".{plot} .js-plotly-plot"))
         assert page.locator(f".{plot} [role=img]").get_attribute("aria-label")
+    assert not page.locator(".guide-plot-cost").is_visible()
 
 
 def test_every_change_reaches_verdict_and_plots(page: Page) -> None:
