@@ -81,7 +81,7 @@ def test_the_reader_sees_why_and_has_the_compiler_find_a_way_out(page: Page) -> 
         assert "compiled:" in fix
         assert "0 bytes spilled" in fix
     choose(page, "gpu", "A100-80GB-SXM")
-    await_alt(page, "166,912 bytes of A100-80GB-SXM.*155,648 bytes, fits")
+    await_alt(page, "166,912 bytes on A100-80GB-SXM.*155,648 bytes, fits")
     page.locator(".l4g-language").get_by_role("button", name="中文").click()
     await_alt(page, "放得下")
 
