@@ -281,13 +281,11 @@ def lengths_of(
     """
     if isinstance(cache_seqlens, torch.Tensor):
         lengths = integers(cache_seqlens, "cache_seqlens", batch, device)
-        # Where they cannot be read, the clamp alone keeps reads inside the cache.
-        clamped = lengths.clamp(0, capacity)
-        if readable(cache_seqlens) and not torch.equal(clamped, lengths):
+        if readable(cache_seqlens) and not bool(((lengths >= 0) & (lengths <= capacity)).all()):
             raise ShapeError(
                 f"cache_seqlens {cache_seqlens.tolist()} must be from 0 to {capacity}, the length of the cache"
             )
-        return clamped
+        return lengths
     length = capacity if cache_seqlens is None else cache_seqlens
     if not 0 <= length <= capacity:
         raise ShapeError(f"cache_seqlens {length} must be from 0 to {capacity}, the length of the cache")

@@ -127,7 +127,7 @@ def flash_attn_with_kvcache(
     check_codes(q, k_cache, v_cache, problem.plan.arch)
     problem = replace(
         problem,
-        used_k=lengths,
+        used_k=_used(cache_seqlens, lengths, 0 if k is None else k.shape[1], capacity),
         k_descale=descale(k_descale, "k_descale", q, k_cache),
         v_descale=descale(v_descale, "v_descale", q, v_cache),
         pages=block_table,
@@ -143,7 +143,6 @@ def flash_attn_with_kvcache(
         if k is not None and v is not None:
             _append(problem, k_cache, k, lengths, rotary, rotary_interleaved)
             _append(problem, v_cache, v, lengths, None, rotary_interleaved)
-            problem = replace(problem, used_k=(lengths + k.shape[1]).clamp(max=capacity))
         out, lse = _run(q, k_cache, v_cache, problem, num_splits)
     return (out, launch.natural(lse, q)) if return_softmax_lse else out
 
@@ -230,8 +229,21 @@ def _check_new(
             )
 
 
+def _used(
+    cache_seqlens: int | torch.Tensor | None, lengths: torch.Tensor, new: int, capacity: int
+) -> torch.Tensor:
+    """How many keys count, the new ones with them.
+
+    Where lengths cannot be read, the clamp keeps reads inside the cache: a sequence that only pads a batch, as CUDA
+    graphs do by a length of -1, has no key and the output 0.
+    """
+    if isinstance(cache_seqlens, torch.Tensor) or new:
+        return (lengths + new).clamp(0, capacity)
+    return lengths
+
+
 def _check_room(lengths: torch.Tensor, new: int, capacity: int) -> None:
-    """Where lengths can be read; elsewhere nothing is written past the cache's end all the same."""
+    """Where lengths can be read; elsewhere nothing is written outside of the cache all the same."""
     if readable(lengths) and bool((lengths + new > capacity).any()):
         raise ShapeError(
             f"{new} new keys after {lengths.tolist()} do not fit a cache of {capacity}: make it longer"

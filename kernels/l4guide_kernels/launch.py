@@ -283,12 +283,13 @@ def place(
         return
     cos, sin = (None, None) if rotary is None else (rotary[0].contiguous(), rotary[1].contiguous())
     x = aligned(x)
-    # Nothing is written past the end of a cache, whatever the lengths say.
+    # Nothing is written outside of a cache, whatever lengths, slots and pages say.
     capacity = problem.seqlen_k(y) if in_cache else seqlen
     append_kernel[(triton.cdiv(seqlen, _ROWS), heads, batch)](
         *(x, y, lengths, cos, sin, *_strides(x), *_strides(y)),
         seqlen=seqlen,
         capacity=capacity,
+        entries=y.shape[0],
         positions=0 if cos is None else cos.shape[0],
         span=problem.span(y),
         IN_CACHE=in_cache,
