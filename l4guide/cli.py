@@ -238,24 +238,24 @@ def _lab(options: Options) -> tuple[object, str]:
 
 def _add_matrix(parser: argparse.ArgumentParser) -> None:
     add_question(parser)
-    parser.add_argument("--head-dims", help="a column for each, between commas")
-    parser.add_argument("--library", help="one library, or several between commas (default: every one)")
-    parser.add_argument("--version", help="a release of the library; all: every one (default: the newest)")
+    parser.add_argument("--head-dims", help="head_dims of the columns, separated by commas")
+    parser.add_argument("--library", help="libraries, separated by commas (default: all)")
+    parser.add_argument("--version", help="a release of the library, or all (default: the newest)")
     parser.add_argument("--format", choices=("table", "csv", "json", "md"), default="table")
-    parser.add_argument("--timeline", action="store_true", help="by release date, for one head-dim")
+    parser.add_argument("--timeline", action="store_true", help="support by release date, for one head-dim")
 
 
 def _add_measure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--quick", action="store_true", help="one minute rather than ten")
-    parser.add_argument("--out", metavar="FILE", help="where the record goes (default: a new one)")
-    parser.add_argument("--resume", action="store_true", help="go on with the run that was left half-way")
-    parser.add_argument("--read", metavar="FILE", help="show a record, and measure nothing")
-    parser.add_argument("--against", metavar="FILE", help="an earlier record: do the two agree?")
-    parser.add_argument("--tune", action="store_true", help="time the tiles near the table's instead")
+    parser.add_argument("--quick", action="store_true", help="one minute instead of ten")
+    parser.add_argument("--out", metavar="FILE", help="path of the record (default: a new file)")
+    parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
+    parser.add_argument("--read", metavar="FILE", help="show a record without measuring")
+    parser.add_argument("--against", metavar="FILE", help="compare with an earlier record")
+    parser.add_argument("--tune", action="store_true", help="time other tiles instead")
 
 
 def _add_all(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--all", action="store_true", help="print every card and every line of why")
+    parser.add_argument("--all", action="store_true", help="print every GPU and every reason")
 
 
 def _command(
@@ -265,7 +265,7 @@ def _command(
     text: str,
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text, description=text)
-    parser.add_argument("--json", action="store_true", help="print JSON on stdout and nothing else")
+    parser.add_argument("--json", action="store_true", help="print only JSON on stdout")
     parser.add_argument("--language", choices=tuple(LANGUAGES), default="en")
     parser.set_defaults(run=run)
     return parser
@@ -279,82 +279,88 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"l4guide {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    advise = _command(commands, "advise", _advise, "the whole answer for a workload on a card")
+    advise = _command(commands, "advise", _advise, "the whole answer for a workload on a GPU")
     add_question(advise, model=True, price=True, runs=True)
     _add_all(advise)
 
-    support = _command(commands, "support", _support, "whether one library release runs a workload on a card")
+    support = _command(
+        commands, "support", _support, "whether one release of a library runs a workload on a GPU"
+    )
     add_question(support)
     _add_all(support)
     support.add_argument("--library", default="flash-attn")
-    support.add_argument("--version", help="a release; without it the newest known")
+    support.add_argument("--version", help="a release (default: the newest known)")
 
     resources = _command(
-        commands, "resources", _resources, "what one kernel needs of a card's multiprocessor"
+        commands, "resources", _resources, "shared memory, registers and occupancy of a kernel on a GPU"
     )
     resources.add_argument("--gpu", default="L4")
     resources.add_argument(
         "--kernel", default="forward", help="forward, backward-dkdv, backward-dq or decode"
     )
     resources.add_argument("--head-dim", default="128")
-    resources.add_argument("--head-dim-v", help="columns of a value (default: those of a head)")
+    resources.add_argument("--head-dim-v", help="head_dim of V (default: that of Q and K)")
     resources.add_argument("--dtype", default="bf16")
     resources.add_argument(
         "--causal", action=argparse.BooleanOptionalAction, default=True, help="causal mask (default yes)"
     )
     for name in ("block-m", "block-n", "warps", "stages"):
         resources.add_argument(f"--{name}")
-    resources.add_argument("--compile", action="store_true", help="compile for the card now, here")
+    resources.add_argument("--compile", action="store_true", help="compile for the GPU now")
 
     estimate = _command(
         commands, "estimate", _estimate, "how long one attention call, or one step of a model, takes"
     )
     add_question(estimate, model=True, price=True, runs=True)
     estimate.add_argument(
-        "--implementation", help=f"default: {USUAL}, of a whole model the fastest measured one"
+        "--implementation", help=f"default: {USUAL}; for a whole model the fastest measured one"
     )
     estimate.add_argument("--workloads", metavar="IN.csv", help="answer every row of a CSV")
-    estimate.add_argument("--out", metavar="OUT.csv", help="where the answered rows go")
+    estimate.add_argument("--out", metavar="OUT.csv", help="path of the answered rows")
 
-    cost = _command(commands, "cost", _cost, "what a model, or attention alone, costs per million tokens")
+    cost = _command(commands, "cost", _cost, "cost per million tokens, of a model or of attention alone")
     add_question(cost, model=True, price=True, runs=True)
     _add_all(cost)
     cost.add_argument(
         "--implementation", help="the implementation to time (default: the fastest measured one)"
     )
     cost.add_argument(
-        "--map", choices=("context", "head_dim"), help="which card is cheapest, over this and the batch"
+        "--map", choices=("context", "head_dim"), help="map the cheapest GPU over this and the batch"
     )
 
-    _command(
-        commands, "diagnose", _diagnose, "what a pasted traceback, warning or log line means"
-    ).add_argument("file", nargs="?", metavar="FILE", help="where the text is (default: standard input)")
+    _command(commands, "diagnose", _diagnose, "explain a traceback, warning or log").add_argument(
+        "file", nargs="?", metavar="FILE", help="file with the text (default: standard input)"
+    )
 
     add_question(
-        _command(commands, "doctor", _doctor, "this machine, and what the rules say of what is installed"),
+        _command(commands, "doctor", _doctor, "check this machine and its installed libraries"),
         gpu=None,
     )
 
-    report = _command(commands, "report", _report, "the answer as one HTML file, JSON beside it")
+    report = _command(commands, "report", _report, "write the answer as one HTML file, with JSON beside it")
     add_question(report, model=True, price=True, runs=True)
     report.add_argument("--out", default="report.html")
 
     _add_measure(
-        _command(commands, "measure", _measure, "time the kernels and their peers on the attached GPU")
+        _command(
+            commands, "measure", _measure, "benchmark the kernels and other libraries on the attached GPU"
+        )
     )
 
-    _add_matrix(_command(commands, "matrix", _matrix, "what runs where: libraries by widths of a head"))
+    _add_matrix(_command(commands, "matrix", _matrix, "support matrix: libraries by head_dim"))
 
     lab = _command(commands, "lab", _lab, "open JupyterLab on the guide")
     lab.add_argument("--port", type=int)
     lab.add_argument(
-        "--browser", action=argparse.BooleanOptionalAction, help="start a browser (default: where one shows)"
+        "--browser",
+        action=argparse.BooleanOptionalAction,
+        help="open a browser (default: if this machine has a screen)",
     )
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 answered, 2 bad input, 1 could not do it."""
+    """Run one command; returns 0 for success, 2 for bad input, 1 if this machine cannot do it."""
     language = "en"
     try:
         options = build_parser().parse_args(arguments)
