@@ -178,7 +178,7 @@ def assert_property(gpu: str, options: dict[str, Any], name: str, value: object)
             {"task": "training", "method": "qlora", "batch": 2},
             ("method qlora", "int4 weights", "LoRA rank 16"),
         ),
-        ({"kv_dtype": "fp8", "gpus": 2, "price": 0.7}, ("fp8 KV cache", "gpus 2", "0.7 USD per GPU-hour")),
+        ({"kv_dtype": "fp8", "gpus": 2, "price": 0.7}, ("fp8 KV cache", "GPUs: 2", "0.7 USD per GPU-hour")),
     ],
 )
 def test_report_and_cost_say_the_same_line(options: dict[str, object], values: tuple[str, ...]) -> None:
@@ -204,7 +204,7 @@ def test_the_guide_says_the_line() -> None:
 def test_a_record_of_runs_is_named_and_so_is_its_absence() -> None:
     """By the name of its file; what was said to leave runs out as well."""
     line = str(advise("L4", {"no_measurements": True}).question.said())
-    assert "no recorded runs" in line
+    assert "measurements ignored" in line
     old = str(advise("L4", {"as_fitted": True}).question.said())
     assert line == old
 
