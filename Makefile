@@ -5,8 +5,16 @@ BIN := .venv/bin
 # What `make readme` writes and `make check` compares.
 PAGES := README.md docs/support-matrix.md docs/benchmarks.md
 
+SPREAD := -n auto --maxprocesses 8
+# The files with slow tests come first (tests/conftest.py), not last as the ones with the fewest tests.
+BY_FILE := $(SPREAD) --dist loadfile --no-loadscope-reorder
+# Tables, arguments and refusals of the kernels, and one sweep of shapes of each of the three ways to call them.
+QUICK_KERNELS := $(addprefix tests/kernels/, test_code.py test_interface.py test_reference.py test_refusals.py \
+	test_signatures.py test_tiles.py test_attention.py::test_agrees_with_fp64_at_any_length \
+	test_decode.py::test_any_number_of_splits test_varlen.py::test_ragged_batches)
+
 .DEFAULT_GOAL := help
-.PHONY: help guide report test gpu bench check lock newest oldest suite suite-kernels suite-guide suite-browser notebooks record readme score
+.PHONY: quick quick-guide quick-kernels sweep quickness help guide report test gpu bench check lock newest oldest suite suite-kernels suite-guide suite-browser notebooks record readme score
 
 help: ## List these chores
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -27,10 +35,10 @@ test: ## Run the tests, the browser's included; finds or installs Chromium and o
 suite: suite-kernels suite-guide suite-browser
 
 suite-kernels:
-	$(BIN)/pytest -n auto --maxprocesses 8 tests/kernels
+	$(BIN)/pytest $(SPREAD) --dist worksteal tests/kernels
 
 suite-guide:
-	$(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile tests --ignore=tests/kernels --ignore=tests/browser
+	$(BIN)/pytest $(BY_FILE) tests --ignore=tests/kernels --ignore=tests/browser
 
 suite-browser:
 	$(BIN)/pytest tests/browser
@@ -58,6 +66,24 @@ check: ## Formatting, lint, types, import arrows, spelling, README's and docs' t
 	$(BIN)/typos
 	$(BIN)/python -m l4guide.readme --check $(PAGES)
 	$(BIN)/nbstripout --verify notebooks/*.ipynb
+
+quick: ## Within three minutes on two cores: all of check, and the tests that a change breaks most
+	@$(SETUP) dev
+	@$(MAKE) --keep-going --no-print-directory check quick-guide quick-kernels
+
+quick-guide:
+	$(BIN)/pytest $(BY_FILE) -m "not (gpu or sweep or slow or compile)" tests/data tests/house tests/l4guide
+
+quick-kernels:
+	$(BIN)/pytest $(SPREAD) -m "not (gpu or sweep or slow or compile)" $(QUICK_KERNELS)
+
+sweep: ## The exhaustive tests, which `make test` leaves out: minutes long, and rarely telling more than the rest
+	@$(SETUP) dev tritons
+	$(BIN)/pytest $(SPREAD) -m sweep tests
+
+quickness: ## How long an answer on the command line takes, beside an import of numpy: at most three times
+	@$(SETUP) base
+	@$(BIN)/python tests/fixtures/quickness.py
 
 lock: ## Move requirements.lock: the newest of everything beside the torch and Triton that it names
 	@$(SETUP) dev

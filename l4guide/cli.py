@@ -5,7 +5,7 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,7 +21,21 @@ USUAL = "flash-attn"
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one line, like every other complaint here."""
+    """A parser whose complaints are one line, like every other complaint here.
+
+    `fill` adds its options when it is asked to parse: of a dozen commands one is.
+    """
+
+    def __init__(self, *, fill: Callable[["Parser"], None] | None = None, **settings: Any) -> None:  # noqa: ANN401
+        super().__init__(**settings)
+        self._fill = fill
+
+    def parse_known_args(self, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - argparse has overloads
+        """As argparse does, with all options there."""
+        fill, self._fill = self._fill, None
+        if fill is not None:
+            fill(self)
+        return super().parse_known_args(*arguments, **named)
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing a page of usage."""
@@ -238,37 +252,110 @@ def _lab(options: Options) -> tuple[object, str]:
 
 def _add_matrix(parser: argparse.ArgumentParser) -> None:
     add_question(parser)
-    parser.add_argument("--head-dims", help="a column for each, between commas")
-    parser.add_argument("--library", help="one library, or several between commas (default: every one)")
-    parser.add_argument("--version", help="a release of the library; all: every one (default: the newest)")
+    parser.add_argument("--head-dims", help="head_dims of the columns, separated by commas")
+    parser.add_argument("--library", help="libraries, separated by commas (default: all)")
+    parser.add_argument("--version", help="a release of the library, or all (default: the newest)")
     parser.add_argument("--format", choices=("table", "csv", "json", "md"), default="table")
-    parser.add_argument("--timeline", action="store_true", help="by release date, for one head-dim")
+    parser.add_argument("--timeline", action="store_true", help="support by release date, for one head-dim")
 
 
 def _add_measure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--quick", action="store_true", help="one minute rather than ten")
-    parser.add_argument("--out", metavar="FILE", help="where the record goes (default: a new one)")
-    parser.add_argument("--resume", action="store_true", help="go on with the run that was left half-way")
-    parser.add_argument("--read", metavar="FILE", help="show a record, and measure nothing")
-    parser.add_argument("--against", metavar="FILE", help="an earlier record: do the two agree?")
-    parser.add_argument("--tune", action="store_true", help="time the tiles near the table's instead")
+    parser.add_argument("--quick", action="store_true", help="one minute instead of ten")
+    parser.add_argument("--out", metavar="FILE", help="path of the record (default: a new file)")
+    parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
+    parser.add_argument("--read", metavar="FILE", help="show a record without measuring")
+    parser.add_argument("--against", metavar="FILE", help="compare with an earlier record")
+    parser.add_argument("--tune", action="store_true", help="time other tiles instead")
 
 
 def _add_all(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--all", action="store_true", help="print every card and every line of why")
+    parser.add_argument("--all", action="store_true", help="print every GPU and every reason")
 
 
-def _command(
-    commands: "argparse._SubParsersAction[Parser]",
-    name: str,
-    run: Callable[[Options], tuple[object, str]],
-    text: str,
-) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=text, description=text)
-    parser.add_argument("--json", action="store_true", help="print JSON on stdout and nothing else")
-    parser.add_argument("--language", choices=tuple(LANGUAGES), default="en")
-    parser.set_defaults(run=run)
-    return parser
+def _add_advise(parser: Parser) -> None:
+    add_question(parser, model=True, price=True, runs=True)
+    _add_all(parser)
+
+
+def _add_support(parser: Parser) -> None:
+    add_question(parser)
+    _add_all(parser)
+    parser.add_argument("--library", default="flash-attn")
+    parser.add_argument("--version", help="a release (default: the newest known)")
+
+
+def _add_resources(parser: Parser) -> None:
+    parser.add_argument("--gpu", default="L4")
+    parser.add_argument("--kernel", default="forward", help="forward, backward-dkdv, backward-dq or decode")
+    parser.add_argument("--head-dim", default="128")
+    parser.add_argument("--head-dim-v", help="head_dim of V (default: that of Q and K)")
+    parser.add_argument("--dtype", default="bf16")
+    parser.add_argument(
+        "--causal", action=argparse.BooleanOptionalAction, default=True, help="causal mask (default yes)"
+    )
+    for name in ("block-m", "block-n", "warps", "stages"):
+        parser.add_argument(f"--{name}")
+    parser.add_argument("--compile", action="store_true", help="compile for the GPU now")
+
+
+def _add_estimate(parser: Parser) -> None:
+    add_question(parser, model=True, price=True, runs=True)
+    parser.add_argument(
+        "--implementation", help=f"default: {USUAL}; for a whole model the fastest measured one"
+    )
+    parser.add_argument("--workloads", metavar="IN.csv", help="answer every row of a CSV")
+    parser.add_argument("--out", metavar="OUT.csv", help="path of the answered rows")
+
+
+def _add_cost(parser: Parser) -> None:
+    add_question(parser, model=True, price=True, runs=True)
+    _add_all(parser)
+    parser.add_argument(
+        "--implementation", help="the implementation to time (default: the fastest measured one)"
+    )
+    parser.add_argument(
+        "--map", choices=("context", "head_dim"), help="map the cheapest GPU over this and the batch"
+    )
+
+
+def _add_diagnose(parser: Parser) -> None:
+    parser.add_argument(
+        "file", nargs="?", metavar="FILE", help="file with the text (default: standard input)"
+    )
+
+
+def _add_doctor(parser: Parser) -> None:
+    add_question(parser, gpu=None)
+
+
+def _add_report(parser: Parser) -> None:
+    add_question(parser, model=True, price=True, runs=True)
+    parser.add_argument("--out", default="report.html")
+
+
+def _add_lab(parser: Parser) -> None:
+    parser.add_argument("--port", type=int)
+    parser.add_argument(
+        "--browser",
+        action=argparse.BooleanOptionalAction,
+        help="open a browser (default: if this machine has a screen)",
+    )
+
+
+#: Each command: what answers it, what may be said to it, and what it is.
+COMMANDS: Mapping[str, tuple[Callable[[Options], tuple[object, str]], Callable[[Parser], None], str]] = {
+    "advise": (_advise, _add_advise, "the whole answer for a workload on a GPU"),
+    "support": (_support, _add_support, "whether one release of a library runs a workload on a GPU"),
+    "resources": (_resources, _add_resources, "shared memory, registers and occupancy of a kernel on a GPU"),
+    "estimate": (_estimate, _add_estimate, "how long one attention call, or one step of a model, takes"),
+    "cost": (_cost, _add_cost, "cost per million tokens, of a model or of attention alone"),
+    "diagnose": (_diagnose, _add_diagnose, "explain a traceback, warning or log"),
+    "doctor": (_doctor, _add_doctor, "check this machine and its installed libraries"),
+    "report": (_report, _add_report, "write the answer as one HTML file, with JSON beside it"),
+    "measure": (_measure, _add_measure, "benchmark the kernels and other libraries on the attached GPU"),
+    "matrix": (_matrix, _add_matrix, "support matrix: libraries by head_dim"),
+    "lab": (_lab, _add_lab, "open JupyterLab on the guide"),
+}
 
 
 def build_parser() -> Parser:
@@ -278,83 +365,16 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"l4guide {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    advise = _command(commands, "advise", _advise, "the whole answer for a workload on a card")
-    add_question(advise, model=True, price=True, runs=True)
-    _add_all(advise)
-
-    support = _command(commands, "support", _support, "whether one library release runs a workload on a card")
-    add_question(support)
-    _add_all(support)
-    support.add_argument("--library", default="flash-attn")
-    support.add_argument("--version", help="a release; without it the newest known")
-
-    resources = _command(
-        commands, "resources", _resources, "what one kernel needs of a card's multiprocessor"
-    )
-    resources.add_argument("--gpu", default="L4")
-    resources.add_argument(
-        "--kernel", default="forward", help="forward, backward-dkdv, backward-dq or decode"
-    )
-    resources.add_argument("--head-dim", default="128")
-    resources.add_argument("--head-dim-v", help="columns of a value (default: those of a head)")
-    resources.add_argument("--dtype", default="bf16")
-    resources.add_argument(
-        "--causal", action=argparse.BooleanOptionalAction, default=True, help="causal mask (default yes)"
-    )
-    for name in ("block-m", "block-n", "warps", "stages"):
-        resources.add_argument(f"--{name}")
-    resources.add_argument("--compile", action="store_true", help="compile for the card now, here")
-
-    estimate = _command(
-        commands, "estimate", _estimate, "how long one attention call, or one step of a model, takes"
-    )
-    add_question(estimate, model=True, price=True, runs=True)
-    estimate.add_argument(
-        "--implementation", help=f"default: {USUAL}, of a whole model the fastest measured one"
-    )
-    estimate.add_argument("--workloads", metavar="IN.csv", help="answer every row of a CSV")
-    estimate.add_argument("--out", metavar="OUT.csv", help="where the answered rows go")
-
-    cost = _command(commands, "cost", _cost, "what a model, or attention alone, costs per million tokens")
-    add_question(cost, model=True, price=True, runs=True)
-    _add_all(cost)
-    cost.add_argument(
-        "--implementation", help="the implementation to time (default: the fastest measured one)"
-    )
-    cost.add_argument(
-        "--map", choices=("context", "head_dim"), help="which card is cheapest, over this and the batch"
-    )
-
-    _command(
-        commands, "diagnose", _diagnose, "what a pasted traceback, warning or log line means"
-    ).add_argument("file", nargs="?", metavar="FILE", help="where the text is (default: standard input)")
-
-    add_question(
-        _command(commands, "doctor", _doctor, "this machine, and what the rules say of what is installed"),
-        gpu=None,
-    )
-
-    report = _command(commands, "report", _report, "the answer as one HTML file, JSON beside it")
-    add_question(report, model=True, price=True, runs=True)
-    report.add_argument("--out", default="report.html")
-
-    _add_measure(
-        _command(commands, "measure", _measure, "time the kernels and their peers on the attached GPU")
-    )
-
-    _add_matrix(_command(commands, "matrix", _matrix, "what runs where: libraries by widths of a head"))
-
-    lab = _command(commands, "lab", _lab, "open JupyterLab on the guide")
-    lab.add_argument("--port", type=int)
-    lab.add_argument(
-        "--browser", action=argparse.BooleanOptionalAction, help="start a browser (default: where one shows)"
-    )
+    for name, (run, add, text) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text, fill=add)
+        command.add_argument("--json", action="store_true", help="print only JSON on stdout")
+        command.add_argument("--language", choices=tuple(LANGUAGES), default="en")
+        command.set_defaults(run=run)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 answered, 2 bad input, 1 could not do it."""
+    """Run one command; returns 0 for success, 2 for bad input, 1 if this machine cannot do it."""
     language = "en"
     try:
         options = build_parser().parse_args(arguments)

@@ -1,7 +1,6 @@
 """An answer on one screen: one sentence, the question, what to install, a few lines of why, and a few cards."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from l4guide.advise import Advice, Alternative, ModelAnswer, cards_of, model_lines
 from l4guide.advise.headline import fitting, of_library, of_model, since
@@ -12,6 +11,7 @@ from l4guide.advise.own import LIBRARY
 from l4guide.advise.why import limit
 from l4guide.cost import Contender, Cost, Whole
 from l4guide.estimate import Estimate
+from l4guide.frozen import frozen
 from l4guide.support import Verdict, install_line
 from l4guide.support.verdict import address
 from l4guide.text import Sentence, digits, say
@@ -27,7 +27,7 @@ PACES = ("faster", "slower", "alike")
 NOTHING = "–"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Table:
     """Cards in columns: the heading by keys, a row of cells a card; `more` cards are left out."""
 
@@ -44,7 +44,7 @@ class Table:
         return aligned([heading, *cells])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Screen:
     """What is printed of an answer, in this order; a part that it does not have is None or empty."""
 
@@ -186,7 +186,11 @@ def _attention_table(advice: Advice, *, every: bool) -> Table:
 def _attention_row(item: Alternative) -> tuple[str | Sentence, ...]:
     library = item.library if item.status == "ok" else NOTHING
     pace = item.reason.key.partition(".")[2]
-    compared = Sentence(f"screen.{pace}", item.reason.values) if pace in PACES else item.reason
+    compared: str | Sentence = item.reason
+    if pace in PACES:
+        compared = Sentence(f"screen.{pace}", item.reason.values)
+    elif pace == "no_comparison":
+        compared = ""
     return (item.gpu.name, library, *_times(item.estimate), compared)
 
 

@@ -88,7 +88,7 @@ class Row(NamedTuple):
 
     def fill(self, record: type[R], **given: object) -> R:
         """A record of this row, field by field from the column of that name, but for those `given`."""
-        cells = {name: self.cell(name, kind) for name, kind in _kinds(record) if name not in given}
+        cells = {name: self.cell(name, kind) for name, kind in _kinds(record) if name not in given}  # type: ignore[arg-type]
         return record(**cells, **given)
 
     def check_known(self, column: str, values: Collection[str], known: Collection[str], where: str) -> None:

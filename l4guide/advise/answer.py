@@ -26,6 +26,8 @@ from l4guide.workload import Workload
 
 #: Cards whose limits a reader compares with.
 LARGER_CAPABILITIES = ("8.0", "9.0")
+#: Options of a price; what attention alone costs decides nothing.
+OF_A_PRICE = ("price", "provider", "region", "spot", "tariff")
 #: What keeps a whole model from being counted, and not its attention from being judged.
 ATTENTION_STANDS = ("error.context_over_model", "error.model_shape_unknown")
 
@@ -60,10 +62,14 @@ def advise(
     model, uncounted = _model(question.gpu, said)
     attention = worst(part.answer for part in parts)
     weakest = next(part for part in parts if part.answer == attention)
-    runner = choice.verdict if choice.runs else _fallback(parts[0].implementations)
+    fallback = None if choice.runs else _fallback(parts[0].implementations)
+    runner = choice.verdict if choice.runs else fallback
     alternatives = alternatives_to(question, choice, runs.estimator)
     if model is None:
         gaps += runs.said(question.gpu, question.workload.task)
+        gaps += (
+            [Sentence("gap.price_unused")] if any(said.get(name) is not None for name in OF_A_PRICE) else []
+        )
     if problem is not None:
         gaps.append(problem.sentence)
     install, remark = _install(runner, question, here)
@@ -76,7 +82,7 @@ def advise(
         question=question,
         answer=attention if model is None else worst((attention, model.answer)),
         headline=of_attention(question, weakest) if model is None else of_model(model.whole, weakest),
-        why=why(question, parts[0], tiles),
+        why=why(question, weakest, tiles),
         parts=parts,
         published_tiles=tiles,
         resources=resources,
@@ -84,7 +90,7 @@ def advise(
         estimate=choice.estimate,
         model=model,
         alternatives=alternatives,
-        recommendation=recommend(question, choice, parts[0].implementations, alternatives)
+        recommendation=recommend(question, choice, fallback, alternatives)
         if model is None
         else model.recommendation,
         install=install,

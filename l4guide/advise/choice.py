@@ -5,8 +5,7 @@ from collections.abc import Iterable, Mapping
 from l4guide.advise.own import FLASH, LIBRARY, own_verdict
 from l4guide.catalogue import Gpu
 from l4guide.errors import CannotDo
-from l4guide.estimate import Estimate, LiveEstimator
-from l4guide.estimate.live import IMPLEMENTATIONS
+from l4guide.estimate import IMPLEMENTATIONS, Estimate, LiveEstimator
 from l4guide.frozen import frozen
 from l4guide.support import Verdict, check, libraries, runs
 from l4guide.text import Sentence

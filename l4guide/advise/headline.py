@@ -121,11 +121,14 @@ def of_model(whole: Whole, part: Part | None = None, refused: Sentence | None = 
 def _model_wordings(whole: Whole, part: Part | None, refused: Sentence | None) -> Iterator[Sentence]:
     room, plan = whole.memory, whole.question.plan
     kept = "weights_and_cache" if plan.kv_dtype != plan.dtype else "weights"
+    if plan.trains:
+        kept = "trained_full" if plan.method == "full" else "trained"
     how = {name: getattr(plan, name) for name in ("weights", "kv_dtype", "method")}
     values: dict[str, object] = {
+        "gpu": whole.gpu.name,
         "cards": cards_of(whole.gpu, whole.cards),
         "what": Sentence(f"headline.what_{plan.task}"),
-        "how": Sentence("headline.in_trained" if plan.trains else f"headline.in_{kept}", how),
+        "how": Sentence(f"headline.in_{kept}", how),
         "gib": digits(room.sizes.bytes.value.item() / GIB),
         "usable": digits(room.usable.bytes / GIB),
         "needed": room.gpus_needed,
@@ -154,19 +157,25 @@ def _what_decides(
             "limit": digits(limit),
         }
     if refused is not None:
-        return _nothing(unknown=refused.key == "contender.unproven"), {}
+        unproven = refused.key == "contender.unproven"
+        return ("headline.model_nothing_unknown" if unproven else "headline.model_nothing_refused",), {}
     if part is not None and part.answer != "yes":
-        running = _most_named(runs_with(whole.gpu, part))[:1]
-        if running:
-            return ("headline.model_runs_with", "headline.model_runs_with_short"), {"running": running[0]}
-        return _nothing(unknown=part.answer == "depends"), {}
+        return _attention_decides(whole.gpu, part)
     if room.fits == "tight":
         return ("headline.model_tight", "headline.model_tight_short"), {}
     return ("headline.model_yes_timed", "headline.model_yes", "headline.model_yes_short"), _pace(whole)
 
 
-def _nothing(*, unknown: bool) -> tuple[str, ...]:
-    return ("headline.model_nothing_unknown" if unknown else "headline.model_nothing_refused",)
+def _attention_decides(gpu: Gpu, part: Part) -> tuple[tuple[str, ...], dict[str, object]]:
+    """What runs a model's attention where flash-attn does not, or is silently wrong."""
+    running = [
+        Sentence("headline.always", {"library": one.values["library"]}) for one in runs_with(gpu, part)[:1]
+    ]
+    if not running:
+        which = {"depends": "unknown", "unsafe": "unsafe"}.get(part.answer, "refused")
+        return (f"headline.model_nothing_{which}",), {}
+    which = "unsafe" if part.answer == "unsafe" else "runs_with"
+    return (f"headline.model_{which}", f"headline.model_{which}_short"), {"running": running[0]}
 
 
 def _pace(whole: Whole) -> dict[str, object]:

@@ -1,10 +1,10 @@
 """The question in one line: what was given, by name and value, and apart from it what was assumed."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from l4guide.catalogue import Gpu
+from l4guide.frozen import frozen
 from l4guide.step import Plan
 from l4guide.support.remedy import SWITCHES
 from l4guide.text import Joined, Sentence, digits
@@ -18,7 +18,7 @@ IN_FULL = 12
 LENGTHS = ("seqlen", "seqlen_q", "seqlen_kv")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Input:
     """One input of a question: its name as an option, its value, and whether the user gave it."""
 
@@ -39,7 +39,7 @@ class Input:
         return Sentence(f"question.{self.name}", {"value": shown})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Inputs:
     """Every input of a question, and the card and workload that they came to."""
 

@@ -32,11 +32,20 @@ def nearest_in_time(alternatives: Sequence[Alternative], mine: Estimate | None) 
 def nearest_in_rank(ranking: Sequence[Contender], asked: Gpu) -> tuple[Contender, ...]:
     """For a whole model: the asked card, the cheapest, the fastest, and its neighbours in the ranking, in its order.
 
-    Where the asked card cannot do it, its neighbours are the best of those that can.
+    Where the asked card cannot do it, its neighbours are the best of those that can. Cards that cannot fill up, those
+    that come nearest to a latency target first.
     """
     place = next(number for number, item in enumerate(ranking) if item.gpu == asked)
     centre = 0 if ranking[place].place == "out" else place
-    best = [number for number, item in enumerate(ranking) if item.place in ("cheapest", "fastest", "both")]
-    near = sorted(range(len(ranking)), key=lambda number: (abs(number - centre), number))
-    beside = [number for number in dict.fromkeys([*best, *near]) if number != place][:BESIDE]
+    able = [number for number, item in enumerate(ranking) if item.place != "out"]
+    best = [number for number in able if ranking[number].place != "behind"]
+    near = sorted(able, key=lambda number: (abs(number - centre), number))
+    late = sorted(
+        set(range(len(ranking))) - set(able), key=lambda number: (_seconds(ranking[number]), number)
+    )
+    beside = [number for number in dict.fromkeys([*best, *near, *late]) if number != place][:BESIDE]
     return tuple(ranking[number] for number in sorted([place, *beside]))
+
+
+def _seconds(item: Contender) -> float:
+    return math.inf if item.whole is None else float(item.whole.step.seconds.value.item())

@@ -3,7 +3,7 @@
 import math
 from dataclasses import replace
 
-from l4guide.advise.choice import NOT_COUNTED, Choice, choose
+from l4guide.advise.choice import Choice, choose
 from l4guide.advise.records import Alternative, Question
 from l4guide.catalogue import Gpu, gpus
 from l4guide.estimate import Estimate, LiveEstimator
@@ -65,9 +65,9 @@ def _pace(other: Estimate, mine: Estimate) -> str:
 
 
 def recommend(
-    question: Question, choice: Choice, verdicts: tuple[Verdict, ...], alternatives: tuple[Alternative, ...]
+    question: Question, choice: Choice, fallback: Verdict | None, alternatives: tuple[Alternative, ...]
 ) -> Sentence:
-    """Which implementation to use on the asked card, or which card where nothing runs it there."""
+    """Which implementation to use on the asked card, what is left there, or which card runs it."""
     verdict, estimate = choice.verdict, choice.estimate
     values: dict[str, object] = {"gpu": question.gpu.name}
     if choice.runs:
@@ -78,9 +78,8 @@ def recommend(
         return Sentence(
             "recommend.use_timed", values | {name: digits(getattr(estimate, name)) for name in times}
         )
-    left = next((v for v in verdicts if v.library in NOT_COUNTED and v.status == "ok"), None)
-    if left is not None:
-        values |= {"library": left.library, "version": left.version, "text": left.message}
+    if fallback is not None:
+        values |= {"library": fallback.library, "version": fallback.version, "text": fallback.message}
         return Sentence("recommend.last", values)
     asked = "unknown" if verdict.status == "unknown" else "refused"
     other = next((item for item in alternatives if item.status == "ok"), None)

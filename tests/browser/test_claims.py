@@ -65,7 +65,7 @@ def test_everything_runs_at_once_and_speaks_chinese(page: Page) -> None:
     page.locator(".l4g-input-language").get_by_role("button", name="中文", exact=True).click()
     verdict(page, "memory", "^原因有误$")
     page.locator(".claims-told", has_text="应改为").wait_for(timeout=PATIENCE_MS)
-    page.locator(".claims-paths", has_text="张量核心").first.wait_for(timeout=PATIENCE_MS)
+    page.locator(".claims-paths", has_text="Tensor Core").first.wait_for(timeout=PATIENCE_MS)
 
 
 def test_plain_keys_stay_on_the_page(page: Page, notebook: Visit) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from l4guide.text import say
+
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
@@ -61,7 +63,7 @@ def test_the_reader_sees_why_and_has_the_compiler_find_a_way_out(page: Page) -> 
     box = page.locator(f"{PLOT} .js-plotly-plot").bounding_box(timeout=PATIENCE_MS)
     assert box is not None
     assert box["height"] > 300
-    assert "tensor cores" in " ".join(page.locator(".guide-mix tbody th").all_inner_texts()).lower()
+    assert say("mix.tensor") in page.locator(".guide-mix tbody th").all_inner_texts()
     page.locator(".l4g-input-causal input").uncheck()
     page.locator(".l4g-note", has_text="Our kernels use the same tile for both").wait_for(timeout=PATIENCE_MS)
     page.locator(".l4g-input-causal input").check()
@@ -79,7 +81,7 @@ def test_the_reader_sees_why_and_has_the_compiler_find_a_way_out(page: Page) -> 
         assert "compiled:" in fix
         assert "0 bytes spilled" in fix
     choose(page, "gpu", "A100-80GB-SXM")
-    await_alt(page, "166,912 bytes of A100-80GB-SXM.*155,648 bytes, fits")
+    await_alt(page, "166,912 bytes on A100-80GB-SXM.*155,648 bytes, fits")
     page.locator(".l4g-language").get_by_role("button", name="中文").click()
     await_alt(page, "放得下")
 

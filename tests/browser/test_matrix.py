@@ -97,7 +97,7 @@ def test_filters_reach_the_table_and_the_timeline(page: Page) -> None:
     choose(page, "version", "every release")
     page.locator(".l4g-matrix .l4g-release", has_text="0.2.1 – 1.0.9").wait_for(timeout=PATIENCE_MS)
     choose(page, "version", "newest")
-    choose(page, "gpu", "every card")
+    choose(page, "gpu", "every GPU")
     await_caption(page, "flash-attn")
     for card in ("T4", "L4", "H100 SXM", "MI300X"):
         assert cell(page, card, 0).is_visible()

@@ -74,7 +74,7 @@ def test_the_report_reads_without_scripts(offline_visit: Visit, page_on_disk: Pa
     page = context.new_page()
     page.goto(page_on_disk.as_uri())
     assert page.locator("#verdict .headline").is_visible()
-    assert page.locator("#cost table").first.is_visible()
+    assert page.locator("#speed table").first.is_visible()
     assert page.locator("noscript").is_visible()
     assert not page.locator("figure.plot").first.is_visible()
     context.close()

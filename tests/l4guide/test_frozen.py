@@ -52,7 +52,8 @@ def test_records_are_values() -> None:
     """Equal and hashed by what they hold and by their class, and shown by their fields."""
     assert Card(name="L4") == Card(name="L4", sms=58)
     assert Card(name="L4") != Card(name="T4")
-    assert Card(name="L4") != Usual(name="L4")
+    other: object = Usual(name="L4")
+    assert Card(name="L4") != other
     same = {Point(x=1, y=2), Point(x=1, y=2), Point(x=2, y=1)}
     assert 2 == len(same)
     assert "Card(name='L4', sms=58, notes=[])" == repr(Card(name="L4"))

@@ -234,6 +234,6 @@ def test_a_model_is_priced_as_a_whole() -> None:
 def test_a_tile_of_other_cards_says_so_in_the_readers_language(training: Advice) -> None:
     """A published tile that an L4 does not get names the compute capabilities that do."""
     english, chinese = ([block.tile for block in plots.blocks(training, each)] for each in ("en", "zh"))
-    assert any("only on compute capability 8.0, 9.0" in tile for tile in english)
+    assert any("compute capability 8.0, 9.0 only" in tile for tile in english)
     assert any("仅用于计算能力 8.0, 9.0" in tile for tile in chinese)
     assert not any("only" in tile for tile in chinese)

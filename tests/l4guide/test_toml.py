@@ -39,7 +39,12 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every text that is parsed from here on."""
     texts: list[str] = []
     loads = tomllib.loads
-    monkeypatch.setattr(tomllib, "loads", lambda text: texts.append(text) or loads(text))
+
+    def heard(text: str) -> dict[str, object]:
+        texts.append(text)
+        return loads(text)
+
+    monkeypatch.setattr(tomllib, "loads", heard)
     return texts
 
 

@@ -50,7 +50,13 @@ ON_L4: tuple[dict[str, Any], ...] = (
     {"kernel": "backward-dkdv", "head_dim": 128, "dtype": "bf16"},
     {"kernel": "backward-dq", "head_dim": 128, "dtype": "bf16"},
 )
-ASKED = [(arch, asked) for arch in LIMITS for asked in EVERYWHERE] + [(L4, asked) for asked in ON_L4]
+FOR_L4 = [(L4, asked) for asked in (*EVERYWHERE, *ON_L4)]
+ELSEWHERE = [(arch, asked) for arch in LIMITS if arch != L4 for asked in EVERYWHERE]
+#: The oldest and the newest version are asked for every architecture, those between them for an L4: the rest of theirs
+#: is a sweep (`make sweep`).
+ENDS = {LISTED[0], LISTED[-1]}
+BETWEEN = [version for version in VERSIONS if version not in ENDS]
+Asked = list[tuple[int, dict[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +81,16 @@ def place_of(version: str) -> Path:
     return FOLDER / version
 
 
-def figures_of(version: str) -> list[Figures | str]:
+def asked_of(version: str) -> Asked:
+    """What a version is asked in every run of the tests."""
+    return FOR_L4 + ELSEWHERE if version in ENDS else FOR_L4
+
+
+def figures_of(version: str, questions: Asked) -> list[Figures | str]:
     """What a version makes of each specialisation; why not, where it makes nothing."""
     answers: list[Figures | str] = []
     with Compiler(triton=place_of(version), mixes=False) as compiling:
-        for arch, asked in ASKED:
+        for arch, asked in questions:
             try:
                 answers.append(compiling.compile(specialise(**asked, arch=arch)))
             except CannotDo as refusal:
@@ -110,7 +121,8 @@ def found() -> Mapping[str, Found]:
     installed = [version for version in VERSIONS if (FOLDER / version).is_dir()]
     with ThreadPoolExecutor(2) as pool:
         pairs = [
-            (pool.submit(figures_of, version), pool.submit(launches_of, version)) for version in installed
+            (pool.submit(figures_of, version, asked_of(version)), pool.submit(launches_of, version))
+            for version in installed
         ]
         return {
             version: Found(figures=figures.result(), launches=launches.result())
@@ -118,33 +130,60 @@ def found() -> Mapping[str, Found]:
         }
 
 
-def made(found: Mapping[str, Found], version: str) -> list[tuple[Specialisation, Figures]]:
+Made = list[tuple[Specialisation, Figures]]
+
+
+def made(found: Mapping[str, Found], version: str) -> Made:
     """What a version compiled, with what was asked; fails with the first reason where something is missing."""
     place_of(version)
+    return paired(asked_of(version), found[version].figures)
+
+
+def paired(questions: Asked, answers: list[Figures | str]) -> Made:
+    """Each specialisation with its figures."""
     compiled = []
-    for (arch, asked), answer in zip(ASKED, found[version].figures, strict=True):
+    for (arch, asked), answer in zip(questions, answers, strict=True):
         assert not isinstance(answer, str), f"{asked} on sm_{arch}: {answer}"
         compiled.append((specialise(**asked, arch=arch), answer))
     return compiled
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_every_kernel_compiles_and_fits(version: str, found: Mapping[str, Found]) -> None:
-    """Each version compiles each kernel for each architecture, into a block's shared memory there."""
-    for wanted, figures in made(found, version):
+def fits(version: str, compiled: Made) -> None:
+    """A version's kernels fit a block's shared memory."""
+    for wanted, figures in compiled:
         assert version == figures.triton_version
         assert figures.shared_bytes <= LIMITS[wanted.arch], wanted
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_the_formula_is_every_compilers(version: str, found: Mapping[str, Found]) -> None:
-    """Where the closed formula speaks it gives this version's bytes; on sm_80, 89 and 120 it always does."""
-    for wanted, figures in made(found, version):
+def agrees_with_the_formula(compiled: Made) -> None:
+    """Where the closed formula speaks it gives these bytes; on sm_80, 89 and 120 it always does."""
+    for wanted, figures in compiled:
         formula = by_formula(wanted)
         if formula is None:
             assert wanted.arch in (90, 100), wanted
         else:
             assert formula.shared_bytes == figures.shared_bytes, wanted
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_kernel_compiles_and_fits(version: str, found: Mapping[str, Found]) -> None:
+    """Each version compiles each kernel for an L4, and the ends of the range for each architecture."""
+    fits(version, made(found, version))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_formula_is_every_compilers(version: str, found: Mapping[str, Found]) -> None:
+    """The formula gives every version's bytes."""
+    agrees_with_the_formula(made(found, version))
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("version", BETWEEN)
+def test_versions_between_compile_for_every_architecture(version: str) -> None:
+    """What is asked of the ends in every run holds between them."""
+    compiled = paired(ELSEWHERE, figures_of(version, ELSEWHERE))
+    fits(version, compiled)
+    agrees_with_the_formula(compiled)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

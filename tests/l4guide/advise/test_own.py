@@ -49,8 +49,8 @@ def test_what_flash_attn_takes_runs(options: dict[str, Any]) -> None:
     [
         ({"block_sparse": True}, ["L4G-FEATURE"], "block-sparse"),
         ({"kv_dtype": "fp8"}, ["L4G-FEATURE"], "kv-dtype"),
-        ({"paged_block_size": 16}, ["L4G-PAGED"], "no gradient through a block table"),
-        ({"task": "decode", "paged_block_size": 16, "dropout": 0.1}, ["L4G-PAGED"], "leave dropout at 0"),
+        ({"paged_block_size": 16}, ["L4G-PAGED"], "a gradient through a block table"),
+        ({"task": "decode", "paged_block_size": 16, "dropout": 0.1}, ["L4G-PAGED"], "set dropout to 0"),
         ({"head_dim": 577}, ["L4G-SERVES"], "head_dim up to 576, not 577"),
         ({"head_dim": 128, "head_dim_v": 600}, ["L4G-SERVES"], "head_dim_v up to 576, not 600"),
         ({"dtype": "fp8"}, ["L4G-SERVES"], "fp8"),

@@ -101,7 +101,7 @@ def test_a_release_newer_than_the_rules_is_unknown(
     found = support.check(ask(options)[0], gpu("L4"), "flash-attn", version)
     newest = support.newest_read("flash-attn").version
     assert ("unknown", version) == (found.status, found.version)
-    assert f"newer than the newest release read here ({newest}), which" in str(found.message)
+    assert f"newer than the newest release checked here ({newest}), which" in str(found.message)
     assert said in str(found.message)
     assert (None, None) == (found.evidence, found.source)
 

@@ -13,7 +13,7 @@ def test_a_model_is_compared_as_a_whole(guide: Guide) -> None:
     assert len(model.ranking) == html.count('<th scope="row">')
     assert 1 == html.count("l4g-asked-card")
     assert "8 × L4" in html
-    assert "Not even 8 of these cards" in html
+    assert "Even 8 of these GPUs" in html
     verdict = guide.verdict.answer.view.value
     assert model.recommendation.say().split(":")[0] in verdict
     assert "does not fit" in verdict
