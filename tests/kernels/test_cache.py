@@ -7,9 +7,9 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 import torch
+from architectures import each_tiling
 from hypothesis import HealthCheck, given, settings
 from l4guide_kernels import flash_attn_with_kvcache, reference_attention
-from l4guide_kernels.tiles import ARCHS
 
 decode: Callable[..., Any] = flash_attn_with_kvcache
 Maker = Callable[..., torch.Tensor]
@@ -339,8 +339,7 @@ def test_latent_attention(dims: tuple[int, int], dtype: torch.dtype, check: Chec
     check(case, num_splits=2)
 
 
-@pytest.mark.parametrize("arch", ARCHS)
-@pytest.mark.parametrize("head_dim", [64, 192, 320])
+@pytest.mark.parametrize(("head_dim", "arch"), each_tiling([64, 192, 320], ("decode",)))
 def test_every_architectures_tiles(head_dim: int, arch: int, slopes: Maker, check: Check) -> None:
     """Each architecture's tiles give the same, whatever machine runs the test."""
     options = {"causal": True, "alibi_slopes": slopes(2), "learnable_sink": torch.zeros(2)}
