@@ -95,7 +95,7 @@ def _refuse_parts(parts: Iterable[str]) -> None:
     for name in parts:
         if name not in _ELSEWHERE and name != _PACKED:
             raise NotImplementedError(
-                f"a mask with {name.split('.')[0]} is not built into these kernels: "
+                f"a mask with {name.split('.')[0]} is not supported by these kernels: "
                 'use attn_implementation="sdpa" or "flex_attention"'
             )
 
@@ -183,7 +183,7 @@ def _refuse(attention_mask: torch.Tensor | None, kwargs: dict[str, object]) -> N
     for name in ("position_bias", "head_mask", "cache", "block_table", "output_attentions"):
         if kwargs.get(name) is not None and kwargs[name] is not False:
             raise NotImplementedError(
-                f'{name} is not built into these kernels: use attn_implementation="eager" or "sdpa"'
+                f'{name} is not supported by these kernels: use attn_implementation="eager" or "sdpa"'
             )
     if attention_mask is None:
         return
@@ -192,8 +192,8 @@ def _refuse(attention_mask: torch.Tensor | None, kwargs: dict[str, object]) -> N
         or attention_mask.shape[1:-1] not in _ROWS_OF_MASKS
     ):
         raise NotImplementedError(
-            f"an attention_mask of {attention_mask.dtype} and shape {tuple(attention_mask.shape)} is not built into "
-            'these kernels: give one of padding, (batch, positions), or use attn_implementation="sdpa"'
+            f"an attention_mask of {attention_mask.dtype} and shape {tuple(attention_mask.shape)} is not supported "
+            'by these kernels: pass a padding mask, (batch, positions), or use attn_implementation="sdpa"'
         )
 
 

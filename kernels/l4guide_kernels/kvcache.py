@@ -60,7 +60,7 @@ def flash_attn_with_kvcache(
         k_cache: (batch_cache, seqlen_cache, kv_heads, head_dim); with `block_table` (pages, page_size, kv_heads,
             head_dim), any page size. `heads` is a multiple of `kv_heads`. Of q's dtype, or int8, or (from sm_89 on)
             float8_e4m3fn: then head_dim is a multiple of 16, and k and v are not appended.
-        v_cache: Like `k_cache`, head_dim may be its own.
+        v_cache: Like `k_cache`; its head_dim may differ.
         k: (batch, seqlen_new, kv_heads, head_dim): written into the cache behind its `cache_seqlens` keys, in
             place, and attended to.
         v: The same for values.
@@ -92,8 +92,8 @@ def flash_attn_with_kvcache(
     Raises:
         NotImplementedError: `cache_leftpad` or `cache_batch_idx` with `block_table`, as in flash-attn; new keys
             for a cache of 8 bits.
-        UnsupportedError: head_dim, dtype or architecture is not served.
-        ShapeError: Shapes, dtypes, devices or values do not go together.
+        UnsupportedError: head_dim, dtype or architecture is not supported.
+        ShapeError: Shapes, dtypes, devices or values do not match.
     """
     paged = block_table is not None
     check_tensors(
@@ -103,7 +103,7 @@ def flash_attn_with_kvcache(
         coded=True,
     )
     if not 0 <= num_splits <= MOST_SPLITS:
-        raise ShapeError(f"num_splits {num_splits} is outside 0 to {MOST_SPLITS}: 0 chooses for you")
+        raise ShapeError(f"num_splits {num_splits} must be from 0 to {MOST_SPLITS}; 0 chooses automatically")
     batch, device = q.shape[0], q.device
     capacity = k_cache.shape[1]
     if block_table is not None:
@@ -179,7 +179,7 @@ def _rotated(
     last, positions = (q.shape[1] - 1 if moving else 0), rotary[0].shape[0]
     if readable(lengths) and q.numel() and bool((lengths + last >= positions).any()):
         raise ShapeError(
-            f"queries stand at positions up to {int(lengths.max()) + last} and rotary_cos has {positions}: "
+            f"queries have positions up to {int(lengths.max()) + last}, but rotary_cos has only {positions}: "
             "make it longer"
         )
     turned = q.new_empty(q.shape)
@@ -196,9 +196,7 @@ def _rotated(
 def _refuse_with_pages(**features: torch.Tensor | None) -> None:
     for name, value in features.items():
         if value is not None:
-            raise NotImplementedError(
-                f"{name} with a block_table: a table already says where each page lies, leave {name} at None"
-            )
+            raise NotImplementedError(f"{name} is not supported with a block_table: set {name} to None")
 
 
 def _check_new(
@@ -213,18 +211,18 @@ def _check_new(
         return
     if k_cache.dtype in DECODERS:
         raise NotImplementedError(
-            f"k and v for a cache of {k_cache.dtype}: divide them by k_descale and v_descale, round them and write "
-            "them into the cache before the call"
+            f"k and v cannot be appended to a cache of {k_cache.dtype}: divide them by k_descale and v_descale, "
+            "round them and write them into the cache before the call"
         )
     if k is None or v is None:
-        raise ShapeError("k and v are appended together: give both, or neither")
+        raise ShapeError("k and v must be appended together: pass both or neither")
     if cache_seqlens is None:
-        raise ShapeError("appending k and v needs cache_seqlens: how many keys the cache holds already")
+        raise ShapeError("appending k and v needs cache_seqlens, the number of keys in the cache")
     for name, new, cache in (("k", k, k_cache), ("v", v, v_cache)):
         wanted = (q.shape[0], k.shape[1], *cache.shape[2:])
         if tuple(new.shape) != wanted or new.dtype != cache.dtype or new.device != cache.device:
             raise ShapeError(
-                f"{name} {tuple(new.shape)} {new.dtype} on {new.device} does not fit its cache: it must be "
+                f"{name} {tuple(new.shape)} {new.dtype} on {new.device} does not match its cache: it must be "
                 f"{wanted} {cache.dtype} on {cache.device}"
             )
 
@@ -246,7 +244,7 @@ def _check_room(lengths: torch.Tensor, new: int, capacity: int) -> None:
     """Where lengths can be read; elsewhere nothing is written outside of the cache all the same."""
     if readable(lengths) and bool((lengths + new > capacity).any()):
         raise ShapeError(
-            f"{new} new keys after {lengths.tolist()} do not fit a cache of {capacity}: make it longer"
+            f"{new} new keys after {lengths.tolist()} do not fit in a cache of {capacity}: make it longer"
         )
 
 
@@ -258,7 +256,7 @@ def _slots(
     slots = integers(cache_batch_idx, "cache_batch_idx", batch, device)
     if readable(slots) and slots.numel() and not bool(((slots >= 0) & (slots < entries)).all()):
         raise ShapeError(
-            f"cache_batch_idx {slots.tolist()} go outside 0 to {entries - 1}, the cache's entries"
+            f"cache_batch_idx {slots.tolist()} must be from 0 to {entries - 1}, the entries of the cache"
         )
     return slots
 
@@ -273,9 +271,9 @@ def _rotary(
     if cos is None and sin is None:
         return None
     if cos is None or sin is None:
-        raise ShapeError("rotary_cos and rotary_sin go together: give both, or neither")
+        raise ShapeError("rotary_cos and rotary_sin must be used together: pass both or neither")
     if k is None:
-        raise ShapeError("rotary_cos needs new keys to rotate: give k and v, or rotate q before the call")
+        raise ShapeError("rotary_cos needs new keys to rotate: pass k and v, or rotate q before the call")
     half = q.shape[-1] // 2
     if cos.dim() != 2 or cos.shape != sin.shape or not 1 <= cos.shape[1] <= half or cos.shape[0] < capacity:
         raise ShapeError(

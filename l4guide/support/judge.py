@@ -147,9 +147,12 @@ def _inferred(first: Answer, second: Answer, below: Release, above: Release, ver
     """The answer of two releases that agree, for one between them; says so where their wording differs."""
     if first.status == "unknown":
         return replace(first, reasons=tuple(_about(reason, version) for reason in first.reasons))
-    others = {rule.family: other for rule, other in zip(second.rules, second.reasons, strict=True)}
+    others = {
+        rule.family: _about(other, version) for rule, other in zip(second.rules, second.reasons, strict=True)
+    }
     reasons = []
-    for rule, reason in zip(first.rules, first.reasons, strict=True):
+    for rule, quoted in zip(first.rules, first.reasons, strict=True):
+        reason = _about(quoted, version)
         values = {"text": reason.text, "below": below.version, "above": above.version}
         text = reason.text
         if rule.family not in others:
@@ -161,7 +164,7 @@ def _inferred(first: Answer, second: Answer, below: Release, above: Release, ver
 
 
 def _about(reason: Reason, version: str) -> Reason:
-    """The same reason, said of another release."""
+    """The same reason, said of another release; a library's own words stay as they are."""
     if isinstance(reason.text, str):
         return reason
     return replace(reason, text=Sentence(reason.text.key, {**reason.text.values, "version": version}))

@@ -105,7 +105,7 @@ def test_what_is_installed_is_what_is_locked() -> None:
         for name, version in installed.items()
         if name not in UNLOCKED and versions[name] != [Version(version.public)]
     }
-    assert {} == differing, "make dev's environment anew: rm -r .venv, then make test"
+    assert {} == differing, "rm -r .venv; make test makes it anew"
 
 
 def test_the_build_tools_are_locked() -> None:

@@ -8,8 +8,8 @@ import l4guide
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_changelog_starts_with_this_version() -> None:
-    """A reader of the changelog finds what they installed."""
-    newest = re.search(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert newest is not None
-    assert l4guide.__version__ == newest.group(1)
+def test_the_changelog_has_this_version_newest_of_the_released() -> None:
+    """A reader of the changelog finds what they installed, and above it at most what is still to be released."""
+    headings = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert l4guide.__version__ == next(heading for heading in headings if heading != "Unreleased")
+    assert "Unreleased" not in headings[1:]

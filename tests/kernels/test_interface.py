@@ -98,7 +98,7 @@ def test_lengths_outside_the_cache() -> None:
             decode(zeros(*ONE), zeros(*ONE), zeros(*ONE), cache_seqlens=lengths)
     with pytest.raises(ValueError, match=r"must be \(1,\) integers"):
         decode(zeros(*ONE), zeros(*ONE), zeros(*ONE), cache_seqlens=torch.ones(1))
-    with pytest.raises(ValueError, match="num_splits 129 is outside 0 to 128"):
+    with pytest.raises(ValueError, match="num_splits 129 must be from 0 to 128"):
         decode(zeros(*ONE), zeros(*ONE), zeros(*ONE), num_splits=129)
 
 

@@ -112,6 +112,14 @@ def test_a_newer_release_of_a_dispatcher_is_unknown_too() -> None:
     assert ("unknown", None) == (found.status, found.picks)
 
 
+def test_an_inferred_release_is_spoken_of_itself(check: Check) -> None:
+    """What we say of both releases beside it is said of the asked one, and is no wording of theirs."""
+    verdict = check("flash-attn", "2.8.0", head_dim=256, dropout=0.1)
+    assert ("unsafe", "inferred") == (verdict.status, verdict.reasons[0].evidence)
+    assert "flash-attn 2.8.0 launches no backward kernel" in str(verdict.message)
+    assert "wording of" not in str(verdict.message)
+
+
 def test_install_lines_fetch_a_tag_that_the_index_lacks() -> None:
     """2.0.0 was only tagged; 2.8.3 is on the index."""
     assert support.install_line("flash-attn", "2.8.3") == "pip install flash-attn==2.8.3 --no-build-isolation"
