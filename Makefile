@@ -14,7 +14,7 @@ QUICK_KERNELS := $(addprefix tests/kernels/, test_code.py test_interface.py test
 	test_decode.py::test_any_number_of_splits test_varlen.py::test_ragged_batches)
 
 .DEFAULT_GOAL := help
-.PHONY: quick quick-guide quick-kernels sweep quickness help guide report test gpu bench check lock newest oldest suite suite-kernels suite-guide suite-browser notebooks record readme score
+.PHONY: quick quick-guide quick-kernels sweep quickness help guide report test gpu bench check lock newest oldest suite suite-kernels suite-guide suite-browser notebooks record traces readme score
 
 help: ## List these chores
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -98,6 +98,10 @@ notebooks: ## Run every notebook from top to bottom
 record: ## Compile what data/resources lacks: after an edit of a kernel or a tile table
 	@$(SETUP) dev
 	$(BIN)/python -m l4guide.resources.recorder
+
+traces: ## Trace every model type of the installed transformers into data/traces: after an upgrade of it
+	@$(SETUP) dev
+	$(BIN)/python -m l4guide.tracing.recorder
 
 readme: ## Write the generated blocks of README.md and docs/ anew: after an edit of a rule
 	@$(SETUP) base

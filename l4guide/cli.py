@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from l4guide import __version__
 from l4guide.errors import BadInput, CannotDo, Problem
 from l4guide.files import write_text
-from l4guide.options import FLAGS, MODEL, MODEL_FLAGS, PRICE, QUESTION, add_question
+from l4guide.options import FLAGS, MODEL, MODEL_FLAGS, PRICE, QUESTION, add_question, add_trace
 from l4guide.text import LANGUAGES, Sentence, say
 
 Options = argparse.Namespace
@@ -165,6 +165,12 @@ def _cost(options: Options) -> tuple[object, str]:
     inputs = question_line(options.gpu, {**asked, "implementation": options.implementation})
     said = {"gpu": gpu, **cost.to_json(), "question": inputs.to_json(options.language)}
     return said, of_attention_cost(gpu, cost, inputs).say(options.language)
+
+
+def _trace(options: Options) -> tuple[object, str]:
+    from l4guide.tracing import described
+
+    return described(vars(options), options.language)
 
 
 def _diagnose(options: Options) -> tuple[object, str]:
@@ -349,6 +355,7 @@ COMMANDS: Mapping[str, tuple[Callable[[Options], tuple[object, str]], Callable[[
     "resources": (_resources, _add_resources, "shared memory, registers and occupancy of a kernel on a GPU"),
     "estimate": (_estimate, _add_estimate, "how long one attention call, or one step of a model, takes"),
     "cost": (_cost, _add_cost, "cost per million tokens, of a model or of attention alone"),
+    "trace": (_trace, add_trace, "parameters, cache and attention calls of a model as it runs"),
     "diagnose": (_diagnose, _add_diagnose, "explain a traceback, warning or log"),
     "doctor": (_doctor, _add_doctor, "check this machine and its installed libraries"),
     "report": (_report, _add_report, "write the answer as one HTML file, with JSON beside it"),

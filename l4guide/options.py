@@ -103,3 +103,11 @@ def add_question(
         )
     if price:
         parser.add_argument("--spot", action="store_true", default=None, help="use spot prices")
+
+
+def add_trace(parser: argparse.ArgumentParser) -> None:
+    """Let a command take one model, by its configuration, as a preset or by its type."""
+    parser.add_argument("--config", metavar="FILE", help="a model's config.json")
+    parser.add_argument("--model", help="a model preset")
+    parser.add_argument("--model-type", help="a model type of transformers, at its default configuration")
+    parser.add_argument("--context", default="2048", help="tokens per sequence in the cache (default 2048)")

@@ -4,8 +4,7 @@ import numpy as np
 
 from l4guide.frozen import frozen
 from l4guide.interval import Interval, Numbers, total
-from l4guide.model import LATENT, LINEAR, WINDOW, Architecture, Layers
-from l4guide.step.forward import WEIGHT_BYTES
+from l4guide.model import LATENT, LINEAR, WEIGHT_BYTES, WINDOW, Architecture, Layers
 from l4guide.step.plan import Plan
 from l4guide.step.training import trained_weights
 from l4guide.workload import ELEMENT_BYTES
@@ -83,6 +82,8 @@ def cache_bytes(model: Architecture, plan: Plan, batch: Numbers, context: Number
             found = found + group.count * batch * mixer.state_elements * STATE_ELEMENT_BYTES / plan.gpus
             continue
         kept = np.minimum(context, mixer.window) if mixer.kind == WINDOW and mixer.window else context
+        if mixer.source_tokens is not None:
+            kept = np.full_like(found, mixer.source_tokens)
         parts = 1 if mixer.kind == LATENT else min(plan.gpus, mixer.kv_heads or 1)
         found = found + group.count * batch * kept * mixer.cached_columns() * element / parts
     return found

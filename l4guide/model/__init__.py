@@ -14,12 +14,14 @@ from l4guide.model.architecture import (
 from l4guide.model.config import from_config, from_file
 from l4guide.model.fields import parse_config
 from l4guide.model.presets import preset
+from l4guide.model.stored import WEIGHT_BYTES
 
 __all__ = [
     "FULL",
     "LATENT",
     "LINEAR",
     "NONE",
+    "WEIGHT_BYTES",
     "WINDOW",
     "Architecture",
     "FeedForward",

@@ -11,7 +11,9 @@ class Mixer:
 
     `kind` is full (every key), window (the last `window` keys), latent (MLA: a compressed cache of `latent_rank`
     columns beside `rope_dim` rotary ones), linear (a state of constant size: `state_elements` a sequence) or none.
-    A linear layer says its projections' columns in `columns_in` and `columns_out`.
+    A linear layer says its projections' columns in `columns_in` and `columns_out`, and in `inner_weights` what it has
+    beside them. An encoder's layer attends and keeps nothing: it is not `cached`. One that `borrows_kv` reads the keys
+    and values of another layer: it neither projects nor keeps any. A `cross` one reads an encoder's tokens.
     """
 
     kind: str
@@ -28,6 +30,14 @@ class Mixer:
     columns_out: int = 0
     #: Values are the keys themselves, so that only keys are projected and cached.
     shared_kv: bool = False
+    inner_weights: int = 0
+    cached: bool = True
+    borrows_kv: bool = False
+    cross: bool = False
+    #: Tokens of the encoder where it always has so many, as of half a minute of sound.
+    source_tokens: int | None = None
+    #: Columns of the keys by which sparse attention chooses what it reads, beside the cache.
+    index_columns: int = 0
 
     @property
     def attends(self) -> bool:
@@ -37,7 +47,7 @@ class Mixer:
     def weights(self, hidden: int) -> int:
         """Weights of its projections."""
         if self.kind == LINEAR:
-            return hidden * (self.columns_in + self.columns_out)
+            return hidden * (self.columns_in + self.columns_out) + self.inner_weights
         if not self.attends:
             return 0
         wide_q, wide_o = self.heads * self.head_dim, self.heads * self.head_dim_v
@@ -45,16 +55,21 @@ class Mixer:
         if self.kind == LATENT:
             nope = self.head_dim - self.rope_dim
             down = hidden * (self.latent_rank + self.rope_dim)
-            return query + down + self.latent_rank * self.heads * (nope + self.head_dim_v) + wide_o * hidden
+            up = self.latent_rank * self.heads * (nope + self.head_dim_v)
+            return query + down + up + wide_o * hidden + self.inner_weights
+        if self.borrows_kv:
+            return query + wide_o * hidden
         values = 0 if self.shared_kv else self.head_dim_v
-        return query + hidden * self.kv_heads * (self.head_dim + values) + wide_o * hidden
+        return (
+            query + hidden * self.kv_heads * (self.head_dim + values) + wide_o * hidden + self.inner_weights
+        )
 
     def cached_columns(self) -> int:
         """Elements that one token leaves in the cache of one layer; 0 where the state has constant size."""
-        if self.kind == LATENT:
-            return self.latent_rank + self.rope_dim
-        if not self.attends:
+        if not self.attends or not self.cached or self.borrows_kv:
             return 0
+        if self.kind == LATENT:
+            return self.latent_rank + self.rope_dim + self.index_columns
         return self.kv_heads * (self.head_dim + (0 if self.shared_kv else self.head_dim_v))
 
 
@@ -99,11 +114,12 @@ class FeedForward:
 
 @frozen
 class Layers:
-    """So many layers that are alike."""
+    """So many layers that are alike; `stored` of them have weights of their own where others use them again."""
 
     count: int
     mixer: Mixer
     feed_forward: FeedForward
+    stored: int | None = None
 
 
 @frozen
@@ -111,8 +127,10 @@ class Architecture:
     """All that memory and time need to know of a model.
 
     `vocabulary` is 0 where embeddings are not counted. `assumed` names what the description does not say and how
-    it was filled; `remarks` are keys of sentences on what is not counted as it runs. `tower_weights` are those of
-    vision or audio towers, which take memory but no time here.
+    it was filled; `remarks` are keys of sentences on what is not counted as it runs; `unread` are fields of numbers
+    that nothing asked for. `tower_weights` are those of vision or audio towers, which take memory but no time here.
+    Embeddings are `embedding_width` wide where that is not the hidden size; `table_weights` are those of positions,
+    types and layers, which are looked up.
     """
 
     name: str
@@ -124,8 +142,11 @@ class Architecture:
     weight_dtype: str | None
     causal: bool = True
     tower_weights: int = 0
+    embedding_width: int | None = None
+    table_weights: int = 0
     assumed: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
     @property
     def layer_count(self) -> int:
@@ -139,14 +160,15 @@ class Architecture:
 
     @property
     def embedding_weights(self) -> int:
-        """Weights of the embedding, and of the output product where it is another matrix."""
-        return self.vocabulary * self.hidden * (1 if self.tied_embeddings else 2)
+        """Weights of the embeddings, and of the output product where it is another matrix."""
+        wide = self.embedding_width or self.hidden
+        return self.vocabulary * wide * (1 if self.tied_embeddings else 2) + self.table_weights
 
     @property
     def layer_weights(self) -> int:
         """Weights of all layers; norms and biases, well under a thousandth, are left out."""
         return sum(
-            g.count * (g.mixer.weights(self.hidden) + g.feed_forward.weights(self.hidden))
+            (g.stored or g.count) * (g.mixer.weights(self.hidden) + g.feed_forward.weights(self.hidden))
             for g in self.layers
         )
 

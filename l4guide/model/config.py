@@ -7,10 +7,22 @@ from pathlib import Path
 
 from l4guide.model.architecture import NONE, Architecture, FeedForward, Layers, Mixer
 from l4guide.model.fields import Fields, read_config
-from l4guide.model.mixers import hidden_size, layer_count, mixers
+from l4guide.model.mixers import STATES_ALONE, hidden_size, layer_count, mixers
+from l4guide.model.stacks import has_two, stacks
+from l4guide.model.stored import weight_dtype
+from l4guide.model.tables import EMBEDDING, table_weights
 from l4guide.model.towers import tower_weights
 
-INTERMEDIATE = ("intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim", "d_ff", "decoder_ffn_dim")
+INTERMEDIATE = (
+    "intermediate_size",
+    "ffn_hidden_size",
+    "n_inner",
+    "ffn_dim",
+    "hidden_dim",
+    "d_ff",
+    "decoder_ffn_dim",
+    "dff",
+)
 EXPERTS = ("n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts")
 ACTIVE = (
     "num_experts_per_tok",
@@ -19,6 +31,7 @@ ACTIVE = (
     "moe_topk",
     "moe_top_k",
     "top_k_experts",
+    "moe_k",
 )
 EXPERT_WIDTH = (
     "moe_intermediate_size",
@@ -41,23 +54,6 @@ CONTEXT = (
     "n_ctx",
 )
 MOST_CONTEXT = 2**31
-#: Bits of a weight by what a quantised checkpoint calls its method; the embeddings stay in 16 bits.
-QUANTISED = {
-    "fp8": "fp8",
-    "mxfp4": "int4",
-    "awq": "int4",
-    "gptq": "int4",
-    "bitsandbytes": "int4",
-    "nvfp4": "int4",
-}
-FLOATS = {
-    "bfloat16": "bf16",
-    "float16": "fp16",
-    "float32": "fp32",
-    "bf16": "bf16",
-    "fp16": "fp16",
-    "fp32": "fp32",
-}
 #: Activations whose product has no gate.
 UNGATED = ("relu2", "squared_relu", "relu", "gelu_new", "gelu_fast")
 
@@ -80,26 +76,44 @@ def from_config(config: Mapping[str, object], name: str) -> Architecture:
     """
     fields = Fields(config, name)
     hidden = hidden_size(fields)
-    found = mixers(fields)
-    pairs = list(zip(found, _feed_forwards(fields, found), strict=True))
-    layers = tuple(
-        Layers(count=len(list(same)), mixer=mixer, feed_forward=wide)
-        for (mixer, wide), same in groupby(_together(pairs))
-    )
+    two_stacks, causal = has_two(fields), _is_causal(fields)
+    layers = stacks(fields, gated=_gated(fields)) if two_stacks else _layers(fields, causal=causal)
+    tables = table_weights(fields, two_stacks=two_stacks, is_encoder=not causal)
     towers = [tower_weights(tower) for tower in fields.towers]
-    return Architecture(
+    found = Architecture(
         name=name,
         hidden=hidden,
         vocabulary=fields.whole("vocab_size", "padded_vocab_size") or 0,
         tied_embeddings=_tied(fields),
         layers=layers,
         max_context=fields.whole(*CONTEXT, at_least=1, at_most=MOST_CONTEXT),
-        weight_dtype=_weight_dtype(fields),
+        weight_dtype=weight_dtype(fields),
         tower_weights=sum(weights or 0 for weights in towers),
-        causal=fields.model_type is None or fields.model_type.model_type != "bert",
+        causal=causal,
+        embedding_width=fields.whole(*EMBEDDING),
+        table_weights=tables,
         assumed=tuple(dict.fromkeys(fields.assumed)),
         remarks=_remarks(fields, towers),
     )
+    # Asked last, when everything has been read.
+    return replace(found, unread=fields.unread)
+
+
+def _layers(fields: Fields, *, causal: bool) -> tuple[Layers, ...]:
+    """The layers of a single stack."""
+    found = [mixer if causal else replace(mixer, cached=False) for mixer in mixers(fields)]
+    pairs = list(zip(found, _feed_forwards(fields, found), strict=True))
+    stored = fields.whole("num_hidden_groups", at_least=1)
+    return tuple(
+        Layers(count=len(list(same)), mixer=mixer, feed_forward=wide, stored=stored)
+        for (mixer, wide), same in groupby(_together(pairs))
+    )
+
+
+def _is_causal(fields: Fields) -> bool:
+    """Whether a token sees those before it alone: as its type has it, unless it is said to decode."""
+    known = fields.model_type
+    return known is None or known.causal or fields.flag("is_decoder") is True
 
 
 def _together(pairs: list[tuple[Mixer, FeedForward]]) -> list[tuple[Mixer, FeedForward]]:
@@ -120,12 +134,38 @@ def _feed_forwards(fields: Fields, found: list[Mixer]) -> list[FeedForward]:
     if blocks:
         return [_pruned(fields, block, dense) for block in blocks]
     if sparse is None:
-        return [dense if mixer.kind != NONE else FeedForward() for mixer in found]
+        alone = str(fields.get("model_type")) in STATES_ALONE
+        wide = [FeedForward() if mixer.kind == NONE or alone else dense for mixer in found]
+        return _doubled(fields, found, wide)
     return [sparse if _has_experts(fields, index) else dense for index in range(count)]
 
 
-def _dense(fields: Fields) -> FeedForward:
+def _doubled(fields: Fields, found: list[Mixer], wide: list[FeedForward]) -> list[FeedForward]:
+    """Layers that borrow keys and values are twice as wide inside where `use_double_wide_mlp` says so."""
+    if not fields.flag("use_double_wide_mlp"):
+        return wide
+    return [
+        replace(one, intermediate=2 * one.intermediate) if mixer.borrows_kv else one
+        for mixer, one in zip(found, wide, strict=True)
+    ]
+
+
+def _inside(fields: Fields) -> int | None:
+    """Columns inside the dense product; of a list with an entry a layer the first."""
+    listed = fields.own.get("intermediate_size")
+    if isinstance(listed, list) and listed and isinstance(listed[0], int):
+        return listed[0]
     width = fields.whole("dense_intermediate_size", "intermediate_size_mlp") or fields.whole(*INTERMEDIATE)
+    if width and str(fields.get("model_type")) == "recurrent_gemma":
+        return width // 2
+    if width and fields.flag("block_auto_adjust_ff_dim"):
+        multiple = fields.whole("block_multiple_of", at_least=1) or 1
+        return -(-(2 * width // 3) // multiple) * multiple
+    return width
+
+
+def _dense(fields: Fields) -> FeedForward:
+    width = _inside(fields)
     if width is None:
         width = 4 * hidden_size(fields)
         if fields.whole(*EXPERT_WIDTH) is None:
@@ -161,13 +201,18 @@ def _has_experts(fields: Fields, index: int) -> bool:
     """Whether layer `index`, counted from 0, has experts."""
     listed = fields.listed("mlp_layer_types")
     if index < len(listed):
-        return listed[index] == "sparse"
+        return listed[index] not in ("dense", "mlp")
     frequency = fields.get("moe_layer_freq")
     if isinstance(frequency, list):
         return index < len(frequency) and bool(frequency[index])
     only = fields.listed("mlp_only_layers")
     if index in only or index < (fields.whole("first_k_dense_replace") or 0):
         return False
+    if index < (fields.whole("moe_layer_start_index") or 0):
+        return False
+    period = fields.whole("expert_layer_period", at_least=1)
+    if period:
+        return index % period == (fields.whole("expert_layer_offset") or 0)
     step = fields.whole("decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_freq") or 1
     return (index + 1) % step == 0
 
@@ -189,34 +234,19 @@ def _pruned(fields: Fields, block: object, dense: FeedForward) -> FeedForward:
 def _gated(fields: Fields) -> bool:
     """Whether the product has a gate: as its type has, unless its activation says that it cannot."""
     activation = str(fields.get("mlp_hidden_act", "hidden_act", "activation_function", "hidden_activation"))
-    if activation in UNGATED:
-        return False
+    if "gated" in str(fields.get("feed_forward_proj")) or fields.flag("is_gated_act") is not None:
+        return "gated" in str(fields.get("feed_forward_proj")) or fields.flag("is_gated_act") is True
     known = fields.model_type
-    return known.gated if known is not None else True
+    return known.gated if known is not None else activation not in UNGATED
 
 
 def _tied(fields: Fields) -> bool:
-    said = fields.flag("tie_word_embeddings")
-    if said is not None:
-        return said
-    fields.assumed.append("tied_embeddings")
-    known = fields.model_type
-    return known.tied_embeddings if known is not None else False
-
-
-def _weight_dtype(fields: Fields) -> str | None:
-    """The type that the weights are stored in; None where it is not said."""
-    method = fields.get("quantization_config", "compression_config")
-    if isinstance(method, dict):
-        text = str(method).lower()
-        named = str(method.get("quant_method", "")).lower()
-        if "nvfp4" in text or "'num_bits': 4" in text or "'bits': 4" in text:
-            return "int4"
-        if named in QUANTISED:
-            return QUANTISED[named]
-        if "fp8" in text or "'num_bits': 8" in text:
-            return "fp8"
-    return FLOATS.get(str(fields.get("dtype", "torch_dtype")).removeprefix("torch."))
+    said = fields.whole_model_flag("tie_word_embeddings")
+    if not fields.says("tie_word_embeddings"):
+        fields.assumed.append("tied_embeddings")
+        known = fields.model_type
+        return bool(said) if said is not None or known is None else known.tied_embeddings
+    return bool(said)
 
 
 def _remarks(fields: Fields, towers: list[int | None]) -> tuple[str, ...]:

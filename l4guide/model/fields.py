@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from l4guide import catalogue
 from l4guide.errors import BadInput
 from l4guide.frozen import frozen
+from l4guide.model.defaults import defaults, taken
 from l4guide.table import read_rows
 
 #: No configuration that anyone published comes near these; beyond them it is a typing mistake.
@@ -25,6 +27,12 @@ INNER = (
     "thinker_config",
 )
 
+#: Names of numbers that neither count nor measure what a model is made of.
+BESIDE = re.compile(
+    r"_id$|_ids$|dropout|_drop$|drop_|eps|theta|rope|initializer|_std$|factor|scal|coef|loss|temperature|version|multiplier"
+    r"|softcap|_range$|time_step|_base$|_init$|pdrop|max_|_idx$|_prob$|_size_limit|logits|limit|alpha|beta|noise|clip"
+)
+
 
 @frozen
 class ModelType:
@@ -34,6 +42,7 @@ class ModelType:
     head_dim: int | None
     gated: bool
     tied_embeddings: bool
+    causal: bool
     sources: tuple[str, ...]
 
 
@@ -83,7 +92,8 @@ def parse_config(text: str, name: str) -> Mapping[str, object]:
 class Fields:
     """The fields of one configuration, under the names that different makers give them.
 
-    `assumed` collects what was not said and had to be taken from the type or from other fields.
+    `assumed` collects what was not said and had to be taken from the type or from other fields; `read` the names that
+    were asked for.
     """
 
     def __init__(self, config: Mapping[str, object], name: str) -> None:
@@ -95,6 +105,29 @@ class Fields:
         if isinstance(deeper, dict) and deeper is not self.own:
             self.own = deeper
         self.assumed: list[str] = []
+        self.read: set[str] = set()
+        self._taken: Mapping[str, object] | None = None
+
+    @property
+    def taken(self) -> Mapping[str, object]:
+        """What its type takes for granted where it is silent, as transformers has it."""
+        if self._taken is None:
+            self._taken = taken(self.own, self.outer, INNER)
+        return self._taken
+
+    def says(self, *names: str) -> bool:
+        """Whether it sets any of `names` itself."""
+        self.read.update(names)
+        return any(config.get(name) is not None for config in (self.own, self.outer) for name in names)
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Fields of numbers that nothing has asked for and that may count or measure something."""
+        return tuple(
+            key
+            for key, value in self.own.items()
+            if key not in self.read and _counts(value) and not BESIDE.search(key)
+        )
 
     @property
     def model_type(self) -> ModelType | None:
@@ -114,19 +147,34 @@ class Fields:
         ]
 
     def get(self, *names: str) -> object:
-        """The first of `names` that is set, of the language model, else of the whole; None where none is."""
-        for config in (self.own, self.outer):
+        """The first of `names` that is set, of the language model, of the whole, by its type; None where none is."""
+        self.read.update(names)
+        for config in (self.own, self.outer, self._silent(names)):
             for name in names:
                 if config.get(name) is not None:
                     return config[name]
         return None
 
+    def _silent(self, names: Sequence[str]) -> Mapping[str, object]:
+        """What its type takes where it does not name any of these at all: a null says that there is none."""
+        named = any(name in config for config in (self.own, self.outer) for name in names)
+        return {} if named else self.taken
+
     def whole(self, *names: str, at_least: int = 0, at_most: int = MOST_COLUMNS) -> int | None:
-        """A whole number under one of `names`; None where none is set.
+        """A whole number under one of `names`; None where none is set, nor taken by its type.
 
         Raises:
             BadInput: it is no whole number, or out of limits.
         """
+        found = self._said(names, at_least, at_most)
+        if found is None:
+            usual = self._silent(names)
+            value = next((usual[name] for name in names if isinstance(usual.get(name), int)), None)
+            found = int(value) if isinstance(value, int) and at_least <= value <= at_most else None
+        return found
+
+    def _said(self, names: Sequence[str], at_least: int, at_most: int) -> int | None:
+        self.read.update(names)
         for config in (self.own, self.outer):
             for name in names:
                 value = config.get(name)
@@ -135,12 +183,12 @@ class Fields:
         return None
 
     def needed(self, *names: str, at_least: int = 1, at_most: int = MOST_COLUMNS) -> int:
-        """The same, where there is no answer without it.
+        """The same, where there is no answer unless the configuration itself says it.
 
         Raises:
             BadInput: it is missing as well.
         """
-        found = self.whole(*names, at_least=at_least, at_most=at_most)
+        found = self._said(names, at_least, at_most)
         if found is None:
             raise BadInput(
                 "error.config_missing", path=self.name, field=names[0], others=", ".join(names[1:]) or "-"
@@ -151,6 +199,13 @@ class Fields:
         """A truth value; None where it is not set."""
         value = self.get(name)
         return value if isinstance(value, bool) else None
+
+    def whole_model_flag(self, name: str) -> bool | None:
+        """A truth value of the whole model, which goes before that of its language model; None where none is set."""
+        for config in (self.outer, defaults().get(str(self.outer.get("model_type")), {})):
+            if self.outer is not self.own and isinstance(config.get(name), bool):
+                return bool(config[name])
+        return self.flag(name)
 
     def listed(self, *names: str) -> Sequence[object]:
         """A list under one of `names`; a text counts as its characters; empty where none is set."""
@@ -169,3 +224,8 @@ class Fields:
             limits = {"low": at_least, "high": at_most}
             raise BadInput("error.config_out_of_range", path=self.name, field=name, value=value, **limits)
         return value
+
+
+def _counts(value: object) -> bool:
+    """Whether a value is a whole number above 1, which may be a count or a width."""
+    return isinstance(value, int) and not isinstance(value, bool) and value > 1

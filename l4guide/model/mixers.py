@@ -1,11 +1,22 @@
 """How each layer of a configuration mixes tokens."""
 
+from dataclasses import replace
+
 from l4guide.errors import BadInput
 from l4guide.model.architecture import FULL, LATENT, LINEAR, NONE, WINDOW, Mixer
+from l4guide.model.defaults import pattern
 from l4guide.model.fields import MOST_COLUMNS, MOST_LAYERS, Fields
+from l4guide.model.states import linear
 
 LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "decoder_layers")
-HEADS = ("num_attention_heads", "n_head", "n_heads", "decoder_attention_heads")
+HEADS = (
+    "num_attention_heads",
+    "n_head",
+    "n_heads",
+    "decoder_attention_heads",
+    "num_heads",
+    "attention_heads",
+)
 KV_HEADS = (
     "num_key_value_heads",
     "num_kv_heads",
@@ -13,10 +24,22 @@ KV_HEADS = (
     "num_attention_groups",
     "multi_query_group_num",
 )
-HIDDEN = ("hidden_size", "n_embd", "d_model", "dim")
+HIDDEN = ("hidden_size", "n_embd", "d_model", "dim", "emb_dim")
 HEAD_DIM = ("head_dim", "attention_head_dim", "kv_channels", "d_kv")
+#: Types whose every layer has a state and no attention, which no field says.
+STATES_ALONE = ("mamba", "mamba2", "falcon_mamba")
+#: Types whose layers have a state unless a list names those that attend.
+STATES_UNLESS_LISTED = ("bamba", "granitemoehybrid")
+#: Of so many layers of these types one attends, where nothing is said.
+USUAL_INTERVAL = 4
+#: Layers with all keys are wider in these types, which `global_head_dim` says where they are not 512.
+GEMMA4, GEMMA4_GLOBAL = "gemma4", 512
+#: Types whose queries bring a gate for the output, which no field says of all of them.
+GATED_OUTPUT = ("qwen3_next", "qwen3_5")
 #: Letters of a hybrid pattern: state-space layer, attention, product, experts.
 PATTERN = {"M": LINEAR, "*": FULL, "-": NONE, "E": NONE}
+#: Of so many layers one sees every key.
+EVERY = ("sliding_window_pattern", "_sliding_window_pattern", "global_attn_every_n_layers")
 #: What layer lists call the kinds; whatever else they name is attention to every key.
 KINDS = {
     "sliding_attention": WINDOW,
@@ -61,15 +84,28 @@ def mixers(fields: Fields) -> list[Mixer]:
     count = layer_count(fields)
     kinds = _kinds(fields, count)
     made = {kind: _mixer(fields, kind) for kind in dict.fromkeys(kinds)}
-    found = [made[kind] for kind in kinds]
+    found = _borrowing(fields, [made[kind] for kind in kinds])
     blocks = fields.listed("block_configs")
     return [_pruned(mixer, block) for mixer, block in zip(found, blocks, strict=True)] if blocks else found
 
 
+def _borrowing(fields: Fields, found: list[Mixer]) -> list[Mixer]:
+    """The last `num_kv_shared_layers` read the keys and values of layers before them."""
+    shared = min(fields.whole("num_kv_shared_layers") or 0, len(found))
+    kept = len(found) - shared
+    return [*found[:kept], *(replace(mixer, borrows_kv=True) for mixer in found[kept:])]
+
+
 def _kinds(fields: Fields, count: int) -> list[str]:
     """The kind of every layer: from a list or pattern, else by what the fields imply."""
+    if str(fields.get("model_type")) in STATES_ALONE:
+        return [LINEAR] * count
     if fields.listed("compress_ratios"):
         return [FULL] * count  # a window beside compressed keys of the whole history
+    blocks = fields.listed("block_types", "_block_types")
+    if blocks:
+        named = {"recurrent": LINEAR, "attention": WINDOW}
+        return [named.get(str(blocks[number % len(blocks)]), FULL) for number in range(count)]
     for name in ("layer_types", "layers_block_type"):
         listed = fields.listed(name)
         if listed:
@@ -84,15 +120,37 @@ def _kinds(fields: Fields, count: int) -> list[str]:
         full = linear.get("full_attn_layers")
         kept = set(full) if isinstance(full, list) else set()
         return [FULL if number in kept else LINEAR for number in range(1, count + 1)]
+    period = fields.whole("attn_layer_period", at_least=1)
+    if period:
+        offset = fields.whole("attn_layer_offset") or 0
+        return [FULL if number % period == offset else LINEAR for number in range(count)]
+    attending = fields.get("attn_layer_indices")
+    if isinstance(attending, list):
+        return [FULL if number in attending else LINEAR for number in range(count)]
+    if str(fields.get("model_type")) in STATES_UNLESS_LISTED:
+        return [LINEAR] * count
     interval = fields.whole("full_attention_interval")
+    if interval is None and str(fields.get("model_type")).startswith(GATED_OUTPUT):
+        interval = USUAL_INTERVAL
     if interval:
         return [FULL if number % interval == 0 else LINEAR for number in range(1, count + 1)]
-    return _windowed(fields, count)
+    return _repeated(fields, count) or _windowed(fields, count)
+
+
+def _repeated(fields: Fields, count: int) -> list[str]:
+    """The kinds that the type repeats by default, where the configuration says nothing of them."""
+    if fields.says(*EVERY, "use_sliding_window", "hybrid_layer_pattern", "no_rope_layers"):
+        return []
+    named = [str(config.get("model_type")) for config in (fields.own, fields.outer)]
+    found = next((run for name in named if len(run := pattern(name, "layer_types")) > 1), [])
+    if found:
+        fields.assumed.append("layer_types")
+    return [KINDS.get(str(found[number % len(found)]), FULL) for number in range(count) if found]
 
 
 def _windowed(fields: Fields, count: int) -> list[str]:
     """Which layers see a window, where no list says so."""
-    if fields.whole("sliding_window", "sliding_window_size", "attention_chunk_size") is None:
+    if not fields.whole("sliding_window", "sliding_window_size", "attention_chunk_size"):
         return [FULL] * count
     if fields.flag("use_sliding_window") is False:
         return [FULL] * count
@@ -104,7 +162,7 @@ def _windowed(fields: Fields, count: int) -> list[str]:
         if len(rotary) == count:
             return [WINDOW if turned else FULL for turned in rotary]
         return [FULL if number % 4 == 0 else WINDOW for number in range(1, count + 1)]
-    every = fields.whole("sliding_window_pattern", "_sliding_window_pattern", "global_attn_every_n_layers")
+    every = fields.whole(*EVERY)
     model_type = str(fields.get("model_type"))
     if every is None:
         every = (
@@ -176,15 +234,20 @@ def head_dim(fields: Fields, kind: str = FULL) -> int:
         BadInput: it is not said, and does not follow.
     """
     own = "swa_head_dim" if kind == WINDOW else "global_head_dim"
+    if kind == FULL and str(fields.get("model_type")).startswith(GEMMA4) and not fields.says(own):
+        fields.assumed.append("head_dim")
+        return GEMMA4_GLOBAL
     said = fields.whole(own, at_least=1) or fields.whole(*HEAD_DIM, at_least=1, at_most=MOST_COLUMNS)
     if said:
+        if not fields.says(own, *HEAD_DIM):
+            fields.assumed.append("head_dim")
         return said
     known = fields.model_type
     if known is not None and known.head_dim is not None:
         fields.assumed.append("head_dim")
         return known.head_dim
     hidden, heads = hidden_size(fields), fields.needed(*HEADS)
-    if hidden % heads:
+    if hidden % heads and not fields.taken:
         raise BadInput("error.config_missing", path=fields.name, field="head_dim", others="kv_channels")
     if known is None:
         fields.assumed.append("head_dim")
@@ -195,18 +258,35 @@ def _attention(fields: Fields, kind: str) -> Mixer:
     heads, kv_heads = _heads(fields, kind)
     wide = head_dim(fields, kind)
     wide_v = fields.whole("swa_v_head_dim" if kind == WINDOW else "v_head_dim", at_least=1) or wide
-    window = fields.whole("sliding_window", "sliding_window_size", "attention_chunk_size", at_least=1)
+    window = fields.whole(
+        "sliding_window", "sliding_window_size", "attention_chunk_size", "attention_window_size"
+    )
     return Mixer(
         kind=kind,
         heads=heads,
         kv_heads=kv_heads,
         head_dim=wide,
         head_dim_v=wide_v,
-        window=window if kind == WINDOW else None,
+        window=window or None if kind == WINDOW else None,
         query_rank=fields.whole("q_lora_rank") or 0,
+        inner_weights=_beside(fields, heads, wide, wide_v),
         # One key head with a rotary part of its own and no rank: the compressed keys are the values too.
         shared_kv=bool(fields.whole("qk_rope_head_dim")) and kv_heads == 1,
     )
+
+
+def _beside(fields: Fields, heads: int, wide: int, wide_v: int) -> int:
+    """Weights of attention beside its four products: a gate of the output, or an output of low rank in its place."""
+    hidden = hidden_size(fields)
+    named = str(fields.get("model_type"))
+    gate = fields.flag("attn_output_gate") or (
+        named.startswith(GATED_OUTPUT) and fields.get("attn_output_gate") is None
+    )
+    found = hidden * heads * wide if gate else 0
+    rank, groups = fields.whole("o_lora_rank"), fields.whole("o_groups")
+    if rank and groups:
+        found += heads * wide_v * rank + groups * rank * hidden - heads * wide_v * hidden
+    return found
 
 
 def _latent(fields: Fields) -> Mixer:
@@ -221,25 +301,15 @@ def _latent(fields: Fields) -> Mixer:
         latent_rank=fields.needed("kv_lora_rank"),
         rope_dim=rope,
         query_rank=fields.whole("q_lora_rank") or 0,
+        index_columns=(fields.whole("index_head_dim") or 0) if fields.whole("index_topk") else 0,
     )
 
 
 def _linear(fields: Fields) -> Mixer:
-    """A layer with a state of constant size: gated delta rule, state space, or one that says no more of itself."""
-    key_heads, key_dim = fields.whole("linear_num_key_heads"), fields.whole("linear_key_head_dim")
-    value_heads, value_dim = fields.whole("linear_num_value_heads"), fields.whole("linear_value_head_dim")
-    if key_heads and key_dim and value_heads and value_dim:
-        keys, values = key_heads * key_dim, value_heads * value_dim
-        state = value_heads * key_dim * value_dim
-        return Mixer(kind=LINEAR, columns_in=2 * keys + 2 * values, columns_out=values, state_elements=state)
-    heads, wide, states = (
-        fields.whole(name) for name in ("mamba_num_heads", "mamba_head_dim", "ssm_state_size")
-    )
-    if heads and wide and states:
-        groups = fields.whole("n_groups") or 1
-        inner = heads * wide
-        columns = 2 * inner + 2 * groups * states + heads
-        return Mixer(kind=LINEAR, columns_in=columns, columns_out=inner, state_elements=inner * states)
+    """A layer with a state of constant size, or one that says no more of itself."""
+    found = linear(fields)
+    if found is not None:
+        return found
     fields.assumed.append("linear_attention")
     wide = fields.needed(*HEADS) * (fields.whole(*HEAD_DIM) or hidden_size(fields) // fields.needed(*HEADS))
     return Mixer(kind=LINEAR, columns_in=4 * wide, columns_out=wide, state_elements=wide * 128)

@@ -8,6 +8,8 @@ WIDTH = ("embed_dim", "vt_hidden_size", "hidden_size", "d_model")
 HEADS = ("num_heads", "num_attention_heads", "vt_num_attention_heads", "encoder_attention_heads")
 INSIDE = ("intermediate_size", "vt_intermediate_size", "encoder_ffn_dim", "mlp_dim")
 OUT = ("out_hidden_size", "text_hidden_size", "projection_dim", "output_dim")
+#: Types whose layers take the width of the output for their inside.
+AS_WIDE_AS_OUT = ("glm4v",)
 #: A product is so many times as wide as the tower where neither its width nor a ratio is said.
 USUAL_RATIO = 4
 
@@ -25,8 +27,20 @@ def tower_weights(tower: Fields) -> int | None:
     heads, columns = tower.whole(*HEADS, at_least=1), tower.whole("head_dim", at_least=1)
     mixed = tower.whole("qkv_hidden_size", at_least=1) or (heads * columns if heads and columns else width)
     inside = tower.whole(*INSIDE, at_least=1) or _ratio(tower) * width
+    out = tower.whole(*OUT)
+    if str(tower.get("model_type")).startswith(AS_WIDE_AS_OUT) and out:
+        # Its layers are as wide inside as its output; what it says of the inside is that of its last product.
+        return depth * width * (4 * mixed + 3 * out) + _ends(tower, width) + out * (out + 3 * inside)
     matrices = 3 if tower.get("hidden_act") == "silu" else 2
-    return depth * width * (4 * mixed + matrices * inside) + _ends(tower, width)
+    layer = width * (4 * mixed + matrices * inside)
+    pooled = layer if _is_pooled(tower) else 0
+    return depth * layer + pooled + _ends(tower, width)
+
+
+def _is_pooled(tower: Fields) -> bool:
+    """Whether SigLIP's head, one more layer of attention to a learnt query, follows the layers."""
+    named = str(tower.get("model_type"))
+    return named.startswith("siglip_") and tower.flag("vision_use_head") is not False
 
 
 def _ratio(tower: Fields) -> int:
@@ -34,9 +48,17 @@ def _ratio(tower: Fields) -> int:
     return round(said) if isinstance(said, int | float) and 0 < said <= 64 else USUAL_RATIO
 
 
+def _side(tower: Fields) -> int:
+    """Pixels along a patch; of a pair the first."""
+    said = tower.own.get("patch_size")
+    if isinstance(said, list) and said and isinstance(said[0], int) and 0 < said[0] <= 1024:
+        return said[0]
+    return tower.whole("patch_size", at_least=1, at_most=1024) or 0
+
+
 def _ends(tower: Fields, width: int) -> int:
     """The product that takes in a patch, and those that hand groups of them to the language model."""
-    side = tower.whole("patch_size", at_least=1, at_most=1024) or 0
+    side = _side(tower)
     channels = tower.whole("in_channels", "num_channels") or 3
     patches = channels * side**2 * (tower.whole("temporal_patch_size", at_most=64) or 1) * width
     merged = width * (tower.whole("spatial_merge_size", at_least=1, at_most=64) or 1) ** 2

@@ -10,14 +10,12 @@ from l4guide.errors import CannotDo
 from l4guide.estimate import NO_RUNS, LiveEstimator
 from l4guide.frozen import frozen
 from l4guide.interval import Interval, Numbers, total
-from l4guide.model import LINEAR, Architecture, FeedForward, Layers, Mixer
+from l4guide.model import LINEAR, WEIGHT_BYTES, Architecture, FeedForward, Layers, Mixer
 from l4guide.step.attention import AttentionTime, attention_seconds
 from l4guide.step.plan import Plan
 from l4guide.step.rates import NOT_MEASURED, gemm_rate, link_rate, memory_rate, share, step_latency
 from l4guide.workload import ELEMENT_BYTES, Workload
 
-#: Bytes of a weight; four bits come with a scale of sixteen and a zero of four for each group of 128.
-WEIGHT_BYTES = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "int4": 0.5 + 20 / 8 / 128}
 #: Times that the hidden state is read or written in a layer beside the products: two norms fused with their sums.
 HIDDEN_PASSES = 6
 #: The same of queries and keys (rotary) and of the product's inside (activation).

@@ -254,3 +254,98 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     for path in (tmp_path / "none.json", tmp_path, tmp_path / "binary"):
         with pytest.raises(BadInput):
             from_file(path)
+
+
+def test_a_type_fills_in_what_is_not_named_and_nothing_that_is_null() -> None:
+    """Mistral's window of 4096 counts where nobody mentions one; a null says that there is none."""
+    silent = {name: value for name, value in LLAMA.items() if name != "tie_word_embeddings"}
+    assert {"window": 32} == kinds(from_config(silent | {"model_type": "mistral"}, "test"))
+    assert {"full": 32} == kinds(
+        from_config(silent | {"model_type": "mistral", "sliding_window": None}, "test")
+    )
+
+
+CASES: dict[str, tuple[dict[str, Any], float]] = {
+    "an encoder without a gate": (
+        {
+            "model_type": "esm",
+            "hidden_size": 1280,
+            "intermediate_size": 5120,
+            "num_attention_heads": 20,
+            "num_hidden_layers": 33,
+            "vocab_size": 33,
+            "max_position_embeddings": 1026,
+            "position_embedding_type": "rotary",
+        },
+        0.651e9,
+    ),
+    "two stacks": (
+        {
+            "model_type": "t5",
+            "is_encoder_decoder": True,
+            "d_model": 768,
+            "d_ff": 3072,
+            "d_kv": 64,
+            "num_heads": 12,
+            "num_layers": 12,
+            "num_decoder_layers": 12,
+            "feed_forward_proj": "relu",
+            "vocab_size": 32128,
+        },
+        0.2229e9,
+    ),
+    "states and few attending layers": (
+        {
+            "model_type": "jamba",
+            "hidden_size": 4096,
+            "intermediate_size": 14336,
+            "num_hidden_layers": 32,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "attn_layer_offset": 4,
+            "attn_layer_period": 8,
+            "expert_layer_offset": 1,
+            "expert_layer_period": 2,
+            "num_experts": 16,
+            "num_experts_per_tok": 2,
+            "mamba_d_state": 16,
+            "mamba_dt_rank": 256,
+            "vocab_size": 65536,
+            "tie_word_embeddings": False,
+        },
+        51.57e9,
+    ),
+    "embeddings of every layer, shared keys": (
+        {
+            "model_type": "gemma4_text",
+            "vocab_size": 262144,
+            "hidden_size": 2560,
+            "num_hidden_layers": 42,
+            "intermediate_size": 10240,
+            "num_attention_heads": 8,
+            "num_key_value_heads": 2,
+            "head_dim": 256,
+            "global_head_dim": 512,
+            "sliding_window": 512,
+            "num_kv_shared_layers": 18,
+            "hidden_size_per_layer_input": 256,
+            "vocab_size_per_layer_input": 262144,
+            "layer_types": (["sliding_attention"] * 5 + ["full_attention"]) * 7,
+        },
+        7.463e9,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_each_kind_of_model_is_counted(kind: str) -> None:
+    """Published models of each kind, within half a hundredth of their weights."""
+    config, weights = CASES[kind]
+    assert weights == pytest.approx(from_config(config, "test").parameters, rel=0.005)
+
+
+def test_an_encoder_keeps_nothing() -> None:
+    """No layer of an encoder leaves anything in a cache, and no token is hidden from another."""
+    found = from_config(CASES["an encoder without a gate"][0], "test")
+    assert not found.causal
+    assert {0} == {group.mixer.cached_columns() for group in found.layers}

@@ -1,0 +1,120 @@
+"""What a model keeps of a sequence between two tokens, read off the cache that its forward pass returned."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from l4guide.tracing.inputs import SOURCE_TOKENS, TOKENS
+from l4guide.tracing.traced import Kept
+
+#: Where an output holds its cache, by the age of its model.
+PLACES = ("past_key_values", "cache", "cache_params", "state", "mems")
+
+#: Tokens on their way into a compressed entry: a few at most.
+PASSING = ("buffer", "overlap")
+
+
+def kept_by(model: Any, output: Any) -> tuple[Kept, ...]:
+    """Layers by what they keep; empty where the model keeps nothing.
+
+    Shapes are those of one sequence of `TOKENS` tokens: an axis of that length grows, the rest does not.
+    """
+    found = next((got for name in PLACES if (got := getattr(output, name, None)) is not None), None)
+    if found is None:
+        return ()
+    own, cross = getattr(found, "self_attention_cache", found), getattr(found, "cross_attention_cache", None)
+    latents = _latents(model)
+    layers = [one for number, layer in enumerate(_layers(own)) for one in _kept(layer, latents.get(number))]
+    layers += [_crossed(layer) for layer in _layers(cross)]
+    counted = Counter(layer for layer in layers if layer.elements or layer.state_elements)
+    return tuple(replace(layer, layers=number) for layer, number in counted.items())
+
+
+def _layers(cache: Any) -> list[Any]:
+    if cache is None:
+        return []
+    layers = getattr(cache, "layers", None)
+    if layers is not None:
+        return list(layers)
+    if isinstance(cache, list | tuple):
+        return list(cache)
+    return [cache]
+
+
+def _kept(layer: Any, latent: int | None) -> Iterator[Kept]:
+    """What one layer keeps: its own tokens and states, then what it compresses of all.
+
+    Of latent attention it is the latent, which every server keeps, and not what is unfolded of it.
+    """
+    elements = state = state_bytes = compressed = 0
+    named = list(_tensors(layer, ""))
+    for name, tensor in named:
+        if name.startswith("compressed"):
+            compressed += tensor.numel() // max(1, tensor.shape[1]) if tensor.shape[1] else tensor.shape[-1]
+        elif name.startswith(PASSING):
+            continue
+        elif TOKENS in tensor.shape or name.startswith(("keys", "values")):
+            elements += _a_token(tensor, TOKENS)
+        else:
+            state += tensor.numel()
+            state_bytes += tensor.numel() * tensor.element_size()
+    if latent is not None:
+        elements = latent + sum(_a_token(t, TOKENS) for name, t in named if name.startswith("indexer"))
+    window = getattr(layer, "sliding_window", None)
+    window = window if isinstance(window, int) and window > 0 else None
+    yield Kept(layers=1, elements=elements, window=window, state_elements=state, state_bytes=state_bytes)
+    if compressed:
+        yield Kept(layers=1, elements=compressed, stride=int(getattr(layer, "compress_rate", 1)))
+
+
+def _crossed(layer: Any) -> Kept:
+    """What a layer keeps of an encoder's tokens; the length of a sound or an image is not that of a text."""
+    found = [tensor for _, tensor in _tensors(layer, "")]
+    elements = sum(_a_token(tensor, tensor.shape[-2]) for tensor in found)
+    length = next((tensor.shape[-2] for tensor in found), SOURCE_TOKENS)
+    return Kept(layers=1, elements=elements, cross=True, source=None if length == SOURCE_TOKENS else length)
+
+
+def _a_token(tensor: torch.Tensor, tokens: int) -> int:
+    """Elements of one token."""
+    if tokens in tensor.shape:
+        return tensor.numel() // tokens
+    return tensor.numel() // max(1, tensor.shape[-2])
+
+
+def _tensors(holder: Any, name: str) -> Iterator[tuple[str, torch.Tensor]]:
+    """Every tensor of real numbers in a layer of a cache, however it is kept, each once."""
+    seen: set[int] = set()
+    for path, tensor in _walk(holder, name):
+        if id(tensor) not in seen and tensor.is_floating_point() and tensor.dim() > 1:
+            seen.add(id(tensor))
+            yield path, tensor
+
+
+def _walk(holder: Any, name: str) -> Iterator[tuple[str, torch.Tensor]]:
+    if isinstance(holder, torch.Tensor):
+        yield name, holder
+    elif isinstance(holder, dict):
+        for key, value in holder.items():
+            yield from _walk(value, name or str(key))
+    elif isinstance(holder, list | tuple):
+        for value in holder:
+            yield from _walk(value, name)
+    elif hasattr(holder, "__dict__") and not isinstance(holder, type):
+        for key, value in vars(holder).items():
+            if not key.startswith("_") and isinstance(value, torch.Tensor | dict | list | tuple):
+                yield from _walk(value, key)
+
+
+def _latents(model: Any) -> dict[int, int]:
+    """By layer, the columns that latent attention keeps of a token: its rank and the rotary key."""
+    found = {}
+    for module in model.modules():
+        rank, rope = getattr(module, "kv_lora_rank", None), getattr(module, "qk_rope_head_dim", None)
+        number = getattr(module, "layer_idx", None)
+        if isinstance(rank, int) and isinstance(rope, int) and isinstance(number, int) and rank > 0:
+            found[number] = rank + rope
+    return found

@@ -1,0 +1,14 @@
+"""One tracing process for all tests that ask it something, since its imports take seconds."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from l4guide.tracing import Tracer
+
+
+@pytest.fixture(scope="session")
+def tracer() -> Iterator[Tracer]:
+    """A tracing process."""
+    with Tracer() as running:
+        yield running
