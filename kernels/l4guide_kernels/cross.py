@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from l4guide_kernels.requirements import require_architecture
 from l4guide_kernels.tiles import (
     HEAD_MULTIPLE,
     Tile,
@@ -115,12 +116,14 @@ def compile_ahead(
     Raises:
         UnsupportedError: The kernel, head_dim, dtype, architecture or a feature is not served.
         CompileError: The process interprets Triton (TRITON_INTERPRET=1), or the compiler failed.
+        RequirementError: The installed Triton is too old for `arch`.
     """
     head_dim_v = head_dim if head_dim_v is None else head_dim_v
     boxes = can_box(kernel, dtype, arch) and not _UNBOXED.intersection(features)
     chosen = tile_for(kernel, max(head_dim, head_dim_v), dtype, arch, boxes=boxes)
     tile = chosen if tile is None else tile
     function = _function(kernel)
+    require_architecture(arch)
 
     import triton
     from triton.backends.compiler import GPUTarget

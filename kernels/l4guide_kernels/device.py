@@ -14,16 +14,17 @@ Launch = TypeVar("Launch", bound=Callable[..., Any])
 
 
 def on_its_device(launch: Launch) -> Launch:
-    """Makes the device of the first argument the current one while a function that launches kernels runs.
+    """Makes the device of the first tensor among its arguments the current one while a function that launches runs.
 
     torch.compile does that itself for the kernels that it takes into its graphs.
     """
 
     @wraps(launch)
-    def guarded(first: torch.Tensor, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever `launch` gives
+    def guarded(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever `launch` gives
         if torch.compiler.is_compiling():
-            return launch(first, *args, **kwargs)
+            return launch(*args, **kwargs)
+        first = next(one for one in (*args, *kwargs.values()) if isinstance(one, torch.Tensor))
         with torch.cuda.device_of(first):  # type: ignore[no-untyped-call]
-            return launch(first, *args, **kwargs)
+            return launch(*args, **kwargs)
 
     return cast(Launch, guarded)

@@ -34,22 +34,23 @@ class DriverError(RuntimeError):
     """The CUDA driver is not there, or refused a call; says which and in its own words."""
 
 
-def packed(signature: Sequence[object], values: Sequence[object]) -> list[Any]:
+def packed(signature: Sequence[object], values: Sequence[object], *, scratch_pointers: int = 2) -> list[Any]:
     """Arguments of a compiled kernel as the driver takes them, in order.
 
     Args:
         signature: Triton's type of each parameter: "constexpr", "*fp16", "i32", "fp32" …, a tuple of them for a
             tuple.
         values: A value for each: tensors or addresses for pointers (None is the null pointer), numbers, tuples.
+        scratch_pointers: Pointers to scratch memory that every kernel ends in: two from Triton 3.5 on, one before.
 
     Returns:
-        One ctypes value each for all that is not known at compile time, tuples flattened, and then the two
-        pointers to scratch memory that every kernel of Triton 3.6 to 3.9 has, which are null.
+        One ctypes value each for all that is not known at compile time, tuples flattened, and then the pointers to
+        scratch memory, which are null.
 
     Raises:
         TypeError: A type is not one that these kernels have, such as a tensor descriptor.
     """
-    return [*_flat(signature, values), ctypes.c_uint64(0), ctypes.c_uint64(0)]
+    return [*_flat(signature, values), *(ctypes.c_uint64(0) for _ in range(scratch_pointers))]
 
 
 def _flat(signature: Sequence[object], values: Sequence[object]) -> Iterator[Any]:

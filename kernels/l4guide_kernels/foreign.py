@@ -77,7 +77,11 @@ def compiled_for(arch: int) -> Iterator[list[Launch]]:
             loaded[code][1].launch(
                 whole_grid,
                 warps=compiled.metadata.num_warps,
-                arguments=packed([*compiled.src.signature.values()], [*values.values()]),
+                arguments=packed(
+                    [*compiled.src.signature.values()],
+                    [*values.values()],
+                    scratch_pointers=scratch_pointers(compiled),
+                ),
                 stream=active.get_current_stream(device),
             )
             launched.append(_launch(compiled, whole_grid, device))
@@ -101,11 +105,20 @@ def _load(compiled: Any) -> PtxKernel:  # noqa: ANN401 - Triton exports no type 
         DriverError: The driver refuses it, or the kernel needs what only Triton's own launcher provides.
     """
     needs = compiled.metadata
-    if (needs.global_scratch_size or 0) or (needs.profile_scratch_size or 0) or needs.num_ctas != 1:
+    if (
+        (needs.global_scratch_size or 0)
+        or (getattr(needs, "profile_scratch_size", 0) or 0)
+        or needs.num_ctas != 1
+    ):
         raise DriverError(
             f"{compiled.name} needs scratch memory or a cluster: only Triton's launcher has them"
         )
     return PtxKernel(compiled.asm["ptx"], compiled.name, shared_bytes=needs.shared)
+
+
+def scratch_pointers(compiled: Any) -> int:  # noqa: ANN401 - Triton exports no type for it
+    """How many pointers to scratch memory the kernel takes: the profiler's came with Triton 3.5."""
+    return 1 + hasattr(compiled.metadata, "profile_scratch_size")
 
 
 def _bound(function: Any, args: tuple[Any, ...], options: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN401

@@ -8,6 +8,7 @@ import torch
 
 from l4guide_kernels.arguments import Extras, Span
 from l4guide_kernels.dialect import interpreted
+from l4guide_kernels.requirements import require_architecture
 from l4guide_kernels.tiles import ARCHS, Tile, UnsupportedError, tile_for
 
 #: fp64 is for checking gradients in the interpreter; GPUs are refused it (`checks`).
@@ -140,6 +141,7 @@ def device_arch(device: torch.device) -> int:
 
     Raises:
         UnsupportedError: The device is older than sm_80.
+        RequirementError: The installed Triton is too old for the device.
     """
     if interpreted():
         return _INTERPRETED_ARCH
@@ -152,6 +154,7 @@ def device_arch(device: torch.device) -> int:
             f"{name} is sm_{capability}, and Triton uses tensor cores only from sm_{ARCHS[0]} on: "
             "use torch.nn.functional.scaled_dot_product_attention"
         )
+    require_architecture(served[-1])
     return served[-1]
 
 

@@ -8,6 +8,8 @@ Version = tuple[int, ...]
 
 #: The oldest release of each that serves.
 OLDEST: dict[str, Version] = {"torch": (2, 8), "triton": (3, 4)}
+#: The oldest Triton that compiles the kernels for an architecture, where that is a newer one.
+OLDEST_TRITON: dict[int, Version] = {100: (3, 5), 103: (3, 6)}
 _INSTALL = "pip install 'torch>=2.8' 'triton>=3.4'"
 #: Interpreters of Triton before 3.7 take a number from an array of one, which numpy ends with 2.4.
 _INTERPRETS_NEWER_NUMPY: Version = (3, 7)
@@ -56,6 +58,22 @@ def require_versions(version_of: Callable[[str], str | None]) -> None:
         if found is None or _release(found) < oldest:
             needed = f"{name}>={'.'.join(map(str, oldest))}"
             raise RequirementError(name, found, needed=needed, command=_INSTALL)
+
+
+def require_architecture(arch: int) -> None:
+    """Look at whether the installed Triton compiles for an architecture of `tiles.ARCHS`.
+
+    Raises:
+        RequirementError: It is too old for that.
+    """
+    if arch not in OLDEST_TRITON:
+        return
+    found, oldest = str(import_module("triton").__version__), OLDEST_TRITON[arch]
+    if _release(found) < oldest:
+        wanted = f"triton>={'.'.join(map(str, oldest))}"
+        raise RequirementError(
+            "triton", found, needed=f"{wanted} on sm_{arch}", command=f"pip install '{wanted}'"
+        )
 
 
 def _installed(name: str) -> str | None:

@@ -13,6 +13,7 @@ from triton.errors import TritonError
 
 from l4guide_kernels.candidates import candidates
 from l4guide_kernels.code import digest
+from l4guide_kernels.device import on_its_device
 from l4guide_kernels.dialect import interpreted
 from l4guide_kernels.driver import driver_version
 from l4guide_kernels.interface import flash_attn_func
@@ -26,6 +27,7 @@ Measure = Callable[[Callable[[], object]], float]
 TRAINING = ("forward", "backward-dkdv", "backward-dq")
 
 
+@on_its_device
 def tuned_tiles(
     q: torch.Tensor,
     k: torch.Tensor,
@@ -84,6 +86,7 @@ def _milliseconds(call: Callable[[], object]) -> float:
     return float(do_bench(call, return_mode="median"))
 
 
+@on_its_device
 def tile_times(
     kernel: str,
     q: torch.Tensor,

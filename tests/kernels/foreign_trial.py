@@ -17,12 +17,10 @@ import torch
 import triton
 import triton.language as tl
 from l4guide_kernels import checks, driver, launch, problem
-from l4guide_kernels.foreign import compiled_for
+from l4guide_kernels.foreign import compiled_for, scratch_pointers
 from triton.backends.compiler import GPUTarget
 from triton.runtime.jit import JITFunction
 
-#: Every kernel takes two pointers to scratch memory at the end.
-SCRATCH = ("global", "profile")
 WIDTHS: dict[str, Any] = {
     ".u8": ctypes.c_uint8,
     ".u32": ctypes.c_int32,
@@ -167,7 +165,7 @@ def boxed() -> list[dict[str, object]]:
         {
             "copies": one.asm["ptx"].count("cp.async.bulk.tensor"),
             "declared": declared(one.asm["ptx"]),
-            "taken": [*taken(one.src.signature.values()), *[".u64"] * len(SCRATCH)],
+            "taken": [*taken(one.src.signature.values()), *[".u64"] * scratch_pointers(one)],
             "scratch_bytes": one.metadata.global_scratch_size or 0,
         }
         for one in started

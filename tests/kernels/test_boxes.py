@@ -100,10 +100,10 @@ def test_every_feature_as_by_pointers(
 
 def test_unaligned_rows_are_copied_and_boxed(boxed: list[tuple[int, ...]]) -> None:
     """Rows that begin at no multiple of 16 bytes are copied first, as for pointers."""
-    packed = torch.randn(2, 20, 3, 75).half()
-    q, k, v = (packed[..., 25 * i + 1 : 25 * i + 25] for i in range(3))
+    packed = torch.randn(2, 20, 3, 147).half()
+    q, k, v = (packed[..., 49 * i + 1 : 49 * i + 49] for i in range(3))
     by_boxes = attention(q, k, v, causal=True, **HOPPER)
-    assert [(2, 20, 3, 24)] * 2 == boxed
+    assert [(2, 20, 3, 48)] * 2 == boxed
     assert torch.equal(attention(q, k, v, causal=True, arch=89), by_boxes)
 
 

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 import hypothesis.strategies as st
 import pytest
 import torch
+from architectures import each_tiling
 from hypothesis import HealthCheck, given, settings
 from l4guide_kernels import flash_attn_with_kvcache, reference_attention
-from l4guide_kernels.tiles import ARCHS
+from sweeps import crossed
 
 decode: Callable[..., Any] = flash_attn_with_kvcache
 Maker = Callable[..., torch.Tensor]
@@ -237,9 +239,15 @@ def test_appending_heads_of_any_width(head_dim: int, check: Check) -> None:
     check(Case(seqlens=(20, 0), new=2, seqlen_q=2, head_dim=head_dim, options={"causal": True}))
 
 
-@pytest.mark.parametrize("interleaved", [True, False])
-@pytest.mark.parametrize("rotary_dim", [16, 32, 48, 64])
-@pytest.mark.parametrize("options", [{}, {"causal": True}, {"window_size": (9, 2)}], ids=str)
+@pytest.mark.parametrize(
+    ("rotary_dim", "interleaved", "options"),
+    crossed(
+        product([16, 32, 48, 64], [True, False]),
+        [{"causal": True}, {}, {"window_size": (9, 2)}],
+        whole=[(48, True), (48, False)],
+    ),
+    ids=str,
+)
 def test_rotary(rotary_dim: int, interleaved: bool, options: dict[str, Any], check: Check) -> None:
     """Pairs, or halves, of the first columns are turned; queries by their places only under a mask."""
     check(
@@ -254,9 +262,11 @@ def test_rotary(rotary_dim: int, interleaved: bool, options: dict[str, Any], che
     )
 
 
-@pytest.mark.parametrize("interleaved", [True, False])
-@pytest.mark.parametrize("head_dim", [80, 96, 192])
-@pytest.mark.parametrize("dtype", [*HALVES, torch.float32], ids=str)
+@pytest.mark.parametrize(
+    ("head_dim", "interleaved", "dtype"),
+    crossed(product([80, 96, 192], [True, False]), [*HALVES, torch.float32], whole=[(96, False)]),
+    ids=str,
+)
 def test_rotary_of_split_heads(head_dim: int, interleaved: bool, dtype: torch.dtype, check: Check) -> None:
     """Heads that are cut into column blocks are turned as a whole, in pages too."""
     case = Case(
@@ -339,8 +349,7 @@ def test_latent_attention(dims: tuple[int, int], dtype: torch.dtype, check: Chec
     check(case, num_splits=2)
 
 
-@pytest.mark.parametrize("arch", ARCHS)
-@pytest.mark.parametrize("head_dim", [64, 192, 320])
+@pytest.mark.parametrize(("head_dim", "arch"), each_tiling([64, 192, 320], ("decode",)))
 def test_every_architectures_tiles(head_dim: int, arch: int, slopes: Maker, check: Check) -> None:
     """Each architecture's tiles give the same, whatever machine runs the test."""
     options = {"causal": True, "alibi_slopes": slopes(2), "learnable_sink": torch.zeros(2)}

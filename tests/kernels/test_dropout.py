@@ -8,6 +8,7 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 import torch
+from architectures import each_tiling
 from hypothesis import HealthCheck, given, settings
 from l4guide_kernels import (
     flash_attn_func,
@@ -15,7 +16,7 @@ from l4guide_kernels import (
     flash_attn_varlen_func,
     reference_attention,
 )
-from l4guide_kernels.tiles import ARCHS, Tile
+from l4guide_kernels.tiles import Tile
 from torch.utils.checkpoint import checkpoint
 
 attention: Callable[..., Any] = flash_attn_func
@@ -121,8 +122,7 @@ def test_every_feature_at_once(dtype: torch.dtype, qkv: Any, slopes: Maker, chec
     check(tensors, 0.3, {}, window_size=(40, 5), softcap=3.0, alibi_slopes=slopes(2, 2) / 10)
 
 
-@pytest.mark.parametrize("arch", ARCHS)
-@pytest.mark.parametrize("head_dim", [64, 192])
+@pytest.mark.parametrize(("head_dim", "arch"), each_tiling([64, 192]))
 def test_every_architectures_tiles(head_dim: int, arch: int, qkv: Any, check: Check) -> None:
     """Each architecture's forward and backward tiles, which differ in shape, drop the same weights."""
     check(qkv(33, 70, heads=(1, 1), head_dim=head_dim), 0.2, {"arch": arch})

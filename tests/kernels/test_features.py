@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 import torch
+from architectures import each_tiling
 from l4guide_kernels import flash_attn_func, flash_attn_kvpacked_func, flash_attn_qkvpacked_func
-from l4guide_kernels.tiles import ARCHS
 
 attention: Callable[..., Any] = flash_attn_func
 qkvpacked: Callable[..., Any] = flash_attn_qkvpacked_func
@@ -16,6 +16,8 @@ Inputs = Callable[..., dict[str, torch.Tensor]]
 Check = Callable[..., None]
 HALVES = (torch.float16, torch.bfloat16)
 DTYPES = (*HALVES, torch.float32)
+#: A value's width by a key's.
+V_DIMS = {64: 64, 96: 24, 192: 128, 320: 320}
 
 
 @pytest.fixture
@@ -169,22 +171,23 @@ def test_all_at_once(head_dim: int, dtype: torch.dtype, qkv: Inputs, slopes: Mak
     attends(tensors, window_size=(30, 4), softcap=4.0, alibi_slopes=slopes(2, 2), softmax_scale=0.3)
 
 
-@pytest.mark.parametrize("arch", ARCHS)
-@pytest.mark.parametrize("dims", [(64, 64), (96, 24), (192, 128), (320, 320)], ids=str)
+@pytest.mark.parametrize(("head_dim", "arch"), each_tiling(V_DIMS))
 def test_every_architectures_tiles(
-    dims: tuple[int, int], arch: int, qkv: Inputs, slopes: Maker, attends: Check
+    head_dim: int, arch: int, qkv: Inputs, slopes: Maker, attends: Check
 ) -> None:
     """Each architecture's tiles give the same with every feature on, whatever machine runs the test."""
-    lengths = (70, 130) if dims[0] == 64 else (20, 37)
-    tensors = qkv(*lengths, head_dim=dims[0], v_dim=dims[1])
+    lengths = (70, 130) if head_dim == 64 else (20, 37)
+    tensors = qkv(*lengths, head_dim=head_dim, v_dim=V_DIMS[head_dim])
     tensors["learnable_sink"] = torch.tensor([1.0])
     attends(tensors, {"arch": arch}, window_size=(50, 0), softcap=8.0, alibi_slopes=slopes(1))
 
 
-@pytest.mark.parametrize("arch", ARCHS)
-def test_every_architectures_tiles_in_fp32(arch: int, qkv: Inputs, attends: Check) -> None:
+@pytest.mark.parametrize(("head_dim", "arch"), each_tiling([80], dtype="fp32"))
+def test_every_architectures_tiles_in_fp32(head_dim: int, arch: int, qkv: Inputs, attends: Check) -> None:
     """The same for fp32, which has tiles of its own."""
-    attends(qkv(20, 37, dtype=torch.float32, head_dim=80, v_dim=48), {"arch": arch}, window_size=(20, 3))
+    attends(
+        qkv(20, 37, dtype=torch.float32, head_dim=head_dim, v_dim=48), {"arch": arch}, window_size=(20, 3)
+    )
 
 
 def test_deterministic_gives_the_same_bits(qkv: Inputs, slopes: Maker) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from l4guide_kernels import flash_attn_func, flash_attn_varlen_func
+from sweeps import crossed
 from torch.autograd import gradcheck
 
 attention: Callable[..., Any] = flash_attn_func
@@ -28,21 +29,20 @@ def leaves(tensor: Maker) -> Callable[..., tuple[torch.Tensor, ...]]:
     return make
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"causal": True},
-        {"softmax_scale": -0.7},
-        {"window_size": (2, 1)},
-        {"softcap": 0.8},
-        {"alibi_slopes": SLOPES},
-        {"alibi_slopes": SLOPES[None]},
-        {"causal": True, "window_size": (3, 0), "softcap": 1.5, "alibi_slopes": SLOPES},
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("has_sink", [True, False])
+PLAIN: dict[str, Any] = {}
+FEATURES: list[dict[str, Any]] = [
+    PLAIN,
+    {"causal": True},
+    {"softmax_scale": -0.7},
+    {"window_size": (2, 1)},
+    {"softcap": 0.8},
+    {"alibi_slopes": SLOPES},
+    {"alibi_slopes": SLOPES[None]},
+    {"causal": True, "window_size": (3, 0), "softcap": 1.5, "alibi_slopes": SLOPES},
+]
+
+
+@pytest.mark.parametrize(("options", "has_sink"), crossed(FEATURES, [True, False], whole=[PLAIN]), ids=str)
 def test_every_feature(options: dict[str, Any], has_sink: bool, leaves: Any) -> None:
     """The derivative in q, k, v and the sink is the one of the output itself."""
 

@@ -7,6 +7,7 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 import torch
+from architectures import each_tiling
 from hypothesis import HealthCheck, given, settings
 from l4guide_kernels import (
     flash_attn_func,
@@ -15,7 +16,6 @@ from l4guide_kernels import (
     flash_attn_varlen_qkvpacked_func,
     reference_attention,
 )
-from l4guide_kernels.tiles import ARCHS
 
 attention: Callable[..., Any] = flash_attn_func
 varlen: Callable[..., Any] = flash_attn_varlen_func
@@ -125,8 +125,7 @@ def test_every_feature_at_once(dtype: torch.dtype, inputs: Any, slopes: Maker, c
     check(RAGGED, tensors, **options, alibi_slopes=slopes(len(RAGGED), 2))
 
 
-@pytest.mark.parametrize("arch", ARCHS)
-@pytest.mark.parametrize("head_dim", [64, 160])
+@pytest.mark.parametrize(("head_dim", "arch"), each_tiling([64, 160]))
 def test_every_architectures_tiles(head_dim: int, arch: int, inputs: Any, check: Check) -> None:
     """Each architecture's tiles give the same, whatever machine runs the test."""
     pairs = [(33, 70), (0, 9), (20, 17)]

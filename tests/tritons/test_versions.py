@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from l4guide_kernels.requirements import OLDEST_TRITON
+from packaging.version import Version
 
 from l4guide.errors import CannotDo
 from l4guide.resources.compiler import Compiler
@@ -34,8 +36,12 @@ TRIAL = ROOT / "tests" / "kernels" / "foreign_trial.py"
 
 LIMITS = {80: 166912, 89: 101376, 90: 232448, 100: 232448, 120: 101376}
 L4 = 89
-#: Bytes a thread may spill there. Triton 3.6 spills 8 to 60 in dK/dV whatever the tile; later versions none at all.
-MOST_SPILLED = {"3.6.0": 64}
+#: Bytes a thread may spill there: in dK/dV 8 to 84 by Triton 3.4 to 3.6, whatever the tile; none by later versions.
+MOST_SPILLED = {
+    "3.4.0": {"forward": 280, "backward-dkdv": 96},
+    "3.5.1": {"backward-dkdv": 64},
+    "3.6.0": {"backward-dkdv": 64},
+}
 #: What every architecture is asked: all four kernels, with a head in one block, in two, and with columns masked.
 EVERYWHERE: tuple[dict[str, Any], ...] = (
     {"kernel": "forward", "head_dim": 64, "dtype": "bf16"},
@@ -83,7 +89,13 @@ def place_of(version: str) -> Path:
 
 def asked_of(version: str) -> Asked:
     """What a version is asked in every run of the tests."""
-    return FOR_L4 + ELSEWHERE if version in ENDS else FOR_L4
+    return FOR_L4 + elsewhere(version) if version in ENDS else FOR_L4
+
+
+def elsewhere(version: str) -> Asked:
+    """What a version is asked for the other architectures, but for those that it is too old for."""
+    oldest = {arch: ".".join(map(str, numbers)) for arch, numbers in OLDEST_TRITON.items()}
+    return [(arch, asked) for arch, asked in ELSEWHERE if Version(version) >= Version(oldest.get(arch, "0"))]
 
 
 def figures_of(version: str, questions: Asked) -> list[Figures | str]:
@@ -181,23 +193,31 @@ def test_the_formula_is_every_compilers(version: str, found: Mapping[str, Found]
 @pytest.mark.parametrize("version", BETWEEN)
 def test_versions_between_compile_for_every_architecture(version: str) -> None:
     """What is asked of the ends in every run holds between them."""
-    compiled = paired(ELSEWHERE, figures_of(version, ELSEWHERE))
+    questions = elsewhere(version)
+    compiled = paired(questions, figures_of(version, questions))
     fits(version, compiled)
     agrees_with_the_formula(compiled)
 
 
+@pytest.mark.parametrize(("version", "arch"), [("3.4.0", 100), ("3.5.1", 103)])
+def test_an_architecture_that_a_version_is_too_old_for_is_refused(version: str, arch: int) -> None:
+    """Their compilers fail there, or make code that does not fit; what to install is said instead."""
+    (said,) = figures_of(version, [(arch, EVERYWHERE[0])])
+    needed = f"triton>={'.'.join(map(str, OLDEST_TRITON[arch]))}"
+    assert f"our kernels need {needed} on sm_{arch}, and {version} is installed; run: pip install" in str(
+        said
+    )
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_nothing_spills_on_an_l4(version: str, found: Mapping[str, Found]) -> None:
-    """The default tiles of sm_89 keep to their registers; dK/dV by Triton 3.6 nearly does."""
-    spilling = {
-        f"{wanted.kernel} {wanted.head_dim}": figures.spill_bytes or 0
+    """The default tiles of sm_89 keep to their registers, or nearly; by Triton 3.4 the forward pass at 128 does not."""
+    allowed = MOST_SPILLED.get(version, {})
+    assert {} == {
+        f"{wanted.kernel} {wanted.head_dim}": figures.spill_bytes
         for wanted, figures in made(found, version)
-        if wanted.arch == L4
+        if wanted.arch == L4 and (figures.spill_bytes or 0) > allowed.get(wanted.kernel, 0)
     }
-    allowed = {
-        name: MOST_SPILLED.get(version, 0) if name.startswith("backward-dkdv") else 0 for name in spilling
-    }
-    assert {} == {name: spilled for name, spilled in spilling.items() if spilled > allowed[name]}
 
 
 @pytest.mark.parametrize("version", VERSIONS)
