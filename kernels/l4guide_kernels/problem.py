@@ -8,7 +8,7 @@ import torch
 
 from l4guide_kernels.arguments import Extras, Span
 from l4guide_kernels.dialect import interpreted
-from l4guide_kernels.requirements import require_architecture
+from l4guide_kernels.requirements import require_architecture, unserved_architectures
 from l4guide_kernels.tiles import ARCHS, Tile, UnsupportedError, tile_for
 
 #: fp64 is for checking gradients in the interpreter; GPUs are refused it (`checks`).
@@ -16,6 +16,8 @@ DTYPE_NAMES = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "fp
 #: Who decodes from a cache of 8 bits.
 DECODERS = {torch.int8: "decode-int8", torch.float8_e4m3fn: "decode-fp8"}
 _INTERPRETED_ARCH = 89
+# Asked once: torch.compile traces through `device_arch`.
+_TOO_NEW = unserved_architectures()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +156,8 @@ def device_arch(device: torch.device) -> int:
             f"{name} is sm_{capability}, and Triton uses tensor cores only from sm_{ARCHS[0]} on: "
             "use torch.nn.functional.scaled_dot_product_attention"
         )
-    require_architecture(served[-1])
+    if served[-1] in _TOO_NEW:
+        require_architecture(served[-1])
     return served[-1]
 
 

@@ -60,19 +60,25 @@ def require_versions(version_of: Callable[[str], str | None]) -> None:
             raise RequirementError(name, found, needed=needed, command=_INSTALL)
 
 
+def unserved_architectures() -> frozenset[int]:
+    """Which architectures the installed Triton is too old for."""
+    found = _release(import_module("triton").__version__)
+    return frozenset(arch for arch, oldest in OLDEST_TRITON.items() if found < oldest)
+
+
 def require_architecture(arch: int) -> None:
     """Look at whether the installed Triton compiles for an architecture of `tiles.ARCHS`.
 
     Raises:
         RequirementError: It is too old for that.
     """
-    if arch not in OLDEST_TRITON:
-        return
-    found, oldest = str(import_module("triton").__version__), OLDEST_TRITON[arch]
-    if _release(found) < oldest:
-        wanted = f"triton>={'.'.join(map(str, oldest))}"
+    if arch in unserved_architectures():
+        found, needed = (
+            import_module("triton").__version__,
+            f"triton>={'.'.join(map(str, OLDEST_TRITON[arch]))}",
+        )
         raise RequirementError(
-            "triton", found, needed=f"{wanted} on sm_{arch}", command=f"pip install '{wanted}'"
+            "triton", found, needed=f"{needed} on sm_{arch}", command=f"pip install '{needed}'"
         )
 
 

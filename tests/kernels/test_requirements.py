@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from l4guide_kernels import RequirementError
-from l4guide_kernels.requirements import require_versions
+import torch
+import triton
+from l4guide_kernels import RequirementError, problem
+from l4guide_kernels.requirements import require_versions, unserved_architectures
 from other_versions import run_beside
 
 #: The ways in that README and kernels/README.md show, and the module that every kernel is written in.
@@ -88,3 +90,23 @@ def test_an_old_interpreter_beside_a_new_numpy(
     assert refused == ("RequirementError: numpy" in done.stderr), done.stderr
     assert refused == ("run pip install 'numpy<2.4'" in done.stderr)
     assert refused == bool(done.returncode)
+
+
+@pytest.mark.parametrize(
+    ("found", "arch", "refused"), [("3.4.0", 100, True), ("3.5.1", 100, False), ("3.5.1", 103, True)]
+)
+def test_an_architecture_may_want_a_newer_triton(
+    found: str, arch: int, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Older compilers fail there, or make what does not fit; a card of that kind is refused before a launch."""
+    monkeypatch.setattr(triton, "__version__", found)
+    monkeypatch.setattr(problem, "interpreted", lambda: False)
+    monkeypatch.setattr(problem, "_TOO_NEW", unserved_architectures())
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: divmod(arch, 10))
+    if refused:
+        with pytest.raises(
+            RequirementError, match=rf"triton {found} is .*need triton>=3\.\d on sm_{arch}: run pip"
+        ):
+            problem.device_arch(torch.device("cuda"))
+    else:
+        assert arch == problem.device_arch(torch.device("cuda"))
