@@ -69,7 +69,7 @@ check: ## Formatting, lint, types, import arrows, spelling, README's and docs' t
 
 quick: ## Within three minutes on two cores: all of check, and the tests that a change breaks most
 	@$(SETUP) dev
-	@$(MAKE) --keep-going --no-print-directory check quick-guide quick-kernels
+	@$(MAKE) --keep-going --no-print-directory --jobs 2 --output-sync=target check quick-guide quick-kernels
 
 quick-guide:
 	$(BIN)/pytest $(BY_FILE) -m "not (gpu or sweep or slow or compile)" tests/data tests/house tests/l4guide

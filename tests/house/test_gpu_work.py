@@ -43,6 +43,7 @@ def test_all_steps_end_in_time(everything: ModuleType) -> None:
     assert sum(limits) + len(limits) * everything.GRACE_S <= 60 * MOST_MINUTES + 60
 
 
+@pytest.mark.slow
 def test_every_step_leaves_its_word(
     everything: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

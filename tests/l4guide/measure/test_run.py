@@ -95,6 +95,7 @@ def test_cancel_half_way_keeps_rows(worker: MakeRun) -> None:
     assert gone(events[0]["pid"])
 
 
+@pytest.mark.slow
 def test_cancel_kills_a_worker_that_ignores_it_and_its_children(worker: MakeRun) -> None:
     """A worker deaf to the polite signal is killed, with the child it started."""
     run, events = worker(
@@ -137,6 +138,7 @@ def test_exit_without_a_word_is_an_error(worker: MakeRun) -> None:
     assert "RuntimeError: broken" in events[-1]["detail"]
 
 
+@pytest.mark.slow
 def test_deadline_ends_the_run(worker: MakeRun) -> None:
     """A run past its deadline ends as an error that says so, and keeps its rows."""
     run, events = worker("started(); row(1); time.sleep(600)", deadline_s=6.0)
@@ -199,6 +201,7 @@ def test_listener_that_raises_leaves_no_process(worker: MakeRun) -> None:
     assert gone(pids[0])
 
 
+@pytest.mark.slow
 def test_worker_ends_with_its_parent(tmp_path: Path) -> None:
     """A worker whose parent is killed ends by itself: its stdin closes."""
     (tmp_path / "parent.py").write_text(

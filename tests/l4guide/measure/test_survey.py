@@ -102,6 +102,7 @@ def test_a_fault_loses_its_row_alone(bench: Bench, fault: str, reason: str) -> N
     assert [reason] == [reason for row in record.rows if row.reason and reason in row.reason]
 
 
+@pytest.mark.slow
 def test_a_kernel_that_hangs_is_ended(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A piece of work that does not answer is lost, the others are not."""
     monkeypatch.setattr(survey, "MOST_PIECE_S", 2.0)

@@ -15,6 +15,8 @@ from l4guide.measure.measurement import read, row_from_json
 from l4guide.measure.run import Event, Run
 from l4guide.text import LANGUAGES, say
 
+pytestmark = pytest.mark.slow
+
 WAIT_S = 240.0
 TIMES = ("ms", "tflops", "gb_per_s", "clock", "power", "temperature")
 

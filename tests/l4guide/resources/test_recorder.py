@@ -111,6 +111,7 @@ def test_a_second_run_compiles_only_what_is_missing(
     assert 2 * wanted == asked.questions
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("asked")
 def test_runs_side_by_side_lose_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What one run writes while another is between reading and writing stays."""

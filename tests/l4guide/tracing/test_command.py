@@ -7,6 +7,8 @@ import pytest
 
 from l4guide.cli import main
 
+pytestmark = pytest.mark.slow
+
 KEYS = [
     "model_type",
     "model_basis",

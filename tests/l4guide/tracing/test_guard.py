@@ -13,6 +13,8 @@ from l4guide.tracing import Tracer, describe
 from l4guide.tracing.guard import cleaned
 from l4guide.tracing.record import recorded
 
+pytestmark = pytest.mark.slow
+
 LLAMA = {
     "model_type": "llama",
     "hidden_size": 64,
