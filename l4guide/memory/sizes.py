@@ -4,7 +4,7 @@ import numpy as np
 
 from l4guide.frozen import frozen
 from l4guide.interval import Interval, Numbers, total
-from l4guide.model import LATENT, LINEAR, WEIGHT_BYTES, WINDOW, Architecture, Layers
+from l4guide.model import LATENT, LINEAR, WINDOW, Architecture, Layers, stored_bytes
 from l4guide.step.plan import Plan
 from l4guide.step.training import trained_weights
 from l4guide.workload import ELEMENT_BYTES
@@ -12,8 +12,6 @@ from l4guide.workload import ELEMENT_BYTES
 GIB = 2**30
 #: Adam on 16-bit weights: gradient 2 (4 where summed in fp32), fp32 copy 4, two moments 8.
 GRADIENT_BYTES, STATE_BYTES = 2.0, 12.0
-#: A recurrent state is kept in fp32.
-STATE_ELEMENT_BYTES = 4
 #: Tokens of one prefill chunk that a serving framework works on at once.
 PREFILL_CHUNK = 8192
 #: The CUDA context with its libraries, and what the allocator cannot give back, of everything else.
@@ -62,10 +60,11 @@ def sizes(model: Architecture, plan: Plan, batch: Numbers, context: Numbers) -> 
 
 
 def weight_bytes(model: Architecture, plan: Plan) -> float:
-    """Weights of the whole model; embeddings and towers stay in 16 bits when the layers are quantised."""
-    wide = WEIGHT_BYTES["fp32" if plan.weights == "fp32" else "bf16"]
-    outside = (model.embedding_weights + model.tower_weights) * wide
-    return model.layer_weights * WEIGHT_BYTES[plan.weights] + outside
+    """Weights of the whole model as its checkpoint keeps them, or in the plan's type where that is another.
+
+    Layers that predict further tokens are not counted: a checkpoint holds them, but a run does not load them.
+    """
+    return stored_bytes(model.modules, model.kept_in(plan.weights))
 
 
 def cache_bytes(model: Architecture, plan: Plan, batch: Numbers, context: Numbers) -> Numbers:
@@ -79,7 +78,7 @@ def cache_bytes(model: Architecture, plan: Plan, batch: Numbers, context: Number
     for group in model.layers:
         mixer = group.mixer
         if mixer.kind == LINEAR:
-            found = found + group.count * batch * mixer.state_elements * STATE_ELEMENT_BYTES / plan.gpus
+            found = found + group.count * batch * mixer.state_bytes / plan.gpus
             continue
         kept = np.minimum(context, mixer.window) if mixer.kind == WINDOW and mixer.window else context
         if mixer.source_tokens is not None:

@@ -9,7 +9,7 @@ from l4guide.model.architecture import NONE, Architecture, FeedForward, Layers, 
 from l4guide.model.fields import Fields, read_config
 from l4guide.model.mixers import STATES_ALONE, hidden_size, layer_count, mixers
 from l4guide.model.stacks import has_two, stacks
-from l4guide.model.stored import weight_dtype
+from l4guide.model.stored import stored
 from l4guide.model.tables import EMBEDDING, table_weights
 from l4guide.model.towers import tower_weights
 
@@ -54,6 +54,8 @@ CONTEXT = (
     "n_ctx",
 )
 MOST_CONTEXT = 2**31
+#: Characters of a type's name that are kept; none that exists is as long.
+MOST_TYPE = 60
 #: Activations whose product has no gate.
 UNGATED = ("relu2", "squared_relu", "relu", "gelu_new", "gelu_fast")
 
@@ -87,7 +89,8 @@ def from_config(config: Mapping[str, object], name: str) -> Architecture:
         tied_embeddings=_tied(fields),
         layers=layers,
         max_context=fields.whole(*CONTEXT, at_least=1, at_most=MOST_CONTEXT),
-        weight_dtype=weight_dtype(fields),
+        stored=stored(fields),
+        model_type=str(config.get("model_type") or "-")[:MOST_TYPE],
         tower_weights=sum(weights or 0 for weights in towers),
         causal=causal,
         embedding_width=fields.whole(*EMBEDDING),

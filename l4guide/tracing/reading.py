@@ -1,30 +1,18 @@
 """What the light reader makes of a configuration, in the words of a trace, so that the two can be compared."""
 
-from l4guide.model import LINEAR, WINDOW, Architecture, Mixer
+from l4guide.model import WINDOW, Architecture, Mixer
 from l4guide.tracing.traced import Call, Kept, Trace
 
-#: A recurrent state is kept in fp32.
-STATE_ELEMENT_BYTES = 4
 
-
-def as_trace(model: Architecture, model_type: str) -> Trace:
+def as_trace(model: Architecture) -> Trace:
     """An architecture as a trace would say it; its norms are left out, and its products are not counted."""
-    hidden = model.hidden
-    head = 0 if model.tied_embeddings else model.vocabulary * hidden
-    modules = {"embedding": model.embedding_weights - head, "head": head, "tower": model.tower_weights}
-    parts = {"attention": 0, "state": 0, "mlp": 0, "experts": 0}
-    for group in model.layers:
-        wide, count = group.feed_forward, group.stored or group.count
-        parts["state" if group.mixer.kind == LINEAR else "attention"] += count * group.mixer.weights(hidden)
-        parts["mlp"] += count * wide.dense_weights(hidden)
-        parts["experts"] += count * wide.experts * wide.expert_weights(hidden)
     return Trace(
-        model_type=model_type,
+        model_type=model.model_type or "-",
         model_class="",
         transformers="",
         parameters=model.parameters,
         active_parameters=model.active_parameters,
-        modules={kind: number for kind, number in (modules | parts).items() if number},
+        modules=model.modules,
         calls=_calls(model),
         kept=_kept(model) if model.causal else (),
         tokens=0,
@@ -76,7 +64,7 @@ def _kept(model: Architecture) -> tuple[Kept, ...]:
             elements=group.mixer.cached_columns(),
             window=group.mixer.window if group.mixer.kind == WINDOW else None,
             state_elements=group.mixer.state_elements,
-            state_bytes=group.mixer.state_elements * STATE_ELEMENT_BYTES,
+            state_bytes=group.mixer.state_bytes,
             cross=group.mixer.cross,
             source=group.mixer.source_tokens,
         )
