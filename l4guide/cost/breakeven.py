@@ -88,6 +88,10 @@ class BreakEven:
             said.append(Sentence("breakeven.put_right", {"gpus": ", ".join(self.put_right)}))
         return (*self.caveats, *said, Sentence("breakeven.uncertain", {"share": percent}))
 
+    def say(self, language: str = "en") -> str:
+        """The same sentences as text."""
+        return "\n".join(line.say(language) for line in self.lines())
+
     def to_json(self, language: str = "en") -> dict[str, object]:
         """Axes, names and one row a batch; null where no card has the memory."""
         names = [offer.gpu.name for offer in self.offers]

@@ -4,7 +4,7 @@ import numpy as np
 
 from l4guide.frozen import frozen
 from l4guide.interval import Interval, Numbers, total
-from l4guide.model import LATENT, LINEAR, WINDOW, Architecture, Layers, stored_bytes
+from l4guide.model import LATENT, LINEAR, WINDOW, Architecture, Layers, Mixer, stored_bytes
 from l4guide.step.plan import Plan
 from l4guide.step.training import trained_weights
 from l4guide.workload import ELEMENT_BYTES
@@ -68,7 +68,7 @@ def weight_bytes(model: Architecture, plan: Plan) -> float:
 
 
 def cache_bytes(model: Architecture, plan: Plan, batch: Numbers, context: Numbers) -> Numbers:
-    """Keys and values of one card's part: by layer, a window's worth where it has one, a state where it is linear.
+    """Keys and values of one card's part, and states: of a window where there is one, of one token in so many.
 
     Cards that share a model divide its KV heads; where they are more than its heads, each keeps one. A latent cache
     cannot be divided.
@@ -80,12 +80,21 @@ def cache_bytes(model: Architecture, plan: Plan, batch: Numbers, context: Number
         if mixer.kind == LINEAR:
             found = found + group.count * batch * mixer.state_bytes / plan.gpus
             continue
-        kept = np.minimum(context, mixer.window) if mixer.kind == WINDOW and mixer.window else context
-        if mixer.source_tokens is not None:
-            kept = np.full_like(found, mixer.source_tokens)
         parts = 1 if mixer.kind == LATENT else min(plan.gpus, mixer.kv_heads or 1)
-        found = found + group.count * batch * kept * mixer.cached_columns() * element / parts
+        found = found + group.count * batch * _elements(mixer, context) * element / parts
     return found
+
+
+def _elements(mixer: Mixer, context: Numbers) -> Numbers:
+    """Elements that a layer keeps of `context` tokens."""
+    columns = mixer.cached_columns()
+    if mixer.source_tokens is not None:
+        return np.full_like(context, mixer.source_tokens) * columns
+    if mixer.stride > 1:
+        compressed = np.floor(context / mixer.stride) * (columns + mixer.index_columns)
+        return np.minimum(context, mixer.recent) * columns + compressed
+    found: Numbers = np.minimum(context, mixer.window) if mixer.kind == WINDOW and mixer.window else context
+    return found * columns
 
 
 def working_bytes(model: Architecture, plan: Plan, batch: Numbers, context: Numbers) -> Numbers:

@@ -41,6 +41,9 @@ class Mixer:
     source_tokens: int | None = None
     #: Columns of the keys by which sparse attention chooses what it reads, beside the cache.
     index_columns: int = 0
+    #: One key is kept for every so many tokens, beside those of the `recent` last ones.
+    stride: int = 1
+    recent: int = 0
 
     @property
     def attends(self) -> bool:

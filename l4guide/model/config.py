@@ -256,7 +256,7 @@ def _remarks(fields: Fields, towers: list[int | None]) -> tuple[str, ...]:
     """What the counts leave out, as keys of sentences; `towers` are weights, None where they are not known."""
     found = ["remark.towers"] if any(towers) else []
     found += ["remark.config_towers"] if None in towers else []
-    if fields.get("index_topk", "compress_ratios", "sparse_attention_config") is not None:
+    if fields.get("index_topk", "compress_ratios", "compress_rates", "sparse_attention_config") is not None:
         found.append("remark.sparse_attention")
     if fields.get("num_nextn_predict_layers", "num_mtp_modules", "mtp_num_hidden_layers"):
         found.append("remark.next_tokens")

@@ -1,6 +1,6 @@
 """What the light reader makes of a configuration, in the words of a trace, so that the two can be compared."""
 
-from l4guide.model import WINDOW, Architecture, Mixer
+from l4guide.model import WINDOW, Architecture, Layers, Mixer
 from l4guide.tracing.traced import Call, Kept, Trace
 
 
@@ -36,11 +36,16 @@ def _calls(model: Architecture) -> tuple[Call, ...]:
             kv_heads=mixer.kv_heads,
             causal=_is_causal(model, mixer),
             cross=mixer.cross,
-            window=mixer.window if mixer.kind == WINDOW else None,
+            window=_window(mixer),
             mask="causal" if _is_causal(model, mixer) else "none",
         )
         for mixer, layers in alike.items()
     )
+
+
+def _window(mixer: Mixer) -> int | None:
+    """The window of a call; of a compressing layer that of the keys it does not compress."""
+    return mixer.window if mixer.kind == WINDOW else mixer.recent or None
 
 
 def _has_two(model: Architecture) -> bool:
@@ -58,16 +63,26 @@ def _is_causal(model: Architecture, mixer: Mixer) -> bool:
 
 
 def _kept(model: Architecture) -> tuple[Kept, ...]:
-    return tuple(
+    return tuple(one for group in model.layers for one in _kept_by(group))
+
+
+def _kept_by(group: Layers) -> tuple[Kept, ...]:
+    """What the layers of a group keep: where they compress, the last tokens and one of so many before them."""
+    mixer, count = group.mixer, group.count
+    columns = mixer.cached_columns()
+    if mixer.stride > 1:
+        long = Kept(layers=count, elements=columns + mixer.index_columns, stride=mixer.stride)
+        return (Kept(layers=count, elements=columns, window=mixer.recent), long) if mixer.recent else (long,)
+    if not columns and not mixer.state_elements:
+        return ()
+    return (
         Kept(
-            layers=group.count,
-            elements=group.mixer.cached_columns(),
-            window=group.mixer.window if group.mixer.kind == WINDOW else None,
-            state_elements=group.mixer.state_elements,
-            state_bytes=group.mixer.state_bytes,
-            cross=group.mixer.cross,
-            source=group.mixer.source_tokens,
-        )
-        for group in model.layers
-        if group.mixer.cached_columns() or group.mixer.state_elements
+            layers=count,
+            elements=columns,
+            window=mixer.window if mixer.kind == WINDOW else None,
+            state_elements=mixer.state_elements,
+            state_bytes=mixer.state_bytes,
+            cross=mixer.cross,
+            source=mixer.source_tokens,
+        ),
     )

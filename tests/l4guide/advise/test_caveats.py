@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from public_configs import DEEPSEEK_V4_FLASH, PUBLIC
+from public_configs import PUBLIC
 
 from l4guide.advise import advise, break_even, model_answer
 from l4guide.advise.figures import whole_estimate
@@ -17,6 +17,17 @@ from l4guide.widgets.ranking import ranking_panel
 from l4guide.widgets.state import GuideState
 
 HELD: Mapping[str, Any] = PUBLIC[0].config
+#: A model that would be read right, of a type that nobody has heard of.
+UNKNOWN: Mapping[str, Any] = {
+    "model_type": "unheard_of",
+    "hidden_size": 2048,
+    "intermediate_size": 8192,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 4,
+    "vocab_size": 32000,
+    "head_dim": 512,
+}
 WAY_OUT = "l4guide trace --config FILE"
 WORDS = {"en": "Read, not compared", "zh": "只读取，未经比对"}
 
@@ -25,7 +36,7 @@ WORDS = {"en": "Read, not compared", "zh": "只读取，未经比对"}
 @pytest.mark.parametrize("card", ["L4", "H200"])
 def test_every_answer_says_that_nothing_compared_it(language: str, card: str) -> None:
     """On the first screen of each command, in the report, the guide's panel and the JSON, with what to do."""
-    options = {"config": DEEPSEEK_V4_FLASH, "task": "decode"}
+    options = {"config": UNKNOWN, "task": "decode"}
     advice, answer = advise(card, options), model_answer(card, options)
     whole, runs = whole_estimate(card, options)
     state = GuideState()
@@ -59,7 +70,7 @@ def test_a_type_that_was_found_right_has_no_caveat() -> None:
 
 def test_a_configuration_without_a_type_is_compared_with_nothing() -> None:
     """It says to add the type."""
-    untyped = {name: value for name, value in DEEPSEEK_V4_FLASH.items() if name != "model_type"}
+    untyped = {name: value for name, value in UNKNOWN.items() if name != "model_type"}
     (said,) = model_answer("H200", {"config": untyped}).caveats
     assert ("model_trace.no_type", True) == (said.key, "add model_type" in said.say())
 
