@@ -90,11 +90,13 @@ def _elements(mixer: Mixer, context: Numbers) -> Numbers:
     columns = mixer.cached_columns()
     if mixer.source_tokens is not None:
         return np.full_like(context, mixer.source_tokens) * columns
+    found: Numbers = columns * context
     if mixer.stride > 1:
-        compressed = np.floor(context / mixer.stride) * (columns + mixer.index_columns)
-        return np.minimum(context, mixer.recent) * columns + compressed
-    found: Numbers = np.minimum(context, mixer.window) if mixer.kind == WINDOW and mixer.window else context
-    return found * columns
+        found = np.minimum(context, mixer.recent) * columns
+        found = found + np.floor(context / mixer.stride) * (columns + mixer.index_columns)
+    elif mixer.kind == WINDOW and mixer.window:
+        found = np.minimum(context, mixer.window) * columns
+    return found
 
 
 def working_bytes(model: Architecture, plan: Plan, batch: Numbers, context: Numbers) -> Numbers:
