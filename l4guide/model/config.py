@@ -90,7 +90,7 @@ def from_config(config: Mapping[str, object], name: str) -> Architecture:
         layers=layers,
         max_context=fields.whole(*CONTEXT, at_least=1, at_most=MOST_CONTEXT),
         stored=stored(fields),
-        model_type=str(config.get("model_type") or "-")[:MOST_TYPE],
+        model_type=_named_type(config),
         tower_weights=sum(weights or 0 for weights in towers),
         causal=causal,
         embedding_width=fields.whole(*EMBEDDING),
@@ -100,6 +100,11 @@ def from_config(config: Mapping[str, object], name: str) -> Architecture:
     )
     # Asked last, when everything has been read.
     return replace(found, unread=fields.unread)
+
+
+def _named_type(config: Mapping[str, object]) -> str:
+    """The type as it says itself, in one line of a sentence; "-" where it says none."""
+    return " ".join(str(config.get("model_type") or "-").split())[:MOST_TYPE] or "-"
 
 
 def _layers(fields: Fields, *, causal: bool) -> tuple[Layers, ...]:

@@ -75,6 +75,13 @@ def test_a_configuration_without_a_type_is_compared_with_nothing() -> None:
     assert ("model_trace.no_type", True) == (said.key, "add model_type" in said.say())
 
 
+@pytest.mark.parametrize("named", ["a\nb {c}", ["x"], {"y": 1}, "z" * 10_000, 7])
+def test_a_strange_type_is_named_in_one_line(named: object) -> None:
+    """Whatever stands there, the sentence is one line of moderate length."""
+    (said,) = model_answer("H200", {"config": {**UNKNOWN, "model_type": named}}).caveats
+    assert (1, True) == (len(said.say().splitlines()), len(said.say()) < 300)
+
+
 def test_both_configurations_must_have_been_right() -> None:
     """One type that was right at its default alone is not held."""
     half = next(name for name, (first, second) in outcomes().items() if first == WITHIN != second)
