@@ -156,7 +156,7 @@ def _cost(options: Options) -> tuple[object, str]:
     asked = question(options)
     if options.map is not None:
         found = break_even(options.gpu, asked, options.map)
-        return found.to_json(), "\n".join(line.say(options.language) for line in found.lines())
+        return found.to_json(options.language), found.say(options.language)
     if "model" in asked or "config" in asked:
         answer = model_answer(options.gpu, asked, options.implementation)
         screen = of_cost(answer, every=options.all)

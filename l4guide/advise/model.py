@@ -5,6 +5,7 @@ from l4guide.catalogue import Gpu
 from l4guide.cost import MOST_CARDS, Contender, Rate, Whole, memory_json
 from l4guide.frozen import frozen
 from l4guide.memory.sizes import GIB
+from l4guide.model import Architecture
 from l4guide.text import Sentence, digits
 
 
@@ -48,6 +49,11 @@ class ModelAnswer:
         return Sentence(f"recommend.model_{_choice(mine, best)}", values)
 
     @property
+    def caveats(self) -> tuple[Sentence, ...]:
+        """What puts the model's numbers in doubt."""
+        return caveats(self.whole.question.model)
+
+    @property
     def others(self) -> tuple[Sentence, ...]:
         """Why each other card lost that is neither the cheapest nor the fastest."""
         lost = (item for item in self.ranking if item.place in ("behind", "out"))
@@ -64,7 +70,7 @@ class ModelAnswer:
             "memory": memory_json(self.whole.memory, self.whole.cards),
             "ranking": [item.to_json(language) for item in self.ranking],
             "what_would_change": [sentence.say(language) for sentence in self.changes],
-            "remarks": [sentence.say(language) for sentence in self.remarks],
+            "remarks": [sentence.say(language) for sentence in (*self.caveats, *self.remarks)],
         }
 
 
@@ -109,9 +115,20 @@ def provider_of(rate: Rate) -> Sentence:
     return Sentence("price.dated", {"provider": rate.provider, "as_of": rate.as_of.isoformat()})
 
 
+def caveats(model: Architecture) -> tuple[Sentence, ...]:
+    """What puts a model's numbers in doubt: that its type was never found to be read right."""
+    if model.model_type is None:
+        return ()
+    from l4guide.tracing import not_compared
+
+    found = not_compared(model.model_type)
+    return () if found is None else (found,)
+
+
 def model_lines(whole: Whole) -> tuple[Sentence, ...]:
-    """Memory, time and cost, each in a sentence; what does not fit has neither time nor cost."""
-    return (_memory_line(whole), *(() if whole.memory.fits == "no" else _speed_lines(whole)))
+    """Memory, time and cost, each in a sentence, after what puts them in doubt; what does not fit has memory alone."""
+    figures = () if whole.memory.fits == "no" else _speed_lines(whole)
+    return (*caveats(whole.question.model), _memory_line(whole), *figures)
 
 
 def _memory_line(whole: Whole) -> Sentence:

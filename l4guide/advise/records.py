@@ -185,6 +185,7 @@ class Advice:
         if self.estimate is not None:
             said["estimate"] = self.estimate.to_json()
         alternatives = [item.to_json(language) for item in self.alternatives]
+        caveats = () if self.model is None else self.model.caveats
         if self.model is not None:
             whole = self.model.whole
             said["memory"] = memory_json(whole.memory, whole.cards)
@@ -196,5 +197,5 @@ class Advice:
             **said,
             "alternatives": alternatives,
             "recommendation": self.recommendation.say(language),
-            "gaps": [gap.say(language) for gap in self.gaps],
+            "gaps": [gap.say(language) for gap in (*caveats, *self.gaps)],
         }

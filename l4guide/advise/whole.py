@@ -1,13 +1,13 @@
 """A whole model on a card: from what a user said to its answer, and to the maps of where that changes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from l4guide.advise.changes import changes
 from l4guide.advise.config import read_architecture
 from l4guide.advise.inputs import Inputs, inputs_of
 from l4guide.advise.measured import put_right
-from l4guide.advise.model import ModelAnswer
+from l4guide.advise.model import ModelAnswer, caveats
 from l4guide.advise.question import ask_for, ask_for_shape, workload_options
 from l4guide.catalogue import Gpu, find_gpu, gpus
 from l4guide.cost import (
@@ -72,7 +72,6 @@ def bare(workload: Workload) -> Architecture:
         tied_embeddings=True,
         layers=(Layers(count=1, mixer=mixer, feed_forward=FeedForward()),),
         max_context=None,
-        weight_dtype=None,
         causal=workload.causal,
     )
 
@@ -148,9 +147,7 @@ def answer_about(
     terms, order = terms_of(options), order_of(options)
     whole = whole_of(gpu, question, terms, order)
     ranking = rank(question, gpus(), terms, order, lambda card: refusal(question, card), asked=gpu)
-    remarks = [Sentence(key) for key in model.remarks]
-    if model.assumed:
-        remarks.append(Sentence("remark.assumed", {"fields": ", ".join(model.assumed)}))
+    remarks = [*remarks_on(model)]
     remarks += put_right(options).said(gpu, question.plan.task, whole=True)
     return ModelAnswer(
         gpu=gpu,
@@ -160,6 +157,17 @@ def answer_about(
         remarks=tuple(remarks),
         inputs=inputs_about(gpu, question, {**options, "implementation": implementation}),
     )
+
+
+def remarks_on(model: Architecture) -> Iterator[Sentence]:
+    """What the counts of a model leave out, what was filled in, and which numbers of its configuration nothing read."""
+    yield from (Sentence(key) for key in model.remarks)
+    if model.assumed:
+        yield Sentence("remark.assumed", {"fields": ", ".join(model.assumed)})
+    if model.unread:
+        from l4guide.tracing import unread_line
+
+        yield from unread_line(model.unread)
 
 
 def inputs_about(gpu: Gpu, question: Question, options: Mapping[str, object]) -> Inputs:
@@ -231,6 +239,5 @@ def break_even(
     question = question_of(gpu, model, options)
     terms: Terms = terms_of(options)
     able = [card for card in gpus() if refusal(question, card) is None]
-    if axis == "context":
-        return by_context(question, able, terms, cells=cells)
-    return by_head_dim(question, able, terms, cells=cells)
+    drawn = by_context if axis == "context" else by_head_dim
+    return replace(drawn(question, able, terms, cells=cells), caveats=caveats(model))

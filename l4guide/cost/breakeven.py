@@ -48,7 +48,7 @@ class BreakEven:
     `across` is a length or a width, named by `axis` (context or head_dim); `batches` goes up. `winner` numbers
     `offers`, `NOBODY` where none has the memory; `uncertain` where another's interval reaches below the winner's high
     end. Arrays are `(batches, across)`; `usd` holds the winner's dollars per million tokens. `put_right` names the
-    cards whose times were put right by runs on them.
+    cards whose times were put right by runs on them; `caveats` put the model's numbers in doubt.
     """
 
     axis: str
@@ -59,6 +59,7 @@ class BreakEven:
     uncertain: NDArray[np.bool_]
     usd: Interval
     put_right: tuple[str, ...] = ()
+    caveats: tuple[Sentence, ...] = ()
 
     @property
     def winners(self) -> tuple[Offer, ...]:
@@ -67,7 +68,7 @@ class BreakEven:
         return tuple(self.offers[number] for number in numbers[np.argsort(-cells)])
 
     def lines(self) -> tuple[Sentence, ...]:
-        """The map in sentences: what each winner has of it, and how much is uncertain."""
+        """The map in sentences: what puts it in doubt, what each winner has of it, and how much is uncertain."""
         cells = self.winner.size
         said = [
             Sentence(
@@ -81,13 +82,17 @@ class BreakEven:
             for offer in self.winners
         ]
         if not said:
-            return (Sentence("breakeven.nobody"),)
+            return (*self.caveats, Sentence("breakeven.nobody"))
         percent = digits(100 * float(self.uncertain.sum()) / cells)
         if self.put_right:
             said.append(Sentence("breakeven.put_right", {"gpus": ", ".join(self.put_right)}))
-        return (*said, Sentence("breakeven.uncertain", {"share": percent}))
+        return (*self.caveats, *said, Sentence("breakeven.uncertain", {"share": percent}))
 
-    def to_json(self) -> dict[str, object]:
+    def say(self, language: str = "en") -> str:
+        """The same sentences as text."""
+        return "\n".join(line.say(language) for line in self.lines())
+
+    def to_json(self, language: str = "en") -> dict[str, object]:
         """Axes, names and one row a batch; null where no card has the memory."""
         names = [offer.gpu.name for offer in self.offers]
         return {
@@ -101,6 +106,7 @@ class BreakEven:
             ],
             "kind": "estimated",
             "put_right_by_runs": list(self.put_right),
+            "remarks": [sentence.say(language) for sentence in self.caveats],
         }
 
 

@@ -83,6 +83,21 @@ class Question:
         """Tokens of a sequence."""
         return self.workload.seqlen_kv
 
+    def counts(self) -> dict[str, object]:
+        """Parameters, bytes and attention calls of the model as it is asked about: one sequence, on all cards together.
+
+        `model_compared` says of a configuration whether its type was found to be read right; a preset was not read
+        from one.
+        """
+        from l4guide.tracing import describe_read, not_compared
+
+        found = describe_read(
+            self.model, context=self.context, weights=self.plan.weights, kv_dtype=self.plan.kv_dtype
+        ).counts()
+        if self.model.model_type is not None:
+            found["model_compared"] = not_compared(self.model.model_type) is None
+        return found
+
 
 @frozen
 class Whole:
@@ -209,11 +224,7 @@ class Whole:
             plan = self.question.plan
             said |= {"method": plan.method, "recompute": plan.recompute}
         said |= self._money() | self._energy()
-        model = self.question.model
-        said["parameters"] = model.parameters
-        said["active_parameters"] = model.active_parameters
-        said["assumed"] = list(model.assumed)
-        return said
+        return said | self.question.counts() | {"assumed": list(self.question.model.assumed)}
 
     def _latencies(self) -> dict[str, object]:
         prefill, decode = self.prefill, self.decode

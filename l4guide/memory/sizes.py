@@ -4,7 +4,7 @@ import numpy as np
 
 from l4guide.frozen import frozen
 from l4guide.interval import Interval, Numbers, total
-from l4guide.model import LATENT, LINEAR, WEIGHT_BYTES, WINDOW, Architecture, Layers
+from l4guide.model import LATENT, LINEAR, WINDOW, Architecture, Layers, Mixer, stored_bytes
 from l4guide.step.plan import Plan
 from l4guide.step.training import trained_weights
 from l4guide.workload import ELEMENT_BYTES
@@ -12,8 +12,6 @@ from l4guide.workload import ELEMENT_BYTES
 GIB = 2**30
 #: Adam on 16-bit weights: gradient 2 (4 where summed in fp32), fp32 copy 4, two moments 8.
 GRADIENT_BYTES, STATE_BYTES = 2.0, 12.0
-#: A recurrent state is kept in fp32.
-STATE_ELEMENT_BYTES = 4
 #: Tokens of one prefill chunk that a serving framework works on at once.
 PREFILL_CHUNK = 8192
 #: The CUDA context with its libraries, and what the allocator cannot give back, of everything else.
@@ -62,14 +60,15 @@ def sizes(model: Architecture, plan: Plan, batch: Numbers, context: Numbers) -> 
 
 
 def weight_bytes(model: Architecture, plan: Plan) -> float:
-    """Weights of the whole model; embeddings and towers stay in 16 bits when the layers are quantised."""
-    wide = WEIGHT_BYTES["fp32" if plan.weights == "fp32" else "bf16"]
-    outside = (model.embedding_weights + model.tower_weights) * wide
-    return model.layer_weights * WEIGHT_BYTES[plan.weights] + outside
+    """Weights of the whole model as its checkpoint keeps them, or in the plan's type where that is another.
+
+    Layers that predict further tokens are not counted: a checkpoint holds them, but a run does not load them.
+    """
+    return stored_bytes(model.modules, model.kept_in(plan.weights))
 
 
 def cache_bytes(model: Architecture, plan: Plan, batch: Numbers, context: Numbers) -> Numbers:
-    """Keys and values of one card's part: by layer, a window's worth where it has one, a state where it is linear.
+    """Keys and values of one card's part, and states: of a window where there is one, of one token in so many.
 
     Cards that share a model divide its KV heads; where they are more than its heads, each keeps one. A latent cache
     cannot be divided.
@@ -79,13 +78,24 @@ def cache_bytes(model: Architecture, plan: Plan, batch: Numbers, context: Number
     for group in model.layers:
         mixer = group.mixer
         if mixer.kind == LINEAR:
-            found = found + group.count * batch * mixer.state_elements * STATE_ELEMENT_BYTES / plan.gpus
+            found = found + group.count * batch * mixer.state_bytes / plan.gpus
             continue
-        kept = np.minimum(context, mixer.window) if mixer.kind == WINDOW and mixer.window else context
-        if mixer.source_tokens is not None:
-            kept = np.full_like(found, mixer.source_tokens)
         parts = 1 if mixer.kind == LATENT else min(plan.gpus, mixer.kv_heads or 1)
-        found = found + group.count * batch * kept * mixer.cached_columns() * element / parts
+        found = found + group.count * batch * _elements(mixer, context) * element / parts
+    return found
+
+
+def _elements(mixer: Mixer, context: Numbers) -> Numbers:
+    """Elements that a layer keeps of `context` tokens."""
+    columns = mixer.cached_columns()
+    if mixer.source_tokens is not None:
+        return np.full_like(context, mixer.source_tokens) * columns
+    found: Numbers = columns * context
+    if mixer.stride > 1:
+        found = np.minimum(context, mixer.recent) * columns
+        found = found + np.floor(context / mixer.stride) * (columns + mixer.index_columns)
+    elif mixer.kind == WINDOW and mixer.window:
+        found = np.minimum(context, mixer.window) * columns
     return found
 
 

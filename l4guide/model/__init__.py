@@ -14,7 +14,7 @@ from l4guide.model.architecture import (
 from l4guide.model.config import from_config, from_file
 from l4guide.model.fields import parse_config
 from l4guide.model.presets import preset
-from l4guide.model.stored import WEIGHT_BYTES
+from l4guide.model.stored import WEIGHT_BYTES, Stored, in_type, stored_bytes
 
 __all__ = [
     "FULL",
@@ -27,8 +27,11 @@ __all__ = [
     "FeedForward",
     "Layers",
     "Mixer",
+    "Stored",
     "from_config",
     "from_file",
+    "in_type",
     "parse_config",
     "preset",
+    "stored_bytes",
 ]

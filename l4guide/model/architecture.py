@@ -1,8 +1,11 @@
 """A model's shape: its layers, what each mixes tokens with and what each multiplies, and how many weights that is."""
 
 from l4guide.frozen import frozen
+from l4guide.model.stored import Stored, in_type
 
 FULL, WINDOW, LATENT, LINEAR, NONE = "full", "window", "latent", "linear", "none"
+#: A recurrent state is kept in fp32.
+STATE_ELEMENT_BYTES = 4
 
 
 @frozen
@@ -38,6 +41,9 @@ class Mixer:
     source_tokens: int | None = None
     #: Columns of the keys by which sparse attention chooses what it reads, beside the cache.
     index_columns: int = 0
+    #: One key is kept for every so many tokens, beside those of the `recent` last ones.
+    stride: int = 1
+    recent: int = 0
 
     @property
     def attends(self) -> bool:
@@ -63,6 +69,11 @@ class Mixer:
         return (
             query + hidden * self.kv_heads * (self.head_dim + values) + wide_o * hidden + self.inner_weights
         )
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of the state of one sequence, which does not grow with it."""
+        return self.state_elements * STATE_ELEMENT_BYTES
 
     def cached_columns(self) -> int:
         """Elements that one token leaves in the cache of one layer; 0 where the state has constant size."""
@@ -93,11 +104,14 @@ class FeedForward:
         """Matrices of one product."""
         return 3 if self.gated else 2
 
+    def router_weights(self, hidden: int) -> int:
+        """Weights that choose the experts."""
+        return hidden * self.experts
+
     def dense_weights(self, hidden: int) -> int:
-        """Weights that every token passes."""
-        router = hidden * self.experts
+        """Weights that every token passes, the router's included."""
         inside = 2 * hidden * self.expert_hidden if self.expert_hidden and self.experts else 0
-        return self.matrices * hidden * self.intermediate + router + inside
+        return self.matrices * hidden * self.intermediate + self.router_weights(hidden) + inside
 
     def expert_weights(self, hidden: int) -> int:
         """Weights of one expert."""
@@ -129,6 +143,8 @@ class Architecture:
     `vocabulary` is 0 where embeddings are not counted. `assumed` names what the description does not say and how
     it was filled; `remarks` are keys of sentences on what is not counted as it runs; `unread` are fields of numbers
     that nothing asked for. `tower_weights` are those of vision or audio towers, which take memory but no time here.
+    `model_type` is what a config.json says of itself, "-" where it says none; None where none was read. `stored` is
+    how its checkpoint keeps the weights; None where there is no checkpoint.
     Embeddings are `embedding_width` wide where that is not the hidden size; `table_weights` are those of positions,
     types and layers, which are looked up.
     """
@@ -139,7 +155,8 @@ class Architecture:
     tied_embeddings: bool
     layers: tuple[Layers, ...]
     max_context: int | None
-    weight_dtype: str | None
+    stored: Stored | None = None
+    model_type: str | None = None
     causal: bool = True
     tower_weights: int = 0
     embedding_width: int | None = None
@@ -147,6 +164,37 @@ class Architecture:
     assumed: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+
+    @property
+    def weight_dtype(self) -> str | None:
+        """The type that its checkpoint keeps most weights in; None where it is not known."""
+        return None if self.stored is None else self.stored.dtype
+
+    def kept_in(self, weights: str) -> Stored:
+        """How its weights are kept in a type: as its checkpoint does where that is its type, else all layers alike."""
+        if self.stored is None:
+            return in_type(weights)
+        if weights == (self.stored.dtype or "bf16"):
+            return self.stored
+        return in_type(weights, further=self.stored.further)
+
+    @property
+    def modules(self) -> dict[str, int]:
+        """Weights by kind of module, as a trace names them; norms and biases are left out."""
+        hidden, tied = self.hidden, self.tied_embeddings
+        head = 0 if tied else self.vocabulary * (self.embedding_width or hidden)
+        found = {"embedding": self.embedding_weights - head, "head": head, "tower": self.tower_weights}
+        found |= dict.fromkeys(("attention", "state", "mlp", "experts", "router"), 0)
+        for group in self.layers:
+            wide, count = group.feed_forward, group.stored or group.count
+            router = wide.router_weights(hidden)
+            found["state" if group.mixer.kind == LINEAR else "attention"] += count * group.mixer.weights(
+                hidden
+            )
+            found["mlp"] += count * (wide.dense_weights(hidden) - router)
+            found["experts"] += count * wide.experts * wide.expert_weights(hidden)
+            found["router"] += count * router
+        return {kind: number for kind, number in found.items() if number}
 
     @property
     def layer_count(self) -> int:

@@ -9,7 +9,7 @@ from l4guide.model.architecture import NONE, Architecture, FeedForward, Layers, 
 from l4guide.model.fields import Fields, read_config
 from l4guide.model.mixers import STATES_ALONE, hidden_size, layer_count, mixers
 from l4guide.model.stacks import has_two, stacks
-from l4guide.model.stored import weight_dtype
+from l4guide.model.stored import stored
 from l4guide.model.tables import EMBEDDING, table_weights
 from l4guide.model.towers import tower_weights
 
@@ -54,6 +54,8 @@ CONTEXT = (
     "n_ctx",
 )
 MOST_CONTEXT = 2**31
+#: Characters of a type's name that are kept; none that exists is as long.
+MOST_TYPE = 60
 #: Activations whose product has no gate.
 UNGATED = ("relu2", "squared_relu", "relu", "gelu_new", "gelu_fast")
 
@@ -87,7 +89,8 @@ def from_config(config: Mapping[str, object], name: str) -> Architecture:
         tied_embeddings=_tied(fields),
         layers=layers,
         max_context=fields.whole(*CONTEXT, at_least=1, at_most=MOST_CONTEXT),
-        weight_dtype=weight_dtype(fields),
+        stored=stored(fields),
+        model_type=_named_type(config),
         tower_weights=sum(weights or 0 for weights in towers),
         causal=causal,
         embedding_width=fields.whole(*EMBEDDING),
@@ -97,6 +100,11 @@ def from_config(config: Mapping[str, object], name: str) -> Architecture:
     )
     # Asked last, when everything has been read.
     return replace(found, unread=fields.unread)
+
+
+def _named_type(config: Mapping[str, object]) -> str:
+    """The type as it says itself, in one line of a sentence; "-" where it says none."""
+    return " ".join(str(config.get("model_type") or "-").split())[:MOST_TYPE] or "-"
 
 
 def _layers(fields: Fields, *, causal: bool) -> tuple[Layers, ...]:
@@ -253,7 +261,7 @@ def _remarks(fields: Fields, towers: list[int | None]) -> tuple[str, ...]:
     """What the counts leave out, as keys of sentences; `towers` are weights, None where they are not known."""
     found = ["remark.towers"] if any(towers) else []
     found += ["remark.config_towers"] if None in towers else []
-    if fields.get("index_topk", "compress_ratios", "sparse_attention_config") is not None:
+    if fields.get("index_topk", "compress_ratios", "compress_rates", "sparse_attention_config") is not None:
         found.append("remark.sparse_attention")
     if fields.get("num_nextn_predict_layers", "num_mtp_modules", "mtp_num_hidden_layers"):
         found.append("remark.next_tokens")

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from l4guide.errors import BadInput
 from l4guide.model.architecture import FULL, LATENT, LINEAR, NONE, WINDOW, Mixer
+from l4guide.model.compressed import compressed, compressions
 from l4guide.model.defaults import pattern
 from l4guide.model.fields import MOST_COLUMNS, MOST_LAYERS, Fields
 from l4guide.model.states import linear
@@ -82,6 +83,11 @@ def mixers(fields: Fields) -> list[Mixer]:
         BadInput: a field is missing, malformed, or contradicts another.
     """
     count = layer_count(fields)
+    compression = compressions(fields, count)
+    if compression:
+        whole = _attention(fields, FULL)
+        alike = {one: compressed(fields, whole, one) for one in dict.fromkeys(compression)}
+        return [alike[one] for one in compression]
     kinds = _kinds(fields, count)
     made = {kind: _mixer(fields, kind) for kind in dict.fromkeys(kinds)}
     found = _borrowing(fields, [made[kind] for kind in kinds])
@@ -100,8 +106,6 @@ def _kinds(fields: Fields, count: int) -> list[str]:
     """The kind of every layer: from a list or pattern, else by what the fields imply."""
     if str(fields.get("model_type")) in STATES_ALONE:
         return [LINEAR] * count
-    if fields.listed("compress_ratios"):
-        return [FULL] * count  # a window beside compressed keys of the whole history
     blocks = fields.listed("block_types", "_block_types")
     if blocks:
         named = {"recurrent": LINEAR, "attention": WINDOW}

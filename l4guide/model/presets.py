@@ -9,6 +9,7 @@ from l4guide.catalogue import Component, Model
 from l4guide.errors import BadInput, CannotDo
 from l4guide.frozen import frozen
 from l4guide.model.architecture import FULL, LATENT, WINDOW, Architecture, FeedForward, Layers, Mixer
+from l4guide.model.stored import published
 from l4guide.table import read_rows
 
 #: "512 on 27 of 36 layers", "4096 on every other layer", "1024 on 5 of 6 layers", "4096".
@@ -75,7 +76,7 @@ def _whole(model: Model, main: Component, known: Widths | None) -> Architecture:
         tied_embeddings=bool(known.tied_embeddings) if known else True,
         layers=(),
         max_context=main.max_context,
-        weight_dtype=model.weight_dtype,
+        stored=published(model.weight_dtype),
         causal=main.causal is not False,
         tower_weights=sum(_tower(model, part) for part in model.components[1:]),
         remarks=_remarks(model),

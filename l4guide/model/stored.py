@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from l4guide.frozen import frozen
 from l4guide.model.fields import MOST_LAYERS, Fields
 
 #: Bytes of a weight by its type; a 4-bit one has a scale of 16 bits and a zero of 4 for each 128.
@@ -32,6 +33,69 @@ FLOATS = {
 }
 
 
+@frozen
+class Stored:
+    """How weights are kept: the type that most are said to be in, and bytes of a weight by where it stands.
+
+    `dtype` is None where it is not said. `layers` is of products in the layers, `experts` of those that a router
+    chooses, `outside` of all that stays in 16 bits or more. `further` layers predict further tokens: a checkpoint
+    holds them, and what runs the model does not load them.
+    """
+
+    dtype: str | None
+    layers: float
+    experts: float
+    outside: float
+    further: int = 0
+
+
+def in_type(weights: str, *, further: int = 0) -> Stored:
+    """All products of the layers in one type; embeddings and towers in at least 16 bits."""
+    wide = WEIGHT_BYTES["fp32" if weights == "fp32" else "bf16"]
+    each = WEIGHT_BYTES[weights]
+    return Stored(dtype=weights, layers=each, experts=each, outside=wide, further=further)
+
+
+def published(dtype: str | None) -> Stored | None:
+    """How a preset is kept: in a type, or its experts alone in one ("mxfp4 experts"); None where it is not known."""
+    if dtype is None:
+        return None
+    named, _, part = dtype.partition(" ")
+    each = MXFP4_BYTES if named == "mxfp4" else WEIGHT_BYTES[named]
+    if part != "experts":
+        return in_type(named)
+    return Stored(dtype=QUANTISED.get(named, named), layers=2.0, experts=each, outside=2.0)
+
+
+def stored(fields: Fields) -> Stored:
+    """How the checkpoint of a configuration keeps its weights.
+
+    Raises:
+        BadInput: the number of further layers is malformed or out of limits.
+    """
+    said = weight_dtype(fields)
+    kept = said or "bf16"
+    wide = WEIGHT_BYTES["fp32" if kept == "fp32" else "bf16"]
+    return Stored(
+        dtype=said,
+        layers=_bytes_but_experts(fields, kept, wide),
+        experts=_expert_bytes(fields, kept),
+        outside=wide,
+        further=fields.whole(*FURTHER, at_most=MOST_LAYERS) or 0,
+    )
+
+
+def stored_bytes(modules: Mapping[str, int], kept: Stored, layers: int = 0) -> float:
+    """Bytes of kinds of modules with so many parameters; with further layers where `layers` says beside how many."""
+    by_kind = {kind: kept.outside if kind in WHOLE else kept.layers for kind in modules}
+    by_kind["experts"] = kept.experts
+    repeated = 1 + kept.further / layers if layers else 1.0
+    return sum(
+        number * by_kind[kind] * (1.0 if kind in ("embedding", "head", "tower") else repeated)
+        for kind, number in modules.items()
+    )
+
+
 def weight_dtype(fields: Fields) -> str | None:
     """The type that the weights are stored in; None where it is not said."""
     method = fields.get("quantization_config", "compression_config")
@@ -45,25 +109,6 @@ def weight_dtype(fields: Fields) -> str | None:
         if "fp8" in text or "'num_bits': 8" in text:
             return "fp8"
     return FLOATS.get(str(fields.get("dtype", "torch_dtype")).removeprefix("torch."))
-
-
-def stored_bytes(modules: Mapping[str, int], layers: int, fields: Fields) -> float:
-    """Bytes of a checkpoint whose kinds of modules have so many parameters, its further layers included.
-
-    Raises:
-        BadInput: the number of further layers is malformed or out of limits.
-    """
-    kept = weight_dtype(fields) or "bf16"
-    wide = WEIGHT_BYTES["fp32" if kept == "fp32" else "bf16"]
-    rest = _bytes_but_experts(fields, kept, wide)
-    by_kind = {kind: wide if kind in WHOLE else rest for kind in modules}
-    by_kind["experts"] = _expert_bytes(fields, kept)
-    further = fields.whole(*FURTHER, at_most=MOST_LAYERS) or 0
-    repeated = 1 + further / layers if layers else 1.0
-    return sum(
-        number * by_kind[kind] * (1.0 if kind in ("embedding", "head", "tower") else repeated)
-        for kind, number in modules.items()
-    )
 
 
 def _bytes_but_experts(fields: Fields, kept: str, wide: float) -> float:

@@ -56,7 +56,6 @@ def mpt(name: str) -> Architecture:
         tied_embeddings=True,
         layers=(Layers(count=count, mixer=mixer, feed_forward=product),),
         max_context=None,
-        weight_dtype="bf16",
     )
 
 

@@ -10,7 +10,7 @@ from l4guide.errors import CannotDo
 from l4guide.estimate import NO_RUNS, LiveEstimator
 from l4guide.frozen import frozen
 from l4guide.interval import Interval, Numbers, total
-from l4guide.model import LINEAR, WEIGHT_BYTES, Architecture, FeedForward, Layers, Mixer
+from l4guide.model import LINEAR, Architecture, FeedForward, Layers, Mixer, Stored
 from l4guide.step.attention import AttentionTime, attention_seconds
 from l4guide.step.plan import Plan
 from l4guide.step.rates import NOT_MEASURED, gemm_rate, link_rate, memory_rate, share, step_latency
@@ -118,8 +118,9 @@ def _products(
     """Seconds of all products and of what lies between them, and the products' FLOPs."""
     times, between = [], []
     flops = np.zeros_like(tokens)
+    kept = model.kept_in(ground.plan.weights)
     for group in model.layers:
-        for weights, rows, read in _matrices(group, model.hidden, tokens):
+        for weights, rows, read in _matrices(group, model.hidden, tokens, kept):
             times.append(_product(ground, weights, rows, read).times(group.count))
             flops = flops + 2.0 * group.count * weights * rows
         between.append(_between(ground, group, model.hidden, tokens).times(group.count))
@@ -127,35 +128,32 @@ def _products(
     rows = tokens if ground.plan.trains else np.minimum(batch, tokens)
     if model.vocabulary:
         head = float(model.vocabulary * model.hidden)
-        times.append(_product(_with_weights(ground, "bf16"), head, rows, head))
+        times.append(_product(ground, head, rows, head * kept.outside))
         flops = flops + 2.0 * head * rows
     return total(times), total(between), flops
 
 
-def _with_weights(ground: Ground, weights: str) -> Ground:
-    """The same with weights of another type, as the output product has in a quantised model."""
-    return replace(ground, plan=replace(ground.plan, weights=weights))
-
-
-def _matrices(group: Layers, hidden: int, tokens: Numbers) -> list[tuple[float, Numbers, Numbers]]:
-    """Weights, rows that are multiplied with them, and weights that are read, of each product of a layer."""
+def _matrices(
+    group: Layers, hidden: int, tokens: Numbers, kept: Stored
+) -> list[tuple[float, Numbers, Numbers]]:
+    """Weights, rows that are multiplied with them, and bytes of weights that are read, of each product of a layer."""
     wide: FeedForward = group.feed_forward
     always = float(group.mixer.weights(hidden) + wide.dense_weights(hidden))
-    found = [(always, tokens, np.full_like(tokens, always))]
+    found = [(always, tokens, np.full_like(tokens, always * kept.layers))]
     if wide.experts:
         one = float(wide.expert_weights(hidden))
         # Experts that nobody's token is routed to are not read; tokens are taken to spread evenly.
         touched = wide.experts * (1.0 - (1.0 - wide.active / wide.experts) ** tokens)
-        found.append((wide.active * one, tokens, touched * one))
+        found.append((wide.active * one, tokens, touched * one * kept.experts))
     return found
 
 
 def _product(ground: Ground, weights: float, rows: Numbers, read: Numbers | float) -> Interval:
-    """Seconds of a product: of its arithmetic or of its weights and rows through memory, whichever is longer."""
+    """Seconds of a product: of its arithmetic or of its weights' bytes and rows through memory, whichever is longer."""
     share_of = _share(ground)
     compute = ground.flops.inverse(2.0 * weights * rows / share_of)
     side = np.sqrt(weights)  # rows in and out are as wide as a square matrix of as many weights
-    moved = np.asarray(read) * WEIGHT_BYTES[ground.plan.weights] + 4.0 * rows * side
+    moved = np.asarray(read) + 4.0 * rows * side
     return compute.upper(ground.bytes.inverse(moved / share_of))
 
 

@@ -5,10 +5,12 @@ from l4guide.tracing.answer import (
     describe,
     describe_one,
     describe_preset,
+    describe_read,
     describe_type,
     described,
+    unread_line,
 )
-from l4guide.tracing.process import Tracer, is_at_hand
+from l4guide.tracing.comparison import not_compared
 from l4guide.tracing.traced import Call, Kept, Trace
 
 __all__ = [
@@ -16,11 +18,12 @@ __all__ = [
     "Description",
     "Kept",
     "Trace",
-    "Tracer",
     "describe",
     "describe_one",
     "describe_preset",
+    "describe_read",
     "describe_type",
     "described",
-    "is_at_hand",
+    "not_compared",
+    "unread_line",
 ]

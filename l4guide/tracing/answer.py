@@ -8,27 +8,26 @@ from typing import Any
 
 from l4guide.errors import BadInput, Problem
 from l4guide.frozen import frozen
-from l4guide.model import from_config, preset
+from l4guide.model import Architecture, Stored, from_config, in_type, preset, stored_bytes
 from l4guide.model.fields import Fields, read_config
-from l4guide.model.stored import stored_bytes
+from l4guide.model.stored import stored
 from l4guide.text import Joined, Sentence, digits
-from l4guide.tracing.comparison import is_held
-from l4guide.tracing.process import Tracer, is_at_hand
+from l4guide.tracing.comparison import not_compared
 from l4guide.tracing.reading import as_trace
 from l4guide.tracing.traced import Call, Kept, Trace
-from l4guide.workload import whole_number
+from l4guide.workload import ELEMENT_BYTES, whole_number
 
 GIB = 2**30
-#: The cache is told in 16 bits.
-ELEMENT_BYTES = 2
 TRACED, READ = "traced", "read"
+#: Fields that a sentence names; the JSON has them all.
+MOST_NAMED = 12
 
 
 @frozen
 class Description:
     """A model's parts, what it keeps of a sequence of `context` tokens, and how it attends.
 
-    `basis` is traced or read; `weight_bytes` are those of its checkpoint.
+    `basis` is traced or read; `weight_bytes` are those of its checkpoint; an element of the cache has `kv_bytes`.
     """
 
     name: str
@@ -36,13 +35,29 @@ class Description:
     trace: Trace
     context: int
     weight_bytes: float
+    kv_bytes: float = ELEMENT_BYTES["bf16"]
     remarks: tuple[Sentence, ...] = ()
 
     @property
     def cache_bytes(self) -> int | None:
-        """Bytes that one sequence keeps in 16 bits; None where no forward pass told."""
+        """Bytes of the keys and values of one sequence; None where no forward pass told."""
         elements = self.trace.cache_elements(self.context)
-        return None if elements is None else elements * ELEMENT_BYTES
+        return None if elements is None else round(elements * self.kv_bytes)
+
+    def counts(self) -> dict[str, Any]:
+        """What every answer about a model has as JSON; what is not known is absent."""
+        trace = self.trace
+        said = {
+            "model_basis": self.basis,
+            "parameters": trace.parameters,
+            "active_parameters": trace.active_parameters,
+            "weight_bytes": round(self.weight_bytes),
+            "cache_bytes": self.cache_bytes,
+            "state_bytes": trace.state_bytes,
+            "calls": [_call_json(call) for call in trace.calls],
+            "unread_fields": list(trace.unread),
+        }
+        return {name: value for name, value in said.items() if value is not None}
 
     def to_json(self, language: str = "en") -> dict[str, Any]:
         """The description as JSON; what is not known is absent."""
@@ -52,19 +67,14 @@ class Description:
             "model_type": trace.model_type,
             "model_class": trace.model_class or None,
             "transformers": trace.transformers or None,
-            "model_basis": self.basis,
-            "parameters": trace.parameters,
-            "active_parameters": trace.active_parameters,
+            **self.counts(),
             "modules": dict(trace.modules),
-            "weight_bytes": round(self.weight_bytes),
             "context": self.context,
-            "cache_bytes": self.cache_bytes,
-            "state_bytes": trace.state_bytes,
-            "cache": None if trace.kept is None else [_cache_json(kept) for kept in trace.kept],
+            "cache": None
+            if trace.kept is None
+            else [_cache_json(kept, self.kv_bytes) for kept in trace.kept],
             "shared_cache_layers": trace.shared_layers,
             "flops": None if trace.flops is None else {"tokens": trace.tokens, "total": trace.flops},
-            "calls": [_call_json(call) for call in trace.calls],
-            "unread_fields": list(trace.unread),
             "remarks": [remark.say(language) for remark in self.remarks],
         }
         return {name: value for name, value in said.items() if value is not None}
@@ -104,8 +114,7 @@ class Description:
         return [Sentence("model_trace.cache", values), *([shared] if trace.shared_layers else [])]
 
     def _remark_lines(self) -> list[Sentence]:
-        unread = Sentence("model_trace.unread", {"fields": ", ".join(self.trace.unread)})
-        return [*self.remarks, *([unread] if self.trace.unread else [])]
+        return [*self.remarks, *unread_line(self.trace.unread)]
 
 
 def described(asked: Mapping[str, Any], language: str) -> tuple[dict[str, Any], str]:
@@ -146,19 +155,19 @@ def describe(config: Mapping[str, object], name: str, *, context: int) -> Descri
         BadInput: a field is missing, malformed, out of limits, or refused by transformers and not to be read either.
         CannotDo: tracing took too much time or memory.
     """
-    fields = Fields(config, name)
-    model_type = str(config.get("model_type", "-"))
+    from l4guide.tracing.process import Tracer, is_at_hand
+
     if not is_at_hand():
-        return _read(config, name, context, Sentence("model_trace.read_for_want"), model_type)
+        return _read(config, name, context, Sentence("model_trace.read_for_want"))
     try:
         with Tracer() as tracer:
             found = tracer.config(config, name)
     except BadInput as refused:
         try:
-            return _read(config, name, context, refused.sentence, model_type)
+            return _read(config, name, context, refused.sentence)
         except Problem:
             raise refused from None
-    return _described(found, name, TRACED, context, fields)
+    return _traced(found, name, context, stored(Fields(config, name)))
 
 
 def describe_type(model_type: str, *, context: int) -> Description:
@@ -168,9 +177,11 @@ def describe_type(model_type: str, *, context: int) -> Description:
         BadInput: transformers does not know the type, or cannot build it so.
         CannotDo: transformers is not installed, or it took too much time or memory.
     """
+    from l4guide.tracing.process import Tracer
+
     with Tracer() as tracer:
         found = tracer.model_type(model_type)
-    return _described(found, model_type, TRACED, context, Fields({}, model_type))
+    return _traced(found, model_type, context, in_type("bf16"))
 
 
 def describe_preset(name: str, *, context: int) -> Description:
@@ -180,41 +191,68 @@ def describe_preset(name: str, *, context: int) -> Description:
         BadInput: no model is called so, or nobody published its shape.
         CannotDo: what it multiplies beside attention is not known.
     """
-    model = preset(name)
-    fields = Fields({"dtype": model.weight_dtype} if model.weight_dtype else {}, model.name)
-    return _described(as_trace(model, "-"), model.name, READ, context, fields)
+    return describe_read(preset(name), context=context)
 
 
-def _read(
-    config: Mapping[str, object], name: str, context: int, why: Sentence, model_type: str
+def describe_read(
+    model: Architecture, *, context: int, weights: str | None = None, kv_dtype: str = "bf16"
 ) -> Description:
-    found = as_trace(from_config(config, name), model_type)
-    told = _described(found, name, READ, context, Fields(config, name))
-    compared = (
-        () if is_held(model_type) else (Sentence("model_trace.not_compared", {"model_type": model_type}),)
+    """A model described as it was read: weights as its checkpoint keeps them, or in another type."""
+    kept = model.kept_in(weights or model.weight_dtype or "bf16")
+    trace = as_trace(model)
+    return Description(
+        name=model.name,
+        basis=READ,
+        trace=trace,
+        context=context,
+        weight_bytes=stored_bytes(trace.modules, kept, model.layer_count),
+        kv_bytes=ELEMENT_BYTES[kv_dtype],
     )
-    return replace(told, remarks=(*told.remarks, why, *compared))
 
 
-def _described(trace: Trace, name: str, basis: str, context: int, fields: Fields) -> Description:
-    layers = sum(
-        call.layers for call in trace.calls if call.component in ("text", "decoder") and not call.cross
+def unread_line(unread: Sequence[str]) -> tuple[Sentence, ...]:
+    """The fields of numbers that nothing read, in a sentence; none where there are none."""
+    if not unread:
+        return ()
+    named = [name[:40] for name in unread[:MOST_NAMED]] + ["…"] * (len(unread) > MOST_NAMED)
+    return (Sentence("model_trace.unread", {"fields": ", ".join(named)}),)
+
+
+def _read(config: Mapping[str, object], name: str, context: int, why: Sentence) -> Description:
+    model = from_config(config, name)
+    caveat = not_compared(model.model_type or "-")
+    return replace(
+        describe_read(model, context=context), remarks=(why, *(() if caveat is None else (caveat,)))
     )
-    weights = stored_bytes(trace.modules, layers, fields)
+
+
+def _traced(trace: Trace, name: str, context: int, kept: Stored) -> Description:
     remarks = (Sentence("model_trace.no_forward", {"reason": trace.unsaid}),) if trace.unsaid else ()
     return Description(
-        name=name, basis=basis, trace=trace, context=context, weight_bytes=weights, remarks=remarks
+        name=name,
+        basis=TRACED,
+        trace=trace,
+        context=context,
+        weight_bytes=stored_bytes(trace.modules, kept, _layers(trace)),
+        remarks=remarks,
     )
+
+
+def _layers(trace: Trace) -> int:
+    """Layers of the language model: those that attend, or with those that keep states where these are more."""
+    calls = [call for call in trace.calls if call.component in ("text", "decoder") and not call.cross]
+    kept = sum(one.layers for one in trace.kept or () if not one.cross)
+    return max(sum(call.layers for call in calls), kept + trace.shared_layers)
 
 
 def _billions(number: int) -> str:
     return digits(number / 1e9)
 
 
-def _cache_json(kept: Kept) -> dict[str, Any]:
+def _cache_json(kept: Kept, kv_bytes: float) -> dict[str, Any]:
     said = {
         "layers": kept.layers,
-        "bytes_per_token": kept.elements * ELEMENT_BYTES,
+        "bytes_per_token": round(kept.elements * kv_bytes),
         "window": kept.window,
         "every_tokens": kept.stride if kept.stride > 1 else None,
         "state_bytes": kept.state_bytes or None,

@@ -7,6 +7,7 @@ from typing import Any
 
 from l4guide.errors import BadData, BadInput
 from l4guide.model import from_config
+from l4guide.text import Sentence
 from l4guide.tracing.reading import as_trace
 from l4guide.tracing.record import folder
 from l4guide.tracing.traced import Call, Trace
@@ -39,10 +40,17 @@ def is_held(model_type: str) -> bool:
     return outcomes().get(model_type) == (WITHIN, WITHIN)
 
 
+def not_compared(model_type: str) -> Sentence | None:
+    """That a type was never found right, with the way out; None where it was."""
+    if model_type == "-":
+        return Sentence("model_trace.no_type")
+    return None if is_held(model_type) else Sentence("model_trace.not_compared", {"model_type": model_type})
+
+
 def outcome(config: Mapping[str, Any], traced: Trace) -> str:
     """What the reader makes of a configuration beside its trace: within, refused, or what is further off than that."""
     try:
-        read = as_trace(from_config(config, traced.model_type), traced.model_type)
+        read = as_trace(from_config(config, traced.model_type))
     except BadInput:
         return REFUSED
     off = [

@@ -1,30 +1,18 @@
 """What the light reader makes of a configuration, in the words of a trace, so that the two can be compared."""
 
-from l4guide.model import LINEAR, WINDOW, Architecture, Mixer
+from l4guide.model import WINDOW, Architecture, Layers, Mixer
 from l4guide.tracing.traced import Call, Kept, Trace
 
-#: A recurrent state is kept in fp32.
-STATE_ELEMENT_BYTES = 4
 
-
-def as_trace(model: Architecture, model_type: str) -> Trace:
+def as_trace(model: Architecture) -> Trace:
     """An architecture as a trace would say it; its norms are left out, and its products are not counted."""
-    hidden = model.hidden
-    head = 0 if model.tied_embeddings else model.vocabulary * hidden
-    modules = {"embedding": model.embedding_weights - head, "head": head, "tower": model.tower_weights}
-    parts = {"attention": 0, "state": 0, "mlp": 0, "experts": 0}
-    for group in model.layers:
-        wide, count = group.feed_forward, group.stored or group.count
-        parts["state" if group.mixer.kind == LINEAR else "attention"] += count * group.mixer.weights(hidden)
-        parts["mlp"] += count * wide.dense_weights(hidden)
-        parts["experts"] += count * wide.experts * wide.expert_weights(hidden)
     return Trace(
-        model_type=model_type,
+        model_type=model.model_type or "-",
         model_class="",
         transformers="",
         parameters=model.parameters,
         active_parameters=model.active_parameters,
-        modules={kind: number for kind, number in (modules | parts).items() if number},
+        modules=model.modules,
         calls=_calls(model),
         kept=_kept(model) if model.causal else (),
         tokens=0,
@@ -48,11 +36,16 @@ def _calls(model: Architecture) -> tuple[Call, ...]:
             kv_heads=mixer.kv_heads,
             causal=_is_causal(model, mixer),
             cross=mixer.cross,
-            window=mixer.window if mixer.kind == WINDOW else None,
+            window=_window(mixer),
             mask="causal" if _is_causal(model, mixer) else "none",
         )
         for mixer, layers in alike.items()
     )
+
+
+def _window(mixer: Mixer) -> int | None:
+    """The window of a call; of a compressing layer that of the keys it does not compress."""
+    return mixer.window if mixer.kind == WINDOW else mixer.recent or None
 
 
 def _has_two(model: Architecture) -> bool:
@@ -70,16 +63,26 @@ def _is_causal(model: Architecture, mixer: Mixer) -> bool:
 
 
 def _kept(model: Architecture) -> tuple[Kept, ...]:
-    return tuple(
+    return tuple(one for group in model.layers for one in _kept_by(group))
+
+
+def _kept_by(group: Layers) -> tuple[Kept, ...]:
+    """What the layers of a group keep: where they compress, the last tokens and one of so many before them."""
+    mixer, count = group.mixer, group.count
+    columns = mixer.cached_columns()
+    if mixer.stride > 1:
+        long = Kept(layers=count, elements=columns + mixer.index_columns, stride=mixer.stride)
+        return (Kept(layers=count, elements=columns, window=mixer.recent), long) if mixer.recent else (long,)
+    if not columns and not mixer.state_elements:
+        return ()
+    return (
         Kept(
-            layers=group.count,
-            elements=group.mixer.cached_columns(),
-            window=group.mixer.window if group.mixer.kind == WINDOW else None,
-            state_elements=group.mixer.state_elements,
-            state_bytes=group.mixer.state_elements * STATE_ELEMENT_BYTES,
-            cross=group.mixer.cross,
-            source=group.mixer.source_tokens,
-        )
-        for group in model.layers
-        if group.mixer.cached_columns() or group.mixer.state_elements
+            layers=count,
+            elements=columns,
+            window=mixer.window if mixer.kind == WINDOW else None,
+            state_elements=mixer.state_elements,
+            state_bytes=mixer.state_bytes,
+            cross=mixer.cross,
+            source=mixer.source_tokens,
+        ),
     )

@@ -37,7 +37,7 @@ NOT_FOR_AN_ANSWER = {
         "numpy.ma",
     ),
     *("l4guide.report", "l4guide.plots", "l4guide.matrix", "l4guide.diagnose", "l4guide.widgets"),
-    *("l4guide.measure.run", "l4guide.measure.peers", "l4guide.resources.compiler"),
+    *("l4guide.measure.run", "l4guide.measure.peers", "l4guide.resources.compiler", "l4guide.tracing"),
 }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from l4guide.tracing import Tracer
+from l4guide.tracing.process import Tracer
 
 
 @pytest.fixture(scope="session")

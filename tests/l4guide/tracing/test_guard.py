@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from l4guide.errors import BadInput, CannotDo, Problem
-from l4guide.tracing import Tracer, describe
+from l4guide.tracing import describe
 from l4guide.tracing.guard import cleaned
+from l4guide.tracing.process import Tracer
 from l4guide.tracing.record import recorded
 
 pytestmark = pytest.mark.slow

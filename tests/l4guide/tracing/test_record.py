@@ -4,8 +4,8 @@ from importlib.metadata import version
 
 import pytest
 
-from l4guide.tracing import Tracer
 from l4guide.tracing.comparison import READER, WITHIN, is_held, outcome, outcomes
+from l4guide.tracing.process import Tracer
 from l4guide.tracing.record import CONFIGS, TRACES, Recorded, folder, recorded
 
 #: Traced anew: some of each kind.

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from l4guide.tracing import Trace, Tracer
-from l4guide.tracing.process import SETTINGS
+from l4guide.tracing import Trace
+from l4guide.tracing.process import SETTINGS, Tracer
 
 #: Two dozen models are built and run.
 pytestmark = pytest.mark.slow
