@@ -88,7 +88,6 @@ def _environment(language: str) -> jinja2.Environment:
     environment.filters.update(
         number=plots.number,
         said=partial(_said, language),
-        option=partial(_option_value, language),
         tile=lambda tile: plots.tile_text(tile.block_m, tile.block_n, tile.warps, tile.stages),
     )
     return environment
@@ -117,7 +116,14 @@ def _options(advice: Advice) -> list[tuple[str, object, bool]]:
         value = getattr(workload, field.name)
         if field.name in MAIN_FIELDS or _is_special(workload, field.name, field.default):
             shown.append((field.name, value, field.name in question.assumed))
-    return shown
+    return shown + _further(advice, {name for name, _, _ in shown})
+
+
+def _further(advice: Advice, shown: set[str]) -> list[tuple[str, object, bool]]:
+    """The inputs that are no option of the attention: weights, method, price, targets, cards."""
+    items = [item for item in advice.question.inputs.items if item.name not in {*shown, "seqlen"}]
+    said = {given: tuple(item.phrase for item in items if item.given is given) for given in (True, False)}
+    return [("further", Joined(phrases), not given) for given, phrases in said.items() if phrases]
 
 
 def _is_special(workload: Workload, name: str, default: object) -> bool:

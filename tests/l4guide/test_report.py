@@ -91,6 +91,20 @@ def test_assumed_options_are_marked() -> None:
     assert not {"Task", "head_dim", "Heads"} & assumed
 
 
+def test_the_question_lists_what_is_no_option_of_attention() -> None:
+    """Weights, method and price stand beside dtype, those that were filled in apart and marked."""
+    asked = {"model": "Llama-3.1-8B", "task": "training", "method": "qlora", "price": 0.7}
+    page = render(advise("L4", asked))
+    options = page[page.index('<dl class="options">') :].partition("</dl>")[0]
+    given, assumed = (
+        re.findall(rf"<div{mark}><dt>Further inputs</dt><dd>(.*?)</dd>", options)
+        for mark in ("", ' class="assumed"')
+    )
+    assert ["method qlora, 0.7 USD per GPU-hour"] == given
+    assert 1 == len(assumed)
+    assert "int4 weights" in assumed[0]
+
+
 def test_four_kinds_are_explained(reader: Reader) -> None:
     """The legend names measured, compiled, published and estimated."""
     for kind in ("measured", "compiled", "published", "estimated"):
