@@ -1,6 +1,6 @@
 """The answer in one sentence of at most 90 characters: the fullest wording that the names in it leave room for."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from l4guide.advise.choice import FIRST, NOT_COUNTED
 from l4guide.advise.model import cards_of
@@ -92,7 +92,10 @@ def widths_of(workload: Workload) -> Iterator[Sentence]:
 
 
 def since(verdict: Verdict, workload: Workload, gpu: Gpu) -> Sentence:
-    """From which release on a library runs it: the first that does and that no refusing one follows."""
+    """With which releases a library runs it: from the first that does and that no refusing one follows.
+
+    Where newer releases refuse it, up to the newest that runs it.
+    """
     named = {"library": verdict.library}
     if verdict.library == LIBRARY:
         return Sentence("headline.always", named)
@@ -100,11 +103,26 @@ def since(verdict: Verdict, workload: Workload, gpu: Gpu) -> Sentence:
     first = verdict.first_version or verdict.version
     if verdict.last_refused is None and first == names[0]:
         return Sentence("headline.always", named)
-    if verdict.last_refused is not None and names.index(first) < names.index(verdict.last_refused):
-        later = names[names.index(verdict.last_refused) + 1 :]
-        running = (name for name in later if check(workload, gpu, verdict.library, name).status == "ok")
-        first = next(running, first)
+    refused = -1 if verdict.last_refused is None else names.index(verdict.last_refused)
+    if names.index(first) < refused:
+
+        def runs(name: str) -> bool:
+            return check(workload, gpu, verdict.library, name).status == "ok"
+
+        again = next((name for name in names[refused + 1 :] if runs(name)), None)
+        if again is None:
+            named["refused"] = names[refused]
+            return _until(named, [(name, runs(name)) for name in names[names.index(first) : refused]])
+        first = again
     return Sentence("headline.since", {**named, "version": first})
+
+
+def _until(named: dict[str, str], tried: Sequence[tuple[str, bool]]) -> Sentence:
+    """The releases that run it, when none of the newest does; the newest of them where there are gaps between."""
+    last = max(number for number, (_, runs) in enumerate(tried) if runs)
+    if last == 0 or not all(runs for _, runs in tried[:last]):
+        return Sentence("headline.only", {**named, "version": tried[last][0]})
+    return Sentence("headline.until", {**named, "first": tried[0][0], "last": tried[last][0]})
 
 
 def of_model(whole: Whole, part: Part | None = None, refused: Sentence | None = None) -> Sentence:

@@ -62,3 +62,19 @@ def test_no_card_stands_under_why_not(capsys: pytest.CaptureFixture[str], card: 
     """The recommended card is in the table like any other; no heading says why not the others."""
     out = printed(capsys, "advise", "--gpu", card, "--model", "Llama-3.1-8B", "--all", "--language", language)
     assert not [line for line in out.splitlines() if line.startswith(("Why not", "其他显卡落选"))]
+
+
+@pytest.mark.parametrize(
+    ("asked", "since"),
+    [
+        (("--gpu", "L4", "--version", "1.0.9", "--head-dim", "128"), "flash-attn >= 2.0.0 (2023-07-17)."),
+        (("--gpu", "T4", "--head-dim", "64"), "flash-attn 0.2.1 to 1.0.9 (not 2.8.3.post2)."),
+    ],
+    ids=["refused before", "refused since"],
+)
+def test_releases_that_run_it_end_where_newer_ones_refuse(
+    capsys: pytest.CaptureFixture[str], asked: tuple[str, ...], since: str
+) -> None:
+    """flash-attn gave up Turing with 2.0.0: of a T4 no later release is said to run anything."""
+    assert 0 == main(["support", *asked, "--task", "training"])
+    assert capsys.readouterr().out.rstrip().endswith(since)
