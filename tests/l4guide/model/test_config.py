@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from public_configs import GEMMA_4_E4B, JAMBA_MINI
 
 from l4guide.errors import BadInput
 from l4guide.model import Architecture, from_config, from_file, parse_config
@@ -295,43 +296,11 @@ CASES: dict[str, tuple[dict[str, Any], float]] = {
         0.2229e9,
     ),
     "states and few attending layers": (
-        {
-            "model_type": "jamba",
-            "hidden_size": 4096,
-            "intermediate_size": 14336,
-            "num_hidden_layers": 32,
-            "num_attention_heads": 32,
-            "num_key_value_heads": 8,
-            "attn_layer_offset": 4,
-            "attn_layer_period": 8,
-            "expert_layer_offset": 1,
-            "expert_layer_period": 2,
-            "num_experts": 16,
-            "num_experts_per_tok": 2,
-            "mamba_d_state": 16,
-            "mamba_dt_rank": 256,
-            "vocab_size": 65536,
-            "tie_word_embeddings": False,
-        },
+        JAMBA_MINI,
         51.57e9,
     ),
     "embeddings of every layer, shared keys": (
-        {
-            "model_type": "gemma4_text",
-            "vocab_size": 262144,
-            "hidden_size": 2560,
-            "num_hidden_layers": 42,
-            "intermediate_size": 10240,
-            "num_attention_heads": 8,
-            "num_key_value_heads": 2,
-            "head_dim": 256,
-            "global_head_dim": 512,
-            "sliding_window": 512,
-            "num_kv_shared_layers": 18,
-            "hidden_size_per_layer_input": 256,
-            "vocab_size_per_layer_input": 262144,
-            "layer_types": (["sliding_attention"] * 5 + ["full_attention"]) * 7,
-        },
+        GEMMA_4_E4B,
         7.463e9,
     ),
 }

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from public_configs import GEMMA_4_E4B
 
 from l4guide.tracing import Trace
 from l4guide.tracing.process import SETTINGS, Tracer
@@ -51,22 +52,6 @@ for name, kind in json.loads(sys.argv[1]).items():
 print(json.dumps(counts))
 """
 
-GEMMA = {
-    "model_type": "gemma4_text",
-    "vocab_size": 262144,
-    "hidden_size": 2560,
-    "num_hidden_layers": 42,
-    "intermediate_size": 10240,
-    "num_attention_heads": 8,
-    "num_key_value_heads": 2,
-    "head_dim": 256,
-    "global_head_dim": 512,
-    "sliding_window": 512,
-    "num_kv_shared_layers": 18,
-    "hidden_size_per_layer_input": 256,
-    "vocab_size_per_layer_input": 262144,
-    "layer_types": (["sliding_attention"] * 5 + ["full_attention"]) * 7,
-}
 JAMBA = {"model_type": "jamba", "attn_layer_offset": 4, "attn_layer_period": 8, "num_hidden_layers": 32}
 WHISPER = {
     "model_type": "whisper",
@@ -152,7 +137,7 @@ def test_encoders_keep_nothing(traces: dict[str, Trace]) -> None:
 
 def test_shared_keys_and_values_are_kept_once(tracer: Tracer) -> None:
     """Gemma 4's layers that share keep nothing; windows end what the others keep: 2.03 GiB at 131,072 tokens."""
-    found = tracer.config(GEMMA, "config.json")
+    found = tracer.config(GEMMA_4_E4B, "config.json")
     assert 18 == found.shared_layers
     assert 2.03 == pytest.approx((found.cache_elements(131072) or 0) * 2 / 2**30, rel=0.03)
     assert {(256, 512), (512, None)} == {(call.head_dim, call.window) for call in found.calls}
@@ -205,5 +190,5 @@ def test_active_parameters_are_those_of_the_chosen_experts(traces: dict[str, Tra
 
 def test_fields_that_nothing_read_are_named(tracer: Tracer) -> None:
     """A number that the type does not know is listed; one that transformers reads under an older name is not."""
-    found = tracer.config(GEMMA | {"beehives": 7, "bos_token_id": 2}, "config.json")
+    found = tracer.config(GEMMA_4_E4B | {"beehives": 7, "bos_token_id": 2}, "config.json")
     assert ("beehives",) == found.unread
