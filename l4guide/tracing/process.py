@@ -29,6 +29,8 @@ SETTINGS = {
     "CUDA_VISIBLE_DEVICES": "",
     "PYTHONDONTWRITEBYTECODE": "1",
     "OMP_NUM_THREADS": "1",
+    # Some types make their defaults from sets: the record is to come out the same each time.
+    "PYTHONHASHSEED": "0",
 }
 
 
