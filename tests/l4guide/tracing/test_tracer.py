@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from public_configs import GEMMA_4_E4B
+from public_configs import GEMMA_4_E4B, WHISPER_LARGE_V3
 
 from l4guide.tracing import Trace
 from l4guide.tracing.process import SETTINGS, Tracer
@@ -53,18 +53,6 @@ print(json.dumps(counts))
 """
 
 JAMBA = {"model_type": "jamba", "attn_layer_offset": 4, "attn_layer_period": 8, "num_hidden_layers": 32}
-WHISPER = {
-    "model_type": "whisper",
-    "d_model": 1280,
-    "encoder_layers": 32,
-    "decoder_layers": 32,
-    "encoder_attention_heads": 20,
-    "decoder_attention_heads": 20,
-    "encoder_ffn_dim": 5120,
-    "decoder_ffn_dim": 5120,
-    "num_mel_bins": 128,
-    "vocab_size": 51866,
-}
 ENCODER = {
     "model_type": "xlm-roberta",
     "architectures": ["XLMRobertaModel"],
@@ -156,7 +144,7 @@ def test_states_do_not_grow(tracer: Tracer) -> None:
 
 def test_both_stacks_and_the_encoders_tokens(tracer: Tracer) -> None:
     """Whisper has two stacks; its cross-attention keeps 1,500 tokens of sound, however long the text is."""
-    found = tracer.config(WHISPER, "config.json")
+    found = tracer.config(WHISPER_LARGE_V3, "config.json")
     assert 1.543e9 == pytest.approx(found.parameters, rel=0.01)
     assert {("encoder", False), ("decoder", True), ("decoder", False)} == {
         (c.component, c.causal) for c in found.calls
