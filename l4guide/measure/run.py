@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from l4guide.errors import CannotDo
+from l4guide.process_group import signal_group
 
 Event = dict[str, Any]
 Post = Callable[..., object]
@@ -130,8 +131,8 @@ class Run:
         if process is None or not self.running or self._ended_by is not None:
             return
         self._ended_by = reason
-        _signal_group(process, signal.SIGTERM)
-        killer = threading.Timer(GRACE_S, _signal_group, (process, signal.SIGKILL))
+        signal_group(process, signal.SIGTERM)
+        killer = threading.Timer(GRACE_S, signal_group, (process, signal.SIGKILL))
         killer.daemon = True
         killer.start()
 
@@ -157,7 +158,7 @@ class Run:
                 self._hand_over(event)
         # Not reaped yet, so that its group id cannot have passed to strangers: what it started goes with it.
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        _signal_group(process, signal.SIGKILL)
+        signal_group(process, signal.SIGKILL)
         code = process.wait()
         deadline.cancel()
         drain.join(GRACE_S)
@@ -217,14 +218,6 @@ def _event(line: str) -> Event | None:
     except json.JSONDecodeError:
         return None
     return event if isinstance(event, dict) and isinstance(event.get("kind"), str) else None
-
-
-def _signal_group(process: subprocess.Popen[str], number: signal.Signals) -> None:
-    """Signal the worker and all that it started, unless it has been reaped and its id may be another's."""
-    if process.returncode is not None:
-        return
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
 
 
 def _signal_name(number: int) -> str:

@@ -1,10 +1,8 @@
 """Ask Triton's own compiler, for any architecture and without a GPU, through a worker process."""
 
-import contextlib
 import json
 import os
 import select
-import signal
 import subprocess
 import sys
 import tempfile
@@ -16,6 +14,7 @@ from typing import Self
 
 from l4guide.errors import CannotDo
 from l4guide.kernels import unmet
+from l4guide.process_group import signal_group
 from l4guide.resources.mix import Mix
 from l4guide.resources.specialisation import Figures, Specialisation
 
@@ -124,7 +123,7 @@ class Compiler:
         self._cancelled = True
         process = self._process
         if process is not None and process.poll() is None:
-            _end_group(process)
+            signal_group(process)
 
     @property
     def _complaints(self) -> Path:
@@ -149,17 +148,12 @@ class Compiler:
         process, self._process = self._process, None
         if process is None:
             return
-        _end_group(process)
+        signal_group(process)
         process.communicate()
 
     def _last_complaint(self) -> str:
         lines = self._complaints.read_text(encoding="utf-8", errors="replace").split("\n")
         return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "-")
-
-
-def _end_group(process: subprocess.Popen[str]) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _question(wanted: Specialisation, mixes: bool) -> str:

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -13,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from l4guide.errors import BadInput, CannotDo, Problem
+from l4guide.process_group import signal_group
 from l4guide.tracing.guard import cleaned
 from l4guide.tracing.traced import Trace
 
@@ -129,7 +129,7 @@ class Tracer:
 
     def _overdue(self, process: subprocess.Popen[str]) -> None:
         self._late = True
-        _end_group(process)
+        signal_group(process)
 
     def _running(self) -> subprocess.Popen[str]:
         if self._process is None:
@@ -156,14 +156,9 @@ class Tracer:
         process, self._process = self._process, None
         if process is None:
             return
-        _end_group(process)
+        signal_group(process)
         with contextlib.suppress(BrokenPipeError):
             process.communicate()
-
-
-def _end_group(process: subprocess.Popen[str]) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _problem(answer: Mapping[str, Any]) -> Problem:
