@@ -2,6 +2,8 @@
 
 import argparse
 
+#: What an attention call is estimated for where nobody names an implementation.
+USUAL = "flash-attn"
 #: Options of the question; each is handed on as text so that one place validates it and says what is wrong.
 QUESTION = (
     ("task", "prefill, decode or training"),
@@ -52,6 +54,17 @@ MODEL_FLAGS = (
     ("recompute", "recompute activations in training (checkpointing)"),
     ("flash", "use fused attention, which never writes the scores to memory"),
 )
+
+
+#: What the question holds beside the options listed above, which have no text of their own or one a command.
+UNLISTED = ("causal", "model", "config", "component", "spot", "measured", "no_measurements")
+
+
+def question(options: argparse.Namespace) -> dict[str, object]:
+    """What was said of the workload, the model and the price, by option name; what was not said is absent."""
+    listed = [name.replace("-", "_") for name, _ in (*QUESTION, *PRICE, *MODEL, *MODEL_FLAGS)]
+    names = (*listed, *FLAGS, *UNLISTED)
+    return {name: value for name in names if (value := getattr(options, name, None)) is not None}
 
 
 def add_question(
@@ -111,3 +124,107 @@ def add_trace(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="a model preset")
     parser.add_argument("--model-type", help="a model type of transformers, at its default configuration")
     parser.add_argument("--context", default="2048", help="tokens per sequence in the cache (default 2048)")
+
+
+def add_matrix(parser: argparse.ArgumentParser) -> None:
+    """The options of `l4guide matrix`."""
+    add_question(parser)
+    parser.add_argument("--head-dims", help="head_dims of the columns, separated by commas")
+    parser.add_argument("--library", help="libraries, separated by commas (default: all)")
+    parser.add_argument("--version", help="a release of the library, or all (default: the newest)")
+    parser.add_argument("--format", choices=("table", "csv", "json", "md"), default="table")
+    parser.add_argument("--timeline", action="store_true", help="support by release date, for one head-dim")
+
+
+def add_measure(parser: argparse.ArgumentParser) -> None:
+    """The options of `l4guide measure`."""
+    parser.add_argument("--quick", action="store_true", help="one minute instead of ten")
+    parser.add_argument("--out", metavar="FILE", help="path of the record (default: a new file)")
+    parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
+    parser.add_argument("--read", metavar="FILE", help="show a record without measuring")
+    parser.add_argument("--against", metavar="FILE", help="compare with an earlier record")
+    parser.add_argument("--tune", action="store_true", help="time other tiles instead")
+
+
+def add_all(parser: argparse.ArgumentParser) -> None:
+    """Let a command print everything it found."""
+    parser.add_argument("--all", action="store_true", help="print every GPU and every reason")
+
+
+def add_advise(parser: argparse.ArgumentParser) -> None:
+    """The options of `l4guide advise`."""
+    add_question(parser, model=True, price=True, runs=True)
+    add_all(parser)
+
+
+def add_support(parser: argparse.ArgumentParser) -> None:
+    """The options of `l4guide support`."""
+    add_question(parser)
+    add_all(parser)
+    parser.add_argument("--library", default="flash-attn")
+    parser.add_argument("--version", help="a release (default: the newest known)")
+
+
+def add_resources(parser: argparse.ArgumentParser) -> None:
+    """The options of `l4guide resources`."""
+    parser.add_argument("--gpu", default="L4")
+    parser.add_argument("--kernel", default="forward", help="forward, backward-dkdv, backward-dq or decode")
+    parser.add_argument("--head-dim", default="128")
+    parser.add_argument("--head-dim-v", help="head_dim of V (default: that of Q and K)")
+    parser.add_argument("--dtype", default="bf16")
+    parser.add_argument(
+        "--causal", action=argparse.BooleanOptionalAction, default=True, help="causal mask (default yes)"
+    )
+    for name in ("block-m", "block-n", "warps", "stages"):
+        parser.add_argument(f"--{name}")
+    parser.add_argument("--compile", action="store_true", help="compile for the GPU now")
+
+
+def add_estimate(parser: argparse.ArgumentParser) -> None:
+    """The options of `l4guide estimate`."""
+    add_question(parser, model=True, price=True, runs=True)
+    parser.add_argument(
+        "--implementation", help=f"default: {USUAL}; for a whole model the fastest measured one"
+    )
+    parser.add_argument("--workloads", metavar="IN.csv", help="answer every row of a CSV")
+    parser.add_argument("--out", metavar="OUT.csv", help="path of the answered rows")
+
+
+def add_cost(parser: argparse.ArgumentParser) -> None:
+    """The options of `l4guide cost`."""
+    add_question(parser, model=True, price=True, runs=True)
+    add_all(parser)
+    parser.add_argument(
+        "--implementation", help="the implementation to time (default: the fastest measured one)"
+    )
+    parser.add_argument(
+        "--map", choices=("context", "head_dim"), help="map the cheapest GPU over this and the batch"
+    )
+
+
+def add_diagnose(parser: argparse.ArgumentParser) -> None:
+    """The options of `l4guide diagnose`."""
+    parser.add_argument(
+        "file", nargs="?", metavar="FILE", help="file with the text (default: standard input)"
+    )
+
+
+def add_doctor(parser: argparse.ArgumentParser) -> None:
+    """The options of `l4guide doctor`."""
+    add_question(parser, gpu=None)
+
+
+def add_report(parser: argparse.ArgumentParser) -> None:
+    """The options of `l4guide report`."""
+    add_question(parser, model=True, price=True, runs=True)
+    parser.add_argument("--out", default="report.html")
+
+
+def add_lab(parser: argparse.ArgumentParser) -> None:
+    """The options of `l4guide lab`."""
+    parser.add_argument("--port", type=int)
+    parser.add_argument(
+        "--browser",
+        action=argparse.BooleanOptionalAction,
+        help="open a browser (default: if this machine has a screen)",
+    )
