@@ -9,6 +9,10 @@ from l4guide.tracing.fitting.solve import Solver
 from l4guide.tracing.language import Unsaid, Values
 
 
+#: What so few configurations have may stay unexplained.
+FEW = 3
+
+
 class NoFit(Exception):
     """No expression was found for something that a type is made of."""
 
@@ -38,6 +42,8 @@ class Fit:
         self.depths = depths([*found["parameters"], *found["calls"]], len(seen))
         self.depths = {**self.depths, **depths(found["kept"], len(seen))}
         self.deep: dict[str, Any] = {}
+        #: Conditions under which there is what was seen too seldom to be explained.
+        self.unexplained: list[Any] = []
         self.near: dict[str, list[Any]] = {}
         self._solved: dict[Any, Any] = {}
         self._solvers: dict[Any, Solver] = {}
@@ -49,8 +55,24 @@ class Fit:
             NoFit: no expression was found for one.
         """
         ordered = sorted(self.groups[kind], key=lambda group: -len(group.seen))
-        found = {id(group): self._term(kind, group) for group in ordered}
-        return [found[id(group)] for group in self.groups[kind]]
+        found = {}
+        for group in ordered:
+            try:
+                found[id(group)] = self._term(kind, group)
+            except NoFit:
+                if 0 in group.seen or len(group.seen) > FEW:
+                    raise
+                self.unexplained.append(self._condition(group))
+        return [found[id(group)] for group in self.groups[kind] if id(group) in found]
+
+    def _condition(self, group: Group) -> Any:
+        """When there is what no expression was found for: the record does not answer then."""
+        rows = [Values(one) for one in self.fields]
+        present = {number: number in group.seen for number in range(len(rows))}
+        try:
+            return self._solver(rows, layered=False).separate(present, self._part(group), group.path)
+        except LookupError as problem:
+            raise NoFit(f"{group.path}: {problem}") from problem
 
     def _term(self, kind: str, group: Group) -> dict[str, Any]:
         try:
@@ -134,8 +156,10 @@ class Fit:
             LookupError: none has.
         """
         module = group.path.rpartition(".")[0]
+        around = module.rpartition(".")[0]
+        inner = [one for path, held in self.near.items() if path.startswith(around) for one in held]
         every = [one for held in self.near.values() for one in held] if len(rows) > 1 else []
-        for one in (*self.near.get(module, ()), *every):
+        for one in (*self.near.get(module, ()), *inner, *every):
             if isinstance(one, str | list) and Rows(rows, []).numbers(one) == wanted:
                 return one
         raise LookupError(f"nothing has {wanted[:3]}")

@@ -44,7 +44,9 @@ def _line(study: Mapping[str, Any], seen: Sequence[Mapping[str, Any]], transform
     parameters = list(_merged([_parameter(term) for term in terms["parameters"]]))
     calls = [_short(_bare(term)) for term in terms["calls"]]
     kept = [_kept(term) for term in terms["kept"]]
+    unexplained = list({json.dumps(one): one for one in fit.unexplained}.values())
     asked = {path for term in (*parameters, *calls, *kept) for path in _asked(term)}
+    asked |= {path for condition in unexplained for path in paths_of(condition)}
     try:
         made = rules.make(asked)
     except LookupError as problem:
@@ -63,6 +65,7 @@ def _line(study: Mapping[str, Any], seen: Sequence[Mapping[str, Any]], transform
         "usual": {path: rules.usual[path] for path in sorted(plain) if path in rules.usual},
         "usual_of_parts": {p: rules.of_parts[p] for p in sorted(plain) if p in rules.of_parts},
         "rules": made,
+        "unexplained": unexplained,
         "parameters": parameters,
         "calls": calls,
         "kept": None if seen[0]["kept"] is None else kept,

@@ -37,6 +37,11 @@ class Rules:
         }
         self.plain = [Resolution(record, one["raw"]) for one in seen]
         self.paths = [path for path in study["fields"] if self._is_plain(path)]
+        self.absent = {
+            path: value
+            for path, value in self.usual.items()
+            if path not in study["derived"] and not isinstance(value, list)
+        }
         self.found: dict[str, Any] = {}
 
     def _is_plain(self, path: str) -> bool:
@@ -58,7 +63,8 @@ class Rules:
             path = queue.pop(0)
             if path in self.found or path in self.paths or path.startswith(AS_SAID):
                 continue
-            self.found[path] = self._rule(path)
+            absent = {"absent": self.absent[path]} if self.absent.get(path) is not None else {}
+            self.found[path] = self._rule(path) | absent
             queue += sorted(asked_by(self.found[path]))
         return self.found
 
@@ -104,7 +110,7 @@ class Rules:
 
         def field(path: str) -> Any:
             if path.startswith(AS_SAID):
-                return said.get(path[1:])
+                return said.get(path[1:], self.absent.get(path[1:]))
             if path not in known:
                 raise Unsaid(path)
             return known[path]
@@ -115,7 +121,7 @@ class Rules:
 def tried(study: Mapping[str, Any], seen: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """By field, the kinds of values that it was tried with; where it always had one value, that value."""
     parts = list(study["parts"])
-    plain = {"aliases": study["aliases"], "parts": study["parts"], "rules": {}, "tried": {}, "numbers": []}
+    plain = {"aliases": study["aliases"], "parts": study["parts"], "rules": {}, "tried": {}, "numbers": [], "unexplained": []}
     said = [Resolution({**plain, "usual": {}, "usual_of_parts": {}}, one["raw"]).said for one in seen]
     usual = flat(study["seen"][0]["resolved"], parts)
     found: dict[str, Any] = {}
