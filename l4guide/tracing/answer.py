@@ -11,10 +11,10 @@ from l4guide.frozen import frozen
 from l4guide.model import Architecture, Stored, from_config, in_type, preset, stored_bytes
 from l4guide.model.fields import Fields, read_config
 from l4guide.model.stored import stored
+from l4guide.model.traced import Call, Kept, Trace
 from l4guide.text import Joined, Sentence, digits
 from l4guide.tracing.comparison import not_compared
 from l4guide.tracing.reading import as_trace
-from l4guide.tracing.traced import Call, Kept, Trace
 from l4guide.workload import ELEMENT_BYTES, whole_number
 
 GIB = 2**30
