@@ -174,8 +174,7 @@ def _memory_line(whole: Whole) -> Sentence:
 
 
 def _speed_lines(whole: Whole) -> tuple[Sentence, ...]:
-    low, value, high = (digits(end) for end in whole.step.tokens_per_s.ends())
-    said = [Sentence("model.speed", {"speed": value, "low": low, "high": high})]
+    said = [_pace(whole)]
     if whole.step.runs:
         said.append(Sentence("model.put_right", {"runs": whole.step.runs, "gpu": whole.gpu.name}))
     if whole.prefill is not None and whole.decode is not None:
@@ -187,6 +186,7 @@ def _speed_lines(whole: Whole) -> tuple[Sentence, ...]:
         return (*said, Sentence("model.unpriced", {"gpu": whole.gpu.name}))
     low, value, high = (digits(end) for end in dollars.ends())
     money = {"usd": value, "low": low, "high": high, "hourly": digits(whole.rate.usd_per_hour)}
+    said += _per_sequence(whole)
     if whole.rate.as_of is None:
         return (*said, Sentence("model.cost_own", money))
     dated = {
@@ -196,3 +196,25 @@ def _speed_lines(whole: Whole) -> tuple[Sentence, ...]:
     }
     key = "model.cost_old" if whole.rate.is_old else "model.cost"
     return (*said, Sentence(key, {**money, **dated}))
+
+
+def _pace(whole: Whole) -> Sentence:
+    """Tokens in a second; of an encoder sequences, how long a call takes, and that nothing is kept from it."""
+    tokens = tuple(digits(end) for end in whole.step.tokens_per_s.ends())
+    if not whole.encodes:
+        low, value, high = tokens
+        return Sentence("model.speed", {"speed": value, "low": low, "high": high})
+    low, value, high = (digits(end) for end in whole.sequences_per_s.ends())
+    values = {"batch": whole.question.batch, "context": whole.question.context, "speed": tokens[1]}
+    values |= {"ms": digits(whole.latency_ms.value.item()), "sequences": value, "low": low, "high": high}
+    return Sentence("model.encoder_speed", values)
+
+
+def _per_sequence(whole: Whole) -> list[Sentence]:
+    """What an encoder's sequences cost."""
+    dollars = whole.usd_per_million_sequences
+    if not whole.encodes or dollars is None:
+        return []
+    low, value, high = (digits(end) for end in dollars.ends())
+    values = {"usd": value, "low": low, "high": high, "context": whole.question.context}
+    return [Sentence("model.encoder_cost", values)]

@@ -12,6 +12,8 @@ from l4guide.errors import BadInput
 from l4guide.text import Sentence
 from l4guide.workload import DEFAULTS, Workload, ask, yes_or_no
 
+#: What an encoder is asked for where nothing is said: one pass over whole sequences.
+ENCODING = "prefill"
 #: What can be asked of a whole model alone.
 OF_A_MODEL = ("weights", "method", "lora_rank", "load", "run_tokens", *LATENCIES)
 #: The option that leaves every recorded run out, and what it was called before.
@@ -105,6 +107,9 @@ def _workload_of(
         raise BadInput("error.model_shape_unknown", model=chosen.name, component=component.name)
     if component.causal is False and said.get("task") == "decode":
         raise BadInput("error.no_decode", model=chosen.name, component=component.name)
+    if component.causal is False and "task" not in said:
+        workload, assumed = _workload_of(gpu, chosen, component, {**said, "task": ENCODING})
+        return workload, ("task", *assumed)
     lengths = ("seqlen_q", "seqlen_kv")
     limit, usual = component.max_context, int(str(DEFAULTS["seqlen"]))
     if limit is None or limit >= usual or any(name in said for name in ("seqlen", *lengths)):

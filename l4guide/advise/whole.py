@@ -8,7 +8,7 @@ from l4guide.advise.config import read_architecture
 from l4guide.advise.inputs import Inputs, inputs_of
 from l4guide.advise.measured import put_right
 from l4guide.advise.model import ModelAnswer, caveats, counted
-from l4guide.advise.question import ask_for, ask_for_shape, is_run, workload_options
+from l4guide.advise.question import ENCODING, ask_for, ask_for_shape, is_run, workload_options
 from l4guide.catalogue import Gpu, find_gpu, gpus
 from l4guide.cost import (
     BreakEven,
@@ -88,6 +88,8 @@ def question_of(
         BadInput: an option is malformed, contradicts another, or is more than the model takes.
     """
     said = {name: value for name, value in workload_options(options).items() if value is not None}
+    if not model.causal:
+        said.setdefault("task", ENCODING)
     if not {"seqlen", "seqlen_kv"} & said.keys():
         said["seqlen"] = min(DEFAULT_CONTEXT, model.max_context or DEFAULT_CONTEXT)
     mixer = next((group.mixer for group in model.layers if group.mixer.attends), None)
@@ -106,7 +108,7 @@ def question_of(
         values = {"context": workload.seqlen_kv, "model": model.name, "limit": model.max_context}
         raise BadInput("error.context_over_model", **values)
     if not model.causal and workload.task == "decode":
-        raise BadInput("error.no_decode", model=model.name, component="encoder")
+        raise BadInput("error.no_decode", model=model.name, component=model.model_type or model.name)
     stored = model.weight_dtype
     plan = plan_of(
         {**options, "rank": options.get("lora_rank")}, task=workload.task, dtype=workload.dtype, stored=stored
@@ -165,6 +167,11 @@ def answer_about(
 def remarks_on(model: Architecture) -> Iterator[Sentence]:
     """What the counts of a model leave out, what was filled in, and which numbers of its configuration nothing read."""
     yield from (Sentence(key) for key in model.remarks)
+    if model.has_encoder:
+        heard = next((g.mixer.source_tokens for g in model.layers if g.mixer.source_tokens), None)
+        yield (
+            Sentence("remark.reads_prompt") if heard is None else Sentence("remark.hears", {"tokens": heard})
+        )
     if model.assumed:
         yield Sentence("remark.assumed", {"fields": ", ".join(model.assumed)})
     if model.unread:
@@ -183,6 +190,7 @@ def inputs_about(gpu: Gpu, question: Question, options: Mapping[str, object]) ->
         model=question.model.name,
         component=None if named is None else str(named),
         plan=question.plan,
+        encodes=not question.model.causal,
     )
 
 

@@ -121,6 +121,22 @@ class Whole:
         return self.question.model.causal and not self.question.plan.trains
 
     @property
+    def encodes(self) -> bool:
+        """Whether its answer is what it makes of whole sequences, as an embedding: an encoder's."""
+        return not self.question.model.causal and not self.question.plan.trains
+
+    @property
+    def sequences_per_s(self) -> Interval:
+        """Sequences that all cards encode in a second."""
+        return self.step.seconds.inverse(float(self.question.batch))
+
+    @property
+    def usd_per_million_sequences(self) -> Interval | None:
+        """Rent of all cards while they encode a million sequences."""
+        dollars = self.usd_per_million_tokens
+        return None if dollars is None else dollars.times(float(self.question.context))
+
+    @property
     def prefill(self) -> Step | None:
         """The prompt of one more request, or what was asked; None where nothing is served."""
         if not self.serves or self.question.plan.task == "prefill":
@@ -198,6 +214,7 @@ class Whole:
             "of": "model",
             "model": self.question.model.name,
             "layers": self.question.model.layer_count,
+            "model_kind": self.question.model.kind,
             "task": self.question.plan.task,
             "gpus": self.cards,
             # Without the memory the figures below are those of a card that had it.
@@ -211,6 +228,7 @@ class Whole:
             "tokens_per_s_low": low,
             "tokens_per_s_high": high,
             **_named("step_ms", self.latency_ms),
+            **self._sequences(),
             **self._latencies(),
             **self._utilisation(),
             "parts_ms": {name: part.value.item() * 1e3 for name, part in self.step.parts.items()},
@@ -226,6 +244,14 @@ class Whole:
             said |= {"method": plan.method, "recompute": plan.recompute}
         said |= self._money() | self._energy()
         return said | self.question.counts() | {"assumed": list(self.question.model.assumed)}
+
+    def _sequences(self) -> dict[str, object]:
+        if not self.encodes:
+            return {}
+        said = _named("sequences_per_s", self.sequences_per_s)
+        said |= _named("ms_per_sequence", self.sequences_per_s.inverse(1e3))
+        dollars = self.usd_per_million_sequences
+        return said if dollars is None else said | _named("usd_per_million_sequences", dollars)
 
     def _latencies(self) -> dict[str, object]:
         prefill, decode = self.prefill, self.decode

@@ -70,10 +70,12 @@ class Mixer:
             return query + down + up + wide_o * hidden + self.inner_weights
         if self.borrows_kv:
             return query + wide_o * hidden + self.inner_weights
+        return query + self.source_weights(hidden) + wide_o * hidden + self.inner_weights
+
+    def source_weights(self, hidden: int) -> int:
+        """Weights that make keys and values of the tokens that are read."""
         values = 0 if self.shared_kv else self.head_dim_v
-        return (
-            query + hidden * self.kv_heads * (self.head_dim + values) + wide_o * hidden + self.inner_weights
-        )
+        return hidden * self.kv_heads * (self.head_dim + values)
 
     @property
     def state_bytes(self) -> int:
@@ -187,6 +189,16 @@ class Architecture:
         if weights == (self.stored.dtype or "bf16"):
             return self.stored
         return in_type(weights, further=self.stored.further)
+
+    @property
+    def has_encoder(self) -> bool:
+        """Whether it has a decoder that reads an encoder of its own."""
+        return any(group.mixer.cross for group in self.layers)
+
+    @property
+    def kind(self) -> str:
+        """What it is: a decoder, an encoder (nothing but reads), or an encoder-decoder."""
+        return "encoder-decoder" if self.has_encoder else "decoder" if self.causal else "encoder"
 
     @property
     def modules(self) -> dict[str, int]:

@@ -52,6 +52,7 @@ CONTEXT = (
     "max_seq_len",
     "seq_length",
     "n_ctx",
+    "max_target_positions",
 )
 MOST_CONTEXT = 2**31
 #: Characters of a type's name that are kept; none that exists is as long.

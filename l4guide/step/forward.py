@@ -1,6 +1,6 @@
 """One forward pass of a whole model: products by roofline on the sustained rate, attention by the estimator."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from l4guide.model import LINEAR, Architecture, FeedForward, Layers, Mixer, Stor
 from l4guide.step.attention import AttentionTime, attention_seconds
 from l4guide.step.plan import Plan
 from l4guide.step.rates import NOT_MEASURED, gemm_rate, link_rate, memory_rate, share, step_latency
+from l4guide.step.spans import Span, span_of
 from l4guide.workload import ELEMENT_BYTES, Workload
 
 #: Times that the hidden state is read or written in a layer beside the products: two norms fused with their sums.
@@ -94,10 +95,12 @@ def forward(
         CannotDo: the plan divides the model among cards that no known link joins.
     """
     tokens = batch if workload.task == "decode" else batch * context
-    products, elementwise, flops = _products(ground, model, tokens, batch)
-    attention, work, timed = _attention(ground, model, workload, batch, context, implementation, known)
+    spans = _spans(ground, model, workload, context)
+    products, elementwise, flops = _products(ground, model, spans, tokens, batch)
+    attention, work, timed = _attention(ground, spans, workload, batch, implementation, known)
     # Attention alone (no hidden state around it) brings its launches with it.
-    gaps = share("layer_gap_us").times(1e-6 * model.layer_count * (model.hidden > 0) * np.ones_like(tokens))
+    layers = sum(group.count for group, _ in spans) * (model.hidden > 0)
+    gaps = share("layer_gap_us").times(1e-6 * layers * np.ones_like(tokens))
     parts = {"products": products, "attention": attention, "elementwise": elementwise, "gaps": gaps}
     # Training divides the batch, not the layers: its links carry weights and gradients instead.
     if ground.plan.gpus > 1 and workload.task != "training":
@@ -112,21 +115,48 @@ def forward(
     )
 
 
+def _spans(
+    ground: Ground, model: Architecture, workload: Workload, context: Numbers
+) -> list[tuple[Layers, Span]]:
+    """The layers that the step runs, each with the tokens that pass it."""
+    found = [
+        (
+            group,
+            span_of(
+                group,
+                model,
+                task=workload.task,
+                trains=ground.plan.trains,
+                causal=workload.causal,
+                context=context,
+            ),
+        )
+        for group in model.layers
+    ]
+    return [(group, span) for group, span in found if span is not None]
+
+
 def _products(
-    ground: Ground, model: Architecture, tokens: Numbers, batch: Numbers
+    ground: Ground,
+    model: Architecture,
+    spans: list[tuple[Layers, Span]],
+    tokens: Numbers,
+    batch: Numbers,
 ) -> tuple[Interval, Interval, Numbers]:
     """Seconds of all products and of what lies between them, and the products' FLOPs."""
     times, between = [], []
     flops = np.zeros_like(tokens)
     kept = model.kept_in(ground.plan.weights)
-    for group in model.layers:
-        for weights, rows, read in _matrices(group, model.hidden, tokens, kept):
+    for group, span in spans:
+        for weights, rows, read in _matrices(
+            group, model.hidden, batch * span.rows, batch * span.source, kept
+        ):
             times.append(_product(ground, weights, rows, read).times(group.count))
             flops = flops + 2.0 * group.count * weights * rows
-        between.append(_between(ground, group, model.hidden, tokens).times(group.count))
-    # Serving needs the next token's logits alone; training those of every token.
+        between.append(_between(ground, group, model.hidden, batch * span.rows).times(group.count))
+    # Serving needs the next token's logits alone, training those of every token; an encoder's answer needs none.
     rows = tokens if ground.plan.trains else np.minimum(batch, tokens)
-    if model.vocabulary:
+    if model.vocabulary and (model.causal or ground.plan.trains):
         head = float(model.vocabulary * model.hidden)
         times.append(_product(ground, head, rows, head * kept.outside))
         flops = flops + 2.0 * head * rows
@@ -134,12 +164,19 @@ def _products(
 
 
 def _matrices(
-    group: Layers, hidden: int, tokens: Numbers, kept: Stored
+    group: Layers, hidden: int, tokens: Numbers, source: Numbers, kept: Stored
 ) -> list[tuple[float, Numbers, Numbers]]:
     """Weights, rows that are multiplied with them, and bytes of weights that are read, of each product of a layer."""
     wide: FeedForward = group.feed_forward
     always = float(group.mixer.weights(hidden) + wide.dense_weights(hidden))
-    found = [(always, tokens, np.full_like(tokens, always * kept.layers))]
+    found = []
+    if group.mixer.cross:
+        # Keys and values are made of the encoder's tokens, once; what one token more is multiplied with is the rest.
+        once = float(group.mixer.source_weights(hidden))
+        always -= once
+        if source.any():
+            found.append((once, source, np.full_like(source, once * kept.layers)))
+    found.append((always, tokens, np.full_like(tokens, always * kept.layers)))
     if wide.experts:
         one = float(wide.expert_weights(hidden))
         # Experts that nobody's token is routed to are not read; tokens are taken to spread evenly.
@@ -180,10 +217,9 @@ def _chunk(ground: Ground) -> int:
 
 def _attention(
     ground: Ground,
-    model: Architecture,
+    spans: list[tuple[Layers, Span]],
     workload: Workload,
     batch: Numbers,
-    context: Numbers,
     implementation: str | None,
     known: Mapping[Mixer, AttentionTime],
 ) -> tuple[Interval, Numbers, AttentionTime | None]:
@@ -191,12 +227,17 @@ def _attention(
     times: list[Interval] = []
     longest: tuple[float, AttentionTime] | None = None
     flops = np.zeros_like(batch)
-    for mixer, count in kinds(model, _share(ground)).items():
+    attending = [(group, span) for group, span in spans if group.mixer.attends]
+    for mixer, count in _alike((group for group, _ in attending), _share(ground)).items():
+        span = next(span for group, span in attending if _divided(group.mixer, _share(ground)) == mixer)
+        asked = replace(workload, task=span.task, causal=span.causal)
         timed = known.get(mixer) or attention_seconds(
-            ground.gpu, mixer, workload, batch, context, implementation, ground.estimator
+            ground.gpu, mixer, asked, batch, span.keys, implementation, ground.estimator
         )
+        timed = replace(timed, seconds=timed.seconds.times(span.queries))
         times.append(timed.seconds.times(count))
-        flops = flops + count * _share(ground) * _score_flops(mixer, workload, batch, context)
+        work = span.queries * _score_flops(mixer, asked, batch, span.keys)
+        flops = flops + count * _share(ground) * work
         here = count * float(timed.seconds.value.max())
         if longest is None or here > longest[0]:
             longest = (here, timed)
@@ -206,8 +247,12 @@ def _attention(
 
 def kinds(model: Architecture, cards: int) -> dict[Mixer, int]:
     """Layers by their attention, as one of `cards` sees it: its part of the heads."""
+    return _alike(model.layers, cards)
+
+
+def _alike(layers: Iterable[Layers], cards: int) -> dict[Mixer, int]:
     found: dict[Mixer, int] = {}
-    for group in model.layers:
+    for group in layers:
         if group.mixer.attends:
             part = _divided(group.mixer, cards)
             found[part] = found.get(part, 0) + group.count
