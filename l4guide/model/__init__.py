@@ -13,7 +13,7 @@ from l4guide.model.architecture import (
 )
 from l4guide.model.config import from_config, from_file, named_file
 from l4guide.model.fields import parse_config
-from l4guide.model.presets import preset
+from l4guide.model.presets import preset, preset_config
 from l4guide.model.stored import WEIGHT_BYTES, Stored, in_type, stored_bytes
 
 __all__ = [
@@ -34,5 +34,6 @@ __all__ = [
     "named_file",
     "parse_config",
     "preset",
+    "preset_config",
     "stored_bytes",
 ]
