@@ -62,7 +62,7 @@ MODEL_FLAGS = (
 
 
 #: What the question holds beside the options listed above, which have no text of their own or one a command.
-UNLISTED = ("causal", "model", "config", "component", "spot", "measured", "no_measurements")
+UNLISTED = ("causal", "model", "config", "component", "no_trace", "spot", "measured", "no_measurements")
 
 
 def question(options: argparse.Namespace) -> dict[str, object]:
@@ -94,6 +94,12 @@ def add_question(
     if model:
         parser.add_argument("--model", help="a model preset; sets heads, kv-heads and head-dim")
         parser.add_argument("--config", metavar="FILE", help="a model's config.json, instead of a preset")
+        parser.add_argument(
+            "--no-trace",
+            action="store_true",
+            default=None,
+            help="read the config.json where transformers could build it: quicker, but may miscount rare types",
+        )
         for name, text in MODEL:
             parser.add_argument(f"--{name}", help=text)
         for name, text in MODEL_FLAGS:

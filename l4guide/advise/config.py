@@ -5,41 +5,51 @@ from pathlib import Path
 
 from l4guide.catalogue import Component, Model
 from l4guide.errors import BadInput
-from l4guide.model import (
-    FULL,
-    LATENT,
-    WINDOW,
-    Architecture,
-    Mixer,
-    from_config,
-    from_file,
-    parse_config,
-)
+from l4guide.model import FULL, LATENT, WINDOW, Architecture, Mixer, named_file, parse_config
 
 PASTED = "config.json"
 
 
-def read_architecture(config: object) -> Architecture:
+def read_architecture(config: object, *, run: bool = True) -> Architecture:
     """The architecture of a configuration: the path of a config.json, its text, or the object in it.
+
+    It is traced where transformers is installed, which takes seconds; without `run` it is read.
 
     Raises:
         BadInput: it cannot be read, or a field is missing, malformed or out of limits.
     """
+    from l4guide.tracing.architecture import architecture_of
+
+    return architecture_of(*_object(config), run=run)
+
+
+def takes_seconds(config: object) -> bool:
+    """Whether a configuration would be traced first; False for one that cannot be read."""
+    from l4guide.tracing.architecture import is_waiting
+
+    try:
+        return is_waiting(*_object(config))
+    except BadInput:
+        return False
+
+
+def _object(config: object) -> tuple[Mapping[str, object], str]:
+    """The object of a configuration, and what to call the model."""
     if isinstance(config, Mapping):
-        return from_config(config, PASTED)
+        return config, PASTED
     text = str(config)
     if text.lstrip().startswith(("{", "[")):
-        return from_config(parse_config(text, PASTED), PASTED)
-    return from_file(Path(text))
+        return parse_config(text, PASTED), PASTED
+    return named_file(Path(text))
 
 
-def model_of(config: object) -> Model:
+def model_of(config: object, *, run: bool = True) -> Model:
     """A configuration as a preset is.
 
     Raises:
         BadInput: it cannot be read, a field is missing, malformed or out of limits, or nothing in it attends.
     """
-    return as_model(read_architecture(config))
+    return as_model(read_architecture(config, run=run))
 
 
 def as_model(architecture: Architecture) -> Model:

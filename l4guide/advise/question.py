@@ -10,7 +10,7 @@ from l4guide.catalogue import Component, Gpu, Model, find_gpu, model
 from l4guide.cost.whole import LATENCIES
 from l4guide.errors import BadInput
 from l4guide.text import Sentence
-from l4guide.workload import DEFAULTS, Workload, ask
+from l4guide.workload import DEFAULTS, Workload, ask, yes_or_no
 
 #: What an encoder is asked for where nothing is said: one pass over whole sequences.
 ENCODING = "prefill"
@@ -18,11 +18,13 @@ ENCODING = "prefill"
 OF_A_MODEL = ("weights", "method", "lora_rank", "load", "run_tokens", *LATENCIES)
 #: The option that leaves every recorded run out, and what it was called before.
 NO_MEASUREMENTS = ("no_measurements", "as_fitted")
+#: The option that has a configuration read where it could be traced.
+NO_TRACE = "no_trace"
 #: Options of the question that are about the model, the price or recorded runs, not the workload.
 BESIDE_THE_WORKLOAD = (
     *("model", "component", "config"),
     *("gpus", "price", "provider", "region", "spot", "tariff"),
-    *("recompute", "flash", "measured", *NO_MEASUREMENTS, *OF_A_MODEL),
+    *("recompute", "flash", "measured", *NO_MEASUREMENTS, NO_TRACE, *OF_A_MODEL),
 )
 
 
@@ -33,6 +35,16 @@ def workload_options(options: Mapping[str, object]) -> dict[str, object]:
         for name, value in options.items()
         if name not in BESIDE_THE_WORKLOAD and value is not None
     }
+
+
+def is_run(options: Mapping[str, object]) -> bool:
+    """Whether a configuration among the options is traced where that can be.
+
+    Raises:
+        BadInput: `no_trace` is neither yes nor no.
+    """
+    said = options.get(NO_TRACE)
+    return said is None or not yes_or_no("no-trace", said)
 
 
 def ask_for_shape(gpu: Gpu, options: Mapping[str, object]) -> tuple[Workload, tuple[str, ...]]:
@@ -122,7 +134,7 @@ def complete(
     notes = (note,) if note is not None else ()
     said = workload_options(options)
     if options.get("config") is not None:
-        chosen = model_of(options["config"])
+        chosen = model_of(options["config"], run=is_run(options))
     elif options.get("model") is not None:
         chosen = model(str(options["model"]))
     else:

@@ -7,8 +7,8 @@ from l4guide.advise.changes import changes
 from l4guide.advise.config import read_architecture
 from l4guide.advise.inputs import Inputs, inputs_of
 from l4guide.advise.measured import put_right
-from l4guide.advise.model import ModelAnswer, caveats
-from l4guide.advise.question import ENCODING, ask_for, ask_for_shape, workload_options
+from l4guide.advise.model import ModelAnswer, caveats, counted
+from l4guide.advise.question import ENCODING, ask_for, ask_for_shape, is_run, workload_options
 from l4guide.catalogue import Gpu, find_gpu, gpus
 from l4guide.cost import (
     BreakEven,
@@ -29,7 +29,6 @@ from l4guide.model import (
     FeedForward,
     Layers,
     Mixer,
-    preset,
 )
 from l4guide.step import plan_of
 from l4guide.support import Verdict, check
@@ -50,9 +49,13 @@ def architecture_of(options: Mapping[str, object]) -> Architecture | None:
     """
     config = options.get("config")
     if config is not None:
-        return read_architecture(config)
+        return read_architecture(config, run=is_run(options))
     name = options.get("model")
-    return None if name is None else preset(str(name))
+    if name is None:
+        return None
+    from l4guide.tracing.architecture import preset_architecture
+
+    return preset_architecture(str(name))
 
 
 def bare(workload: Workload) -> Architecture:
@@ -248,4 +251,4 @@ def break_even(
     terms: Terms = terms_of(options)
     able = [card for card in gpus() if refusal(question, card) is None]
     drawn = by_context if axis == "context" else by_head_dim
-    return replace(drawn(question, able, terms, cells=cells), caveats=caveats(model))
+    return replace(drawn(question, able, terms, cells=cells), caveats=(*caveats(model), *counted(model)))

@@ -86,16 +86,17 @@ class Question:
     def counts(self) -> dict[str, object]:
         """Parameters, bytes and attention calls of the model as it is asked about: one sequence, on all cards together.
 
-        `model_compared` says of a configuration whether its type was found to be read right; a preset was not read
-        from one.
+        `model_compared` says of a configuration whether its type was found to be read right, or it was traced; a preset
+        without a trace was not read from one.
         """
-        from l4guide.tracing import describe_read, not_compared
+        from l4guide.tracing import describe_model, not_compared
 
-        found = describe_read(
+        found = describe_model(
             self.model, context=self.context, weights=self.plan.weights, kv_dtype=self.plan.kv_dtype
         ).counts()
-        if self.model.model_type is not None:
-            found["model_compared"] = not_compared(self.model.model_type) is None
+        if self.model.trace is not None or self.model.model_type is not None:
+            traced = self.model.trace is not None
+            found["model_compared"] = traced or not_compared(self.model.model_type or "-") is None
         return found
 
 

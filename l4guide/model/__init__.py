@@ -11,7 +11,7 @@ from l4guide.model.architecture import (
     Layers,
     Mixer,
 )
-from l4guide.model.config import from_config, from_file
+from l4guide.model.config import from_config, from_file, named_file
 from l4guide.model.fields import parse_config
 from l4guide.model.presets import preset
 from l4guide.model.stored import WEIGHT_BYTES, Stored, in_type, stored_bytes
@@ -31,6 +31,7 @@ __all__ = [
     "from_config",
     "from_file",
     "in_type",
+    "named_file",
     "parse_config",
     "preset",
     "stored_bytes",

@@ -67,8 +67,17 @@ def from_file(path: Path) -> Architecture:
     Raises:
         BadInput: the file, or a field in it, is missing, malformed or out of limits.
     """
+    return from_config(*named_file(path))
+
+
+def named_file(path: Path) -> tuple[Mapping[str, object], str]:
+    """The configuration in a file, and what to call the model: a config.json is called as its folder is.
+
+    Raises:
+        BadInput: the file is missing, too large, or no JSON object.
+    """
     name = path.stem if path.stem.lower() != "config" else (path.resolve().parent.name or path.stem)
-    return from_config(read_config(path), name)
+    return read_config(path), name
 
 
 def from_config(config: Mapping[str, object], name: str) -> Architecture:
@@ -91,7 +100,7 @@ def from_config(config: Mapping[str, object], name: str) -> Architecture:
         layers=layers,
         max_context=fields.whole(*CONTEXT, at_least=1, at_most=MOST_CONTEXT),
         stored=stored(fields),
-        model_type=_named_type(config),
+        model_type=named_type(config),
         tower_weights=sum(weights or 0 for weights in towers),
         causal=causal,
         embedding_width=fields.whole(*EMBEDDING),
@@ -103,7 +112,7 @@ def from_config(config: Mapping[str, object], name: str) -> Architecture:
     return replace(found, unread=fields.unread)
 
 
-def _named_type(config: Mapping[str, object]) -> str:
+def named_type(config: Mapping[str, object]) -> str:
     """The type as it says itself, in one line of a sentence; "-" where it says none."""
     return " ".join(str(config.get("model_type") or "-").split())[:MOST_TYPE] or "-"
 

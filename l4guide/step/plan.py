@@ -71,5 +71,5 @@ def _usual(stored: str | None, method: str, task: str, dtype: str) -> str:
     if task == "training" and method == "full":
         return dtype if dtype in ("fp16", "bf16", "fp32") else "bf16"
     if stored is None or stored in ("bf16", "fp16", "fp32"):
-        return dtype if dtype in ("fp16", "bf16") else "bf16"
+        return dtype if dtype in ("fp16", "bf16", "fp32") else "bf16"
     return "int4" if "4" in stored else "fp8" if "8" in stored else "bf16"
