@@ -40,7 +40,7 @@ PRICE = (
 )
 #: Options of a whole model.
 MODEL = (
-    ("weights", "dtype of the stored weights: bf16, fp16, fp32, fp8 or int4"),
+    ("weights", "type of the stored weights: bf16, fp8, int4, nf4, mxfp4-experts, q4_k_m and others"),
     ("method", "training method: full, lora or qlora"),
     ("lora-rank", "LoRA rank (default 16)"),
     ("load", "tokens per second to sustain for a month"),
@@ -57,7 +57,7 @@ MODEL_FLAGS = (
 
 
 #: What the question holds beside the options listed above, which have no text of their own or one a command.
-UNLISTED = ("causal", "model", "config", "component", "spot", "measured", "no_measurements")
+UNLISTED = ("causal", "model", "config", "index", "component", "spot", "measured", "no_measurements")
 
 
 def question(options: argparse.Namespace) -> dict[str, object]:
@@ -89,6 +89,9 @@ def add_question(
     if model:
         parser.add_argument("--model", help="a model preset; sets heads, kv-heads and head-dim")
         parser.add_argument("--config", metavar="FILE", help="a model's config.json, instead of a preset")
+        parser.add_argument(
+            "--index", metavar="FILE", help="the checkpoint's model.safetensors.index.json, beside --config"
+        )
         for name, text in MODEL:
             parser.add_argument(f"--{name}", help=text)
         for name, text in MODEL_FLAGS:

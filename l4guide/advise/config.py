@@ -12,34 +12,42 @@ from l4guide.model import (
     Architecture,
     Mixer,
     from_config,
-    from_file,
     parse_config,
 )
+from l4guide.model.checkpoint_index import KEY, read_index
+from l4guide.model.config import name_of
+from l4guide.model.fields import read_config
 
 PASTED = "config.json"
 
 
-def read_architecture(config: object) -> Architecture:
+def read_architecture(config: object, index: object = None) -> Architecture:
     """The architecture of a configuration: the path of a config.json, its text, or the object in it.
 
+    `index` is the path of its checkpoint's index; one that lies beside a file is found, one in a text is read.
+
     Raises:
-        BadInput: it cannot be read, or a field is missing, malformed or out of limits.
+        BadInput: one of them cannot be read, or a field is missing, malformed or out of limits.
     """
+    name = PASTED
     if isinstance(config, Mapping):
-        return from_config(config, PASTED)
-    text = str(config)
-    if text.lstrip().startswith(("{", "[")):
-        return from_config(parse_config(text, PASTED), PASTED)
-    return from_file(Path(text))
+        found: Mapping[str, object] = config
+    elif (text := str(config)).lstrip().startswith(("{", "[")):
+        found = parse_config(text, PASTED)
+    else:
+        name, found = name_of(Path(text)), read_config(Path(text))
+    if index is not None:
+        found = {**found, KEY: read_index(Path(str(index)))}
+    return from_config(found, name)
 
 
-def model_of(config: object) -> Model:
-    """A configuration as a preset is.
+def model_of(config: object, index: object = None) -> Model:
+    """A configuration as a preset is; `index` as for `read_architecture`.
 
     Raises:
         BadInput: it cannot be read, a field is missing, malformed or out of limits, or nothing in it attends.
     """
-    return as_model(read_architecture(config))
+    return as_model(read_architecture(config, index))
 
 
 def as_model(architecture: Architecture) -> Model:

@@ -20,7 +20,7 @@ OF_A_MODEL = ("weights", "method", "lora_rank", "load", "run_tokens", *LATENCIES
 NO_MEASUREMENTS = ("no_measurements", "as_fitted")
 #: Options of the question that are about the model, the price or recorded runs, not the workload.
 BESIDE_THE_WORKLOAD = (
-    *("model", "component", "config"),
+    *("model", "component", "config", "index"),
     *("gpus", "price", "provider", "region", "spot", "tariff"),
     *("recompute", "flash", "measured", *NO_MEASUREMENTS, *OF_A_MODEL),
 )
@@ -122,7 +122,7 @@ def complete(
     notes = (note,) if note is not None else ()
     said = workload_options(options)
     if options.get("config") is not None:
-        chosen = model_of(options["config"])
+        chosen = model_of(options["config"], options.get("index"))
     elif options.get("model") is not None:
         chosen = model(str(options["model"]))
     else:
