@@ -22,6 +22,7 @@ QUESTION = (
     ("softcap", "softcap of the scores; 0 means none"),
     ("paged-block-size", "tokens per page of a paged KV cache"),
     ("num-splits", "split-KV: number of splits; 1 means none, 0 uses a heuristic"),
+    ("mask", "a mask tensor beside causal: none, bool or additive (a bias, relative positions)"),
 )
 FLAGS = {
     "alibi": "ALiBi slopes",
@@ -30,6 +31,10 @@ FLAGS = {
     "block_sparse": "block-sparse attention",
     "append_kv": "append to the KV cache in the same call",
     "score_mod": "a custom score_mod",
+    "mask_grad": "the additive mask is trained, so its gradient is needed",
+    "sinks": "attention sinks: a learnt score a head without a key (gpt-oss)",
+    "enable_gqa": "PyTorch: K and V with their own heads (enable_gqa=True); otherwise they are repeated",
+    "own_scores": "the model's own code computes the scores (disentangled attention)",
 }
 PRICE = (
     ("gpus", "number of GPUs"),

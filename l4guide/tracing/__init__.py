@@ -1,5 +1,6 @@
 """Models run instead of read: any architecture of transformers, traced on the meta device in a process of its own."""
 
+from l4guide.model.traced import Call, Kept, Trace
 from l4guide.tracing.answer import (
     Description,
     describe,
@@ -11,7 +12,6 @@ from l4guide.tracing.answer import (
     unread_line,
 )
 from l4guide.tracing.comparison import not_compared
-from l4guide.tracing.traced import Call, Kept, Trace
 
 __all__ = [
     "Call",

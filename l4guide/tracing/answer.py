@@ -12,10 +12,10 @@ from l4guide.model import Architecture, Stored, counted_bytes, from_config, in_t
 from l4guide.model.checkpoint_index import without_index
 from l4guide.model.fields import Fields, read_config
 from l4guide.model.stored import stored
+from l4guide.model.traced import Call, Kept, Trace
 from l4guide.text import Joined, Sentence, digits
 from l4guide.tracing.comparison import not_compared
 from l4guide.tracing.reading import as_trace
-from l4guide.tracing.traced import Call, Kept, Trace
 from l4guide.workload import ELEMENT_BYTES, whole_number
 
 GIB = 2**30

@@ -7,10 +7,10 @@ from typing import Any
 
 from l4guide.errors import BadData, BadInput
 from l4guide.model import from_config
+from l4guide.model.traced import Call, Trace
 from l4guide.text import Sentence
 from l4guide.tracing.reading import as_trace
 from l4guide.tracing.record import folder
-from l4guide.tracing.traced import Call, Trace
 
 #: Outcomes by type, at its default and at another configuration; written by `l4guide.tracing.recorder`.
 READER = "reader.csv"

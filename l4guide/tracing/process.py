@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from l4guide.errors import BadInput, CannotDo, Problem
+from l4guide.model.traced import Trace
 from l4guide.process_group import signal_group
 from l4guide.tracing.guard import cleaned
-from l4guide.tracing.traced import Trace
 
 #: The imports take 2 to 6 seconds and the largest models as long again; a slow disk or a busy machine some more.
 DEADLINE_S = 120.0

@@ -1,7 +1,7 @@
 """What the light reader makes of a configuration, in the words of a trace, so that the two can be compared."""
 
 from l4guide.model import WINDOW, Architecture, Layers, Mixer
-from l4guide.tracing.traced import Call, Kept, Trace
+from l4guide.model.traced import Call, Kept, Trace
 
 
 def as_trace(model: Architecture) -> Trace:

@@ -9,7 +9,7 @@ from typing import Any
 from l4guide import catalogue
 from l4guide.errors import BadData
 from l4guide.frozen import frozen
-from l4guide.tracing.traced import Trace
+from l4guide.model.traced import Trace
 
 TRACES, CONFIGS = "traces.jsonl", "configs.jsonl"
 
