@@ -186,7 +186,8 @@ class Architecture:
         """How its weights are kept in a type: as its checkpoint does where that is its type, else all layers alike."""
         if self.stored is None:
             return in_type(weights)
-        if weights == (self.stored.dtype or "bf16"):
+        own = self.stored.dtype or "bf16"
+        if weights == own or {weights, own} <= {"bf16", "fp16"}:
             return self.stored
         return in_type(weights, further=self.stored.further)
 
