@@ -44,6 +44,14 @@ class Mixer:
     #: One key is kept for every so many tokens, beside those of the `recent` last ones.
     stride: int = 1
     recent: int = 0
+    #: What an implementation must do beyond products and a softmax: cap the scores, let a learnt score a head join
+    #: them without a key, add a term of its own for each head; `chunked` keys are those of the same stretch of `window`.
+    softcap: float | None = None
+    sinks: bool = False
+    bias: bool = False
+    chunked: bool = False
+    #: The model's own code computes the scores, which no other implementation stands in for.
+    own_scores: bool = False
 
     @property
     def attends(self) -> bool:
