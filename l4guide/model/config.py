@@ -13,6 +13,7 @@ from l4guide.model.stacks import has_two, stacks
 from l4guide.model.stored import stored
 from l4guide.model.tables import EMBEDDING, table_weights
 from l4guide.model.towers import tower_weights
+from l4guide.model.traits import with_traits
 
 INTERMEDIATE = (
     "intermediate_size",
@@ -98,7 +99,7 @@ def from_config(config: Mapping[str, object], name: str) -> Architecture:
         hidden=hidden,
         vocabulary=fields.whole("vocab_size", "padded_vocab_size") or 0,
         tied_embeddings=_tied(fields),
-        layers=layers,
+        layers=with_traits(fields, layers),
         max_context=fields.whole(*CONTEXT, at_least=1, at_most=MOST_CONTEXT),
         stored=stored(fields, sum(group.count for group in layers)),
         model_type=named_type(config),
