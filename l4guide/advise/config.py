@@ -8,21 +8,26 @@ from l4guide import catalogue
 from l4guide.catalogue import CONFIG, Component, Model
 from l4guide.errors import BadInput
 from l4guide.model import FULL, LATENT, WINDOW, Architecture, Mixer, named_file, parse_config
+from l4guide.model.checkpoint_index import KEY, read_index
 
 PASTED = "config.json"
 
 
-def read_architecture(config: object, *, run: bool = True) -> Architecture:
+def read_architecture(config: object, index: object = None, *, run: bool = True) -> Architecture:
     """The architecture of a configuration: the path of a config.json, its text, or the object in it.
 
-    It is traced where transformers is installed, which takes seconds; without `run` it is read.
+    It is traced where transformers is installed, which takes seconds; without `run` it is read. `index` is the path of
+    its checkpoint's index; one that lies beside a file is found, one in a text is read.
 
     Raises:
-        BadInput: it cannot be read, or a field is missing, malformed or out of limits.
+        BadInput: one of them cannot be read, or a field is missing, malformed or out of limits.
     """
     from l4guide.tracing.architecture import architecture_of
 
-    return architecture_of(*_object(config), run=run)
+    found, name = _object(config)
+    if index is not None:
+        found = {**found, KEY: read_index(Path(str(index)))}
+    return architecture_of(found, name, run=run)
 
 
 def takes_seconds(config: object) -> bool:
@@ -45,13 +50,13 @@ def _object(config: object) -> tuple[Mapping[str, object], str]:
     return named_file(Path(text))
 
 
-def model_of(config: object, *, run: bool = True) -> Model:
-    """A configuration as a preset is.
+def model_of(config: object, index: object = None, *, run: bool = True) -> Model:
+    """A configuration as a preset is; `index` as for `read_architecture`.
 
     Raises:
         BadInput: it cannot be read, a field is missing, malformed or out of limits, or nothing in it attends.
     """
-    return as_model(read_architecture(config, run=run))
+    return as_model(read_architecture(config, index, run=run))
 
 
 def preset_model(name: str) -> Model:

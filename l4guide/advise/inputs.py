@@ -90,7 +90,7 @@ def inputs_of(
     """
     said = {name for name, value in options.items() if value is not None}
     items = (
-        *_subject(said, gpu, model, component),
+        *_subject(said, gpu, model, component, options.get("index")),
         *_plan(options, said, workload, plan),
         *_shape(said, workload, model),
         *_lengths(said, workload),
@@ -100,10 +100,14 @@ def inputs_of(
     return Inputs(gpu=gpu, workload=workload, items=items, encodes=encodes)
 
 
-def _subject(said: set[str], gpu: Gpu, model: str | None, component: str | None) -> Iterator[Input]:
+def _subject(
+    said: set[str], gpu: Gpu, model: str | None, component: str | None, index: object
+) -> Iterator[Input]:
     yield Input(name="gpu", value=gpu.name, given=True)
     if model is not None:
         yield Input(name="model", value=model, given=True)
+    if index is not None:
+        yield Input(name="index", value=Path(str(index)).name, given=True)
     if component is not None and "component" in said:
         yield Input(name="component", value=component, given=True)
 

@@ -144,7 +144,7 @@ def loaded(question: Question) -> tuple[Sentence, ...]:
     model, weights = question.model, question.plan.weights
     if model.stored is None or model.weight_dtype != "fp32" or weights == "fp32":
         return ()
-    kept = digits(stored_bytes(model.modules, model.stored) / 1e9)
+    kept = digits(stored_bytes(model.modules, model.stored, model.layer_count) / 1e9)
     return (Sentence("counted.loaded", {"gb": kept, "weights": weights}),)
 
 

@@ -22,7 +22,7 @@ NO_MEASUREMENTS = ("no_measurements", "as_fitted")
 NO_TRACE = "no_trace"
 #: Options of the question that are about the model, the price or recorded runs, not the workload.
 BESIDE_THE_WORKLOAD = (
-    *("model", "component", "config"),
+    *("model", "component", "config", "index"),
     *("gpus", "price", "provider", "region", "spot", "tariff"),
     *("recompute", "flash", "measured", *NO_MEASUREMENTS, NO_TRACE, *OF_A_MODEL),
 )
@@ -134,7 +134,7 @@ def complete(
     notes = (note,) if note is not None else ()
     said = workload_options(options)
     if options.get("config") is not None:
-        chosen = model_of(options["config"], run=is_run(options))
+        chosen = model_of(options["config"], options.get("index"), run=is_run(options))
     elif options.get("model") is not None:
         chosen = preset_model(str(options["model"]))
     else:

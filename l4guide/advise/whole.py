@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from l4guide.advise.changes import changes
+from l4guide.advise.checkpoint import checkpoint_lines
 from l4guide.advise.config import read_architecture
 from l4guide.advise.inputs import Inputs, inputs_of
 from l4guide.advise.measured import put_right
@@ -49,7 +50,9 @@ def architecture_of(options: Mapping[str, object]) -> Architecture | None:
     """
     config = options.get("config")
     if config is not None:
-        return read_architecture(config, run=is_run(options))
+        return read_architecture(config, options.get("index"), run=is_run(options))
+    if options.get("index") is not None:
+        raise BadInput("error.index_alone")
     name = options.get("model")
     if name is None:
         return None
@@ -152,7 +155,7 @@ def answer_about(
     terms, order = terms_of(options), order_of(options)
     whole = whole_of(gpu, question, terms, order)
     ranking = rank(question, gpus(), terms, order, lambda card: refusal(question, card), asked=gpu)
-    remarks = [*remarks_on(model)]
+    remarks = [*remarks_on(model), *checkpoint_lines(question)]
     remarks += put_right(options).said(gpu, question.plan.task, whole=True)
     return ModelAnswer(
         gpu=gpu,

@@ -65,7 +65,7 @@ def weight_bytes(model: Architecture, plan: Plan) -> float:
 
     Layers that predict further tokens are not counted: a checkpoint holds them, but a run does not load them.
     """
-    return stored_bytes(model.modules, model.kept_in(plan.weights))
+    return stored_bytes(model.modules, model.kept_in(plan.weights), model.layer_count, loaded=True)
 
 
 def cache_bytes(model: Architecture, plan: Plan, batch: Numbers, context: Numbers) -> Numbers:

@@ -49,6 +49,14 @@ class Mixer:
     #: Elements that a token leaves in the cache, where they were counted and do not follow from the heads.
     kept_columns: int | None = None
     state_element_bytes: float = STATE_ELEMENT_BYTES
+    #: What an implementation must do beyond products and a softmax: cap the scores, let a learnt score a head join
+    #: them without a key, add a term of its own for each head; `chunked` keys are those of the same stretch of `window`.
+    softcap: float | None = None
+    sinks: bool = False
+    bias: bool = False
+    chunked: bool = False
+    #: The model's own code computes the scores, which no other implementation stands in for.
+    own_scores: bool = False
 
     @property
     def attends(self) -> bool:
@@ -186,7 +194,8 @@ class Architecture:
         """How its weights are kept in a type: as its checkpoint does where that is its type, else all layers alike."""
         if self.stored is None:
             return in_type(weights)
-        if weights == (self.stored.dtype or "bf16"):
+        own = self.stored.dtype or "bf16"
+        if weights == own or {weights, own} <= {"bf16", "fp16"}:
             return self.stored
         return in_type(weights, further=self.stored.further)
 

@@ -6,12 +6,14 @@ from itertools import groupby
 from pathlib import Path
 
 from l4guide.model.architecture import NONE, Architecture, FeedForward, Layers, Mixer
+from l4guide.model.checkpoint_index import holds_head
 from l4guide.model.fields import Fields, read_config
 from l4guide.model.mixers import STATES_ALONE, hidden_size, layer_count, mixers
 from l4guide.model.stacks import has_two, stacks
 from l4guide.model.stored import stored
 from l4guide.model.tables import EMBEDDING, table_weights
 from l4guide.model.towers import tower_weights
+from l4guide.model.traits import with_traits
 
 INTERMEDIATE = (
     "intermediate_size",
@@ -97,9 +99,9 @@ def from_config(config: Mapping[str, object], name: str) -> Architecture:
         hidden=hidden,
         vocabulary=fields.whole("vocab_size", "padded_vocab_size") or 0,
         tied_embeddings=_tied(fields),
-        layers=layers,
+        layers=with_traits(fields, layers),
         max_context=fields.whole(*CONTEXT, at_least=1, at_most=MOST_CONTEXT),
-        stored=stored(fields),
+        stored=stored(fields, sum(group.count for group in layers)),
         model_type=named_type(config),
         tower_weights=sum(weights or 0 for weights in towers),
         causal=causal,
@@ -260,6 +262,9 @@ def _gated(fields: Fields) -> bool:
 
 def _tied(fields: Fields) -> bool:
     said = fields.whole_model_flag("tie_word_embeddings")
+    head = holds_head(fields.outer)
+    if head is not None and not fields.says("tie_word_embeddings"):
+        return not head
     if not fields.says("tie_word_embeddings"):
         fields.assumed.append("tied_embeddings")
         known = fields.model_type
@@ -273,6 +278,4 @@ def _remarks(fields: Fields, towers: list[int | None]) -> tuple[str, ...]:
     found += ["remark.config_towers"] if None in towers else []
     if fields.get("index_topk", "compress_ratios", "compress_rates", "sparse_attention_config") is not None:
         found.append("remark.sparse_attention")
-    if fields.get("num_nextn_predict_layers", "num_mtp_modules", "mtp_num_hidden_layers"):
-        found.append("remark.next_tokens")
     return tuple(found)

@@ -8,7 +8,7 @@ from typing import Any
 
 from l4guide.errors import BadInput, Problem
 from l4guide.frozen import frozen
-from l4guide.model import Architecture, Stored, from_config, in_type, stored_bytes
+from l4guide.model import Architecture, Stored, counted_bytes, from_config, in_type, stored_bytes
 from l4guide.model.fields import Fields, read_config
 from l4guide.model.stored import stored
 from l4guide.model.traced import Call, Kept, Trace
@@ -28,7 +28,8 @@ MOST_NAMED = 12
 class Description:
     """A model's parts, what it keeps of a sequence of `context` tokens, and how it attends.
 
-    `basis` is traced or read; `weight_bytes` are those of its checkpoint; an element of the cache has `kv_bytes`.
+    `basis` is traced or read; `weight_bytes` are those of its checkpoint, whose weights are kept as `kept` says;
+    `layers` are those beside its further ones; an element of the cache has `kv_bytes`.
     """
 
     name: str
@@ -38,6 +39,8 @@ class Description:
     weight_bytes: float
     kv_bytes: float = ELEMENT_BYTES["bf16"]
     remarks: tuple[Sentence, ...] = ()
+    kept: Stored | None = None
+    layers: int = 0
 
     @property
     def cache_bytes(self) -> int | None:
@@ -54,12 +57,32 @@ class Description:
             "parameters": trace.parameters,
             "active_parameters": trace.active_parameters,
             "weight_bytes": round(self.weight_bytes),
+            **self._checkpoint(),
             "cache_bytes": self.cache_bytes,
             "state_bytes": trace.state_bytes,
             "calls": [_call_json(call) for call in trace.calls],
             "unread_fields": list(trace.unread),
         }
         return {name: value for name, value in said.items() if value is not None}
+
+    def _checkpoint(self) -> dict[str, Any]:
+        """What the bytes of the weights stand on, and the checkpoint's own figures; nothing where none is known."""
+        kept, modules = self.kept, self.trace.modules
+        if kept is None:
+            return {}
+        counted = counted_bytes(modules, kept, self.layers)
+        said = {
+            "type": kept.dtype,
+            "method": kept.method or kept.unknown,
+            "bits_per_weight": {kind: kept.of(kind).bits for kind in modules},
+            "counted_bytes": round(counted),
+            "further_layers": kept.further or None,
+            "further_bytes": round(counted - counted_bytes(modules, kept, 0)) or None,
+        }
+        if kept.index is not None:
+            said |= {"index_bytes": kept.index.total, "index_tensors": kept.index.tensors}
+        known = {name: value for name, value in said.items() if value is not None}
+        return {"weight_bytes_basis": kept.bytes_basis, "checkpoint": known}
 
     def to_json(self, language: str = "en") -> dict[str, Any]:
         """The description as JSON; what is not known is absent."""
@@ -158,7 +181,7 @@ def describe(config: Mapping[str, object], name: str, *, context: int) -> Descri
     """
     found = known(config, name)
     if found.trace is not None:
-        return _traced(found.trace, name, context, stored(Fields(config, name)))
+        return _traced(found.trace, name, context, stored(Fields(config, name), _layers(found.trace)))
     refused = found.untraced
     try:
         model = from_config(config, name)
@@ -206,6 +229,8 @@ def describe_model(
         trace=trace,
         context=context,
         weight_bytes=stored_bytes(trace.modules, kept, model.layer_count),
+        kept=kept,
+        layers=model.layer_count,
         kv_bytes=ELEMENT_BYTES[kv_dtype],
     )
 
@@ -226,6 +251,8 @@ def _traced(trace: Trace, name: str, context: int, kept: Stored) -> Description:
         trace=trace,
         context=context,
         weight_bytes=stored_bytes(trace.modules, kept, _layers(trace)),
+        kept=kept,
+        layers=_layers(trace),
         remarks=remarks,
     )
 

@@ -12,6 +12,7 @@ from l4guide import catalogue
 from l4guide.errors import BadInput, CannotDo, Problem
 from l4guide.frozen import frozen
 from l4guide.model import Architecture, from_config, preset, preset_config
+from l4guide.model.checkpoint_index import without_index
 from l4guide.model.traced import Trace
 from l4guide.tracing.corrected import corrected
 from l4guide.tracing.guard import cleaned
@@ -68,6 +69,7 @@ def preset_architecture(name: str) -> Architecture:
 
 def known(config: Mapping[str, object], name: str) -> Known:
     """The trace of a configuration, where it can be had; asked once for each."""
+    config = without_index(config)
     try:
         key = _key(config, name)
     except BadInput as refused:
@@ -82,7 +84,7 @@ def known(config: Mapping[str, object], name: str) -> Known:
 def is_waiting(config: Mapping[str, object], name: str) -> bool:
     """Whether `known` would take seconds to answer."""
     try:
-        return _key(config, name) not in _known and is_at_hand()
+        return _key(without_index(config), name) not in _known and is_at_hand()
     except BadInput:
         return False
 

@@ -77,8 +77,13 @@ def _calls(model: Architecture) -> tuple[Call, ...]:
             kv_heads=mixer.kv_heads,
             causal=_is_causal(model, mixer),
             cross=mixer.cross,
-            window=_window(mixer),
-            mask="causal" if _is_causal(model, mixer) else "none",
+            window=None if mixer.chunked else _window(mixer),
+            chunk=mixer.window if mixer.chunked else None,
+            softcap=mixer.softcap,
+            sinks=mixer.sinks,
+            mask="additive" if mixer.bias else "causal" if _is_causal(model, mixer) else "none",
+            bias=mixer.bias,
+            through="eager" if mixer.own_scores else "interface",
         )
         for mixer, layers in alike.items()
     )
