@@ -109,6 +109,20 @@ def heads(trace: Trace) -> Counter[tuple[object, ...]]:
     return found
 
 
+def test_layers_need_what_their_calls_need() -> None:
+    """A softcap and sinks, a bias for each head, scores that the model's own code computes."""
+    traits = {
+        "gemma2": {(50.0, False, False, False)},
+        "gpt_oss": {(None, True, False, False)},
+        "t5": {(None, False, True, False)},
+        "deberta-v2": {(None, False, False, True)},
+    }
+    for model_type, wanted in traits.items():
+        _, model = whole(recorded()[model_type])
+        mixers = (group.mixer for group in model.layers if group.mixer.attends)
+        assert wanted == {(m.softcap, m.sinks, m.bias, m.own_scores) for m in mixers}, model_type
+
+
 def test_what_was_read_stays_where_it_is_right() -> None:
     """Ranks and latents, which no trace says, stay those of the reader; a half-read type gets its weights."""
     _, latent = whole(recorded()["deepseek_v3"])
