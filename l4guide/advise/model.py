@@ -135,7 +135,8 @@ def caveats(model: Architecture) -> tuple[Sentence, ...]:
 def counted(model: Architecture) -> tuple[Sentence, ...]:
     """How a model's parameters, cache and calls were found, where no caveat says it; a preset's may be published."""
     if model.trace is not None:
-        return (Sentence("counted.traced", {"version": model.trace.transformers}),)
+        values = {"version": model.trace.transformers, "reason": model.trace.unsaid}
+        return (Sentence("counted.traced_unrun" if model.trace.unsaid else "counted.traced", values),)
     return () if model.model_type is None or caveats(model) else (Sentence("counted.read"),)
 
 
