@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import traitlets
 
 from l4guide import catalogue
-from l4guide.advise import PutRight, advise, found_records, model_of, put_right_by
+from l4guide.advise import PutRight, advise, found_records, model_of, preset_model, put_right_by
 from l4guide.errors import Problem
 from l4guide.measure.measurement import Record
 from l4guide.measure.probe import Machine
@@ -161,7 +161,7 @@ class GuideState(PageState):
     def _of_model(self, name: str) -> object:
         """What the model's first component says of `name`; None where nobody does, or a configuration is unreadable."""
         if self.model != CUSTOM:
-            return getattr(catalogue.model(self.model).components[0], name)
+            return getattr(preset_model(self.model).components[0], name)
         try:
             return getattr(model_of(self.config).components[0], name)
         except Problem:  # the answer says what is wrong with it
@@ -215,7 +215,7 @@ def _canonical(inputs: Mapping[str, object]) -> dict[str, object]:
     if "gpu" in kept:
         kept["gpu"] = catalogue.gpu(str(kept["gpu"])).name
     if kept.get("model"):
-        model = catalogue.model(str(kept["model"]))
+        model = preset_model(str(kept["model"]))
         known = {name: getattr(model.components[0], name) for name in SHAPE}
         shape = {name: "" if value is None else str(value) for name, value in known.items()}
         kept = {**shape, **kept, "model": model.name}
