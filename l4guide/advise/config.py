@@ -68,7 +68,9 @@ def preset_model(name: str) -> Model:
     chosen = catalogue.model(name)
     if chosen.status != CONFIG:
         return chosen
-    row, found = chosen.components[0], as_model(preset(name))
+    from l4guide.tracing.architecture import preset_architecture
+
+    row, found = chosen.components[0], as_model(preset_architecture(name))
     first, *others = (replace(part, sources=row.sources) for part in found.components)
     return replace(found, status=CONFIG, components=(replace(first, note=row.note), *others))
 
