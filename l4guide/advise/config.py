@@ -7,7 +7,7 @@ from pathlib import Path
 from l4guide import catalogue
 from l4guide.catalogue import CONFIG, Component, Model
 from l4guide.errors import BadInput
-from l4guide.model import FULL, LATENT, WINDOW, Architecture, Mixer, named_file, parse_config, preset
+from l4guide.model import FULL, LATENT, WINDOW, Architecture, Mixer, named_file, parse_config
 from l4guide.model.checkpoint_index import KEY, read_index
 
 PASTED = "config.json"
