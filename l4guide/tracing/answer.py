@@ -192,10 +192,10 @@ def describe(config: Mapping[str, object], name: str, *, context: int) -> Descri
 
 def _remarks(model: Architecture) -> tuple[Sentence, ...]:
     """Why there was no trace or no forward pass, and that nothing compared what was read."""
-    if model.trace is not None:
+    if model.trace is not None and model.is_traced:
         return _unsaid(model.trace)
     why = model.untraced or Sentence("model_trace.read_for_want")
-    caveat = not_compared(model.model_type or "-")
+    caveat = None if model.trace is not None else not_compared(model.model_type or "-")
     return (why, *(() if caveat is None else (caveat,)))
 
 
@@ -231,7 +231,7 @@ def describe_model(
     trace = as_trace(model)
     return Description(
         name=model.name,
-        basis=READ if model.trace is None else TRACED,
+        basis=TRACED if model.is_traced else READ,
         trace=trace,
         context=context,
         weight_bytes=stored_bytes(trace.modules, kept, model.layer_count),
