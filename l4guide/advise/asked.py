@@ -44,6 +44,8 @@ CAPABILITY = "compute_capability"
 OF_A_CARD = (*(figure.option for figure in FIGURES), CAPABILITY, "instance")
 #: Without these no card can be described that is not listed.
 NEEDED = ("memory_gib", "bandwidth_gb_s", "tflops")
+#: Characters of a name of the user's own that are kept: as many as the longest listed one has.
+MOST_NAME = 34
 #: What says whose price counts.
 PRICED = frozenset(("price", "provider", "region", "spot"))
 #: Types of weights by what quantised checkpoints call themselves.
@@ -171,7 +173,7 @@ def _described(name: str, figures: Mapping[str, float], said: Mapping[str, objec
     blank = {"gemm_note": "", "unverified": (), "disagreements": "", "sources": (), "form_factor": "-"}
     values = {**unknown, **blank, **settled, **followed, **figures}
     inferred = tuple(field for field in followed if field not in figures)
-    return Gpu(**values, name=" ".join(name.split())[:60], inferred=inferred, own=tuple(figures))
+    return Gpu(**values, name=" ".join(name.split())[:MOST_NAME], inferred=inferred, own=tuple(figures))
 
 
 _UNKNOWN = (
