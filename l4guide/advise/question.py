@@ -11,18 +11,22 @@ from l4guide.catalogue import Component, Gpu, Model
 from l4guide.cost.whole import LATENCIES
 from l4guide.errors import BadInput
 from l4guide.text import Sentence
-from l4guide.workload import DEFAULTS, Workload, ask
+from l4guide.workload import DEFAULTS, Workload, ask, yes_or_no
 
+#: What an encoder is asked for where nothing is said: one pass over whole sequences.
+ENCODING = "prefill"
 #: What can be asked of a whole model alone.
 OF_A_MODEL = ("weights", "method", "lora_rank", "load", "run_tokens", *LATENCIES)
 #: The option that leaves every recorded run out, and what it was called before.
 NO_MEASUREMENTS = ("no_measurements", "as_fitted")
+#: The option that has a configuration read where it could be traced.
+NO_TRACE = "no_trace"
 #: Options of the question that are about the model, the price or recorded runs, not the workload.
 BESIDE_THE_WORKLOAD = (
-    *("model", "component", "config"),
+    *("model", "component", "config", "index"),
     *("gpus", "price", "provider", "region", "spot", "tariff"),
     *OF_A_CARD,
-    *("recompute", "flash", "measured", *NO_MEASUREMENTS, *OF_A_MODEL),
+    *("recompute", "flash", "measured", *NO_MEASUREMENTS, NO_TRACE, *OF_A_MODEL),
 )
 
 
@@ -33,6 +37,16 @@ def workload_options(options: Mapping[str, object]) -> dict[str, object]:
         for name, value in options.items()
         if name not in BESIDE_THE_WORKLOAD and value is not None
     }
+
+
+def is_run(options: Mapping[str, object]) -> bool:
+    """Whether a configuration among the options is traced where that can be.
+
+    Raises:
+        BadInput: `no_trace` is neither yes nor no.
+    """
+    said = options.get(NO_TRACE)
+    return said is None or not yes_or_no("no-trace", said)
 
 
 def ask_for_shape(gpu: Gpu, options: Mapping[str, object]) -> tuple[Workload, tuple[str, ...]]:
@@ -95,6 +109,9 @@ def _workload_of(
         raise BadInput("error.model_shape_unknown", model=chosen.name, component=component.name)
     if component.causal is False and said.get("task") == "decode":
         raise BadInput("error.no_decode", model=chosen.name, component=component.name)
+    if component.causal is False and "task" not in said:
+        workload, assumed = _workload_of(gpu, chosen, component, {**said, "task": ENCODING})
+        return workload, ("task", *assumed)
     lengths = ("seqlen_q", "seqlen_kv")
     limit, usual = component.max_context, int(str(DEFAULTS["seqlen"]))
     if limit is None or limit >= usual or any(name in said for name in ("seqlen", *lengths)):
@@ -119,7 +136,7 @@ def complete(
     gpu, options, notes = settled.gpu, settled.options, settled.notes
     said = workload_options(options)
     if options.get("config") is not None:
-        chosen = model_of(options["config"])
+        chosen = model_of(options["config"], options.get("index"), run=is_run(options))
     elif options.get("model") is not None:
         chosen = preset_model(str(options["model"]))
     else:

@@ -21,6 +21,8 @@ from l4guide.table import read_rows
 
 #: "512 on 27 of 36 layers", "4096 on every other layer", "1024 on 5 of 6 layers", "4096".
 WINDOW_TEXT = re.compile(r"(\d+)(?: on (?:every (other)|(\d+) of (\d+)) layers?)?")
+#: What a note says of attention beside its sizes.
+SOFTCAP_TEXT, SINKS_TEXT = re.compile(r"attention softcap (\d+)"), "attention sinks"
 
 
 @frozen
@@ -114,6 +116,8 @@ def _mixers(component: Component, known: Widths | None) -> list[tuple[int, Mixer
         head_dim=component.head_dim or 0,
         head_dim_v=component.head_dim_v or 0,
         query_rank=rank,
+        softcap=float(cap[1]) if (cap := SOFTCAP_TEXT.search(component.note)) else None,
+        sinks=SINKS_TEXT in component.note,
     )
     count = component.layers or 0
     if component.kind == "MLA":
