@@ -1,6 +1,6 @@
 """The card and the model that are asked about, however they were named or described."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from l4guide.catalogue import (
 )
 from l4guide.errors import BadInput
 from l4guide.frozen import frozen
+from l4guide.model.weight_types import WHOLE_TYPES, weight_types
 from l4guide.text import Sentence
 from l4guide.workload import real_number, whole_number
 
@@ -48,10 +49,11 @@ NEEDED = ("memory_gib", "bandwidth_gb_s", "tflops")
 MOST_NAME = 34
 #: What says whose price counts.
 PRICED = frozenset(("price", "provider", "region", "spot"))
-#: Types of weights by what quantised checkpoints call themselves.
+#: Types of weights by what quantised checkpoints call themselves, where that is no name of a type.
 STORED = {
-    **dict.fromkeys(("awq", "gptq", "int4", "w4a16", "4bit", "nvfp4", "mxfp4", "bnb", "nf4"), "int4"),
-    "fp8": "fp8",
+    **dict.fromkeys(("awq", "gptq", "w4a16", "4bit"), "int4"),
+    **dict.fromkeys(("w8a8", "w8a16", "8bit"), "int8"),
+    "bnb": "nf4",
 }
 #: The limits of a card that its compute capability settles.
 OF_A_CAPABILITY = (
@@ -214,9 +216,20 @@ def _settle_model(said: dict[str, object]) -> list[Sentence]:
     if not words:
         return []
     said["model"] = found.name
-    stored = next((STORED[word] for word in words if word in STORED), None)
+    stored = _stored(words)
     if stored is None or said.get("task") not in ("prefill", "decode"):
         return [Sentence("catalogue.variant", {"given": name[:80], "name": found.name})]
     said.setdefault("weights", stored)
     values = {"given": name[:80], "name": found.name, "weights": str(said["weights"])}
     return [Sentence("catalogue.variant_stored", values)]
+
+
+def _stored(words: Sequence[str]) -> str | None:
+    """The type of weights that the words behind a name say, such as nvfp4, awq, or q4 k m; None where they say none."""
+    for first in range(len(words)):
+        for last in range(len(words), first, -1):
+            name = "_".join(words[first:last])
+            name = STORED.get(name, name)
+            if name in weight_types() and name not in WHOLE_TYPES:
+                return name
+    return None

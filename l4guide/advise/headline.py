@@ -195,7 +195,8 @@ def _attention_decides(gpu: Gpu, part: Part) -> tuple[tuple[str, ...], dict[str,
     named: dict[str, object] = {"running": running[0]}
     if part.answer == "unsafe":
         return ("headline.model_unsafe", "headline.model_unsafe_short"), named
-    return tuple(f"headline.model_runs_with{room}" for room in ("", "_short", "_bare")), named
+    keys = ("headline.model_runs_with", "headline.model_runs_with_short", "headline.model_runs_with_bare")
+    return keys, named
 
 
 def _pace(whole: Whole) -> dict[str, object]:

@@ -19,7 +19,7 @@ VENDOR_PREFIXES = ("nvidia", "geforce", "tesla", "amd", "instinct")
 WITH_MEMORY = re.compile(r"(.*?)[\s(_-]*\b(\d{1,4}) ?gi?b\)?", re.IGNORECASE)
 #: What makers and others write behind a model's name: the same layers, trained further or stored in another type.
 VARIANT = re.compile(
-    r"it|instruct|base|chat|bf16|fp16|fp8|int4|int8|w4a16|w8a8|w8a16|[3468]bit|awq|gptq|nvfp4|mxfp4|bnb|nf4|unsloth|dynamic|qat"
+    r"it|instruct|base|chat|bf16|fp16|fp8|int4|int8|w4a16|w8a8|w8a16|[3468]bit|awq|gptq|nvfp4|mxfp4|mxfp8|bnb|nf4|nl|unsloth|dynamic|qat"
     r"|gguf|mlx|exl[23]|hf|i?q[2-8]|[01]|k|xxs|xs|s|m|l|xl|ud",
     re.IGNORECASE,
 )

@@ -127,9 +127,26 @@ def test_an_instance_sets_how_many_and_whose_price() -> None:
     assert "g6.xlarge" in said  # whose price it is
 
 
-def test_a_checkpoint_says_how_its_weights_are_stored() -> None:
-    """A quantised repository is its model with those weights; what was said goes first."""
-    settled = asked("L4", {"model": "Qwen/Qwen3-8B-AWQ", "task": "decode"})
-    assert ("Qwen3-8B", "int4") == (settled.options["model"], settled.options["weights"])
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [
+        ("Qwen/Qwen3-8B-AWQ", "int4"),
+        ("Qwen/Qwen3-8B-FP8", "fp8"),
+        ("someone/Qwen3-8B-NVFP4", "nvfp4"),
+        ("unsloth/Qwen3-8B-bnb-4bit", "nf4"),
+        ("unsloth/Qwen3-8B-GGUF:Q4_K_M", "q4_k_m"),
+        ("Qwen3-8B-w8a8", "int8"),
+        ("unsloth/Qwen3-8B-GGUF", None),
+        ("Qwen/Qwen3-8B-Base", None),
+    ],
+)
+def test_a_name_says_how_its_weights_are_stored(name: str, stored: str | None) -> None:
+    """A quantised repository is its model with those weights, and where a name leaves them open, a remark says so."""
+    settled = asked("L4", {"model": name, "task": "decode"})
+    assert ("Qwen3-8B", stored) == (settled.options["model"], settled.options.get("weights"))
+    assert any(name in note.say("en") for note in settled.notes)
+
+
+def test_weights_that_were_said_go_before_those_of_a_name() -> None:
+    """What the user says of the weights holds, whatever the checkpoint is called."""
     assert "bf16" == asked("L4", {**DECODE, "model": "Qwen3-8B-AWQ", "weights": "bf16"}).options["weights"]
-    assert any("Qwen3-8B-AWQ" in note.say("en") for note in settled.notes)
