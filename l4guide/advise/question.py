@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import fields
 
-from l4guide.advise.config import model_of
+from l4guide.advise.config import model_of, preset_model
 from l4guide.advise.inputs import inputs_of
 from l4guide.advise.records import Question
-from l4guide.catalogue import Component, Gpu, Model, find_gpu, model
+from l4guide.catalogue import Component, Gpu, Model, find_gpu
 from l4guide.cost.whole import LATENCIES
 from l4guide.errors import BadInput
 from l4guide.text import Sentence
@@ -136,7 +136,7 @@ def complete(
     if options.get("config") is not None:
         chosen = model_of(options["config"], options.get("index"), run=is_run(options))
     elif options.get("model") is not None:
-        chosen = model(str(options["model"]))
+        chosen = preset_model(str(options["model"]))
     else:
         workload, assumed = ask_for_shape(gpu, options)
         inputs = inputs_of(options, gpu, workload)

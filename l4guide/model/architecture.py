@@ -51,7 +51,7 @@ class Mixer:
     kept_columns: int | None = None
     state_element_bytes: float = STATE_ELEMENT_BYTES
     #: What an implementation must do beyond products and a softmax: cap the scores, let a learnt score a head join
-    #: them without a key, add a term of its own for each head; `chunked` keys are those of the same stretch of `window`.
+    #: them without a key, add a term of its own for each head; `chunked` keys are those of one stretch of `window`.
     softcap: float | None = None
     sinks: bool = False
     bias: bool = False
