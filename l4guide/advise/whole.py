@@ -3,13 +3,16 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from l4guide.advise.asked import asked, cards_with
 from l4guide.advise.changes import changes
+from l4guide.advise.checkpoint import checkpoint_lines
 from l4guide.advise.config import read_architecture
 from l4guide.advise.inputs import Inputs, inputs_of
 from l4guide.advise.measured import put_right
-from l4guide.advise.model import ModelAnswer, caveats
-from l4guide.advise.question import ask_for, ask_for_shape, workload_options
-from l4guide.catalogue import Gpu, find_gpu, gpus
+from l4guide.advise.media import media_lines, media_of
+from l4guide.advise.model import ModelAnswer, caveats, counted
+from l4guide.advise.question import ENCODING, ask_for, ask_for_shape, is_run, workload_options
+from l4guide.catalogue import Gpu
 from l4guide.cost import (
     BreakEven,
     Question,
@@ -29,7 +32,6 @@ from l4guide.model import (
     FeedForward,
     Layers,
     Mixer,
-    preset,
 )
 from l4guide.step import plan_of
 from l4guide.support import Verdict, check
@@ -50,9 +52,15 @@ def architecture_of(options: Mapping[str, object]) -> Architecture | None:
     """
     config = options.get("config")
     if config is not None:
-        return read_architecture(config)
+        return read_architecture(config, options.get("index"), run=is_run(options))
+    if options.get("index") is not None:
+        raise BadInput("error.index_alone")
     name = options.get("model")
-    return None if name is None else preset(str(name))
+    if name is None:
+        return None
+    from l4guide.tracing.architecture import preset_architecture
+
+    return preset_architecture(str(name))
 
 
 def bare(workload: Workload) -> Architecture:
@@ -85,8 +93,12 @@ def question_of(
         BadInput: an option is malformed, contradicts another, or is more than the model takes.
     """
     said = {name: value for name, value in workload_options(options).items() if value is not None}
+    if not model.causal:
+        said.setdefault("task", ENCODING)
+    media = media_of(model, options)
     if not {"seqlen", "seqlen_kv"} & said.keys():
-        said["seqlen"] = min(DEFAULT_CONTEXT, model.max_context or DEFAULT_CONTEXT)
+        room = (model.max_context or DEFAULT_CONTEXT + media.tokens) - media.tokens
+        said["seqlen"] = max(1, min(DEFAULT_CONTEXT, room))
     mixer = next((group.mixer for group in model.layers if group.mixer.attends), None)
     shape = (
         {"head_dim": 128}
@@ -99,18 +111,19 @@ def question_of(
         }
     )
     workload, _ = ask_for(gpu, {**said, **shape, "causal": said.get("causal", model.causal)})
-    if model.max_context is not None and workload.seqlen_kv > model.max_context:
-        values = {"context": workload.seqlen_kv, "model": model.name, "limit": model.max_context}
+    context = workload.seqlen_kv + media.tokens
+    if model.max_context is not None and context > model.max_context:
+        values = {"context": context, "model": model.name, "limit": model.max_context}
         raise BadInput("error.context_over_model", **values)
     if not model.causal and workload.task == "decode":
-        raise BadInput("error.no_decode", model=model.name, component="encoder")
+        raise BadInput("error.no_decode", model=model.name, component=model.model_type or model.name)
     stored = model.weight_dtype
     plan = plan_of(
         {**options, "rank": options.get("lora_rank")}, task=workload.task, dtype=workload.dtype, stored=stored
     )
     return Question(
         model=model,
-        plan=replace(plan, kv_dtype=workload.kv_dtype),
+        plan=replace(plan, kv_dtype=workload.kv_dtype, media=media),
         workload=workload,
         implementation=implementation,
         estimator=put_right(options).estimator,
@@ -126,12 +139,12 @@ def model_answer(
         BadInput: an option is malformed, unknown, or contradicts another; the configuration cannot be used.
         CannotDo: the model's widths are not known, or the card has no rate for the type.
     """
-    gpu, note = find_gpu(gpu_name)
-    model = architecture_of(options)
+    settled = asked(gpu_name, options)
+    model = architecture_of(settled.options)
     if model is None:
         raise BadInput("error.no_model")
-    found = answer_about(gpu, model, options, implementation)
-    return found if note is None else replace(found, remarks=(note, *found.remarks))
+    found = answer_about(settled.gpu, model, settled.options, implementation)
+    return replace(found, remarks=(*settled.notes, *found.remarks))
 
 
 def answer_about(
@@ -146,8 +159,8 @@ def answer_about(
     question = question_of(gpu, model, options, implementation)
     terms, order = terms_of(options), order_of(options)
     whole = whole_of(gpu, question, terms, order)
-    ranking = rank(question, gpus(), terms, order, lambda card: refusal(question, card), asked=gpu)
-    remarks = [*remarks_on(model)]
+    ranking = rank(question, cards_with(gpu), terms, order, lambda card: refusal(question, card), asked=gpu)
+    remarks = [*media_lines(whole), *remarks_on(model), *checkpoint_lines(question)]
     remarks += put_right(options).said(gpu, question.plan.task, whole=True)
     return ModelAnswer(
         gpu=gpu,
@@ -162,6 +175,11 @@ def answer_about(
 def remarks_on(model: Architecture) -> Iterator[Sentence]:
     """What the counts of a model leave out, what was filled in, and which numbers of its configuration nothing read."""
     yield from (Sentence(key) for key in model.remarks)
+    if model.has_encoder:
+        heard = next((g.mixer.source_tokens for g in model.layers if g.mixer.source_tokens), None)
+        yield (
+            Sentence("remark.reads_prompt") if heard is None else Sentence("remark.hears", {"tokens": heard})
+        )
     if model.assumed:
         yield Sentence("remark.assumed", {"fields": ", ".join(model.assumed)})
     if model.unread:
@@ -180,6 +198,7 @@ def inputs_about(gpu: Gpu, question: Question, options: Mapping[str, object]) ->
         model=question.model.name,
         component=None if named is None else str(named),
         plan=question.plan,
+        encodes=not question.model.causal,
     )
 
 
@@ -190,12 +209,13 @@ def question_line(gpu_name: str, options: Mapping[str, object]) -> Inputs:
         BadInput: the card is not known, or an option is malformed, unknown, or contradicts another.
         CannotDo: the model's widths are not known.
     """
-    gpu, _ = find_gpu(gpu_name)
-    asked = {name: value for name, value in options.items() if name != "implementation"}
+    settled = asked(gpu_name, options)
+    gpu, options = settled.gpu, settled.options
+    said = {name: value for name, value in options.items() if name != "implementation"}
     model = architecture_of(options)
     if model is None:
-        return inputs_of(options, gpu, ask_for_shape(gpu, asked)[0])
-    return inputs_about(gpu, question_of(gpu, model, asked), options)
+        return inputs_of(options, gpu, ask_for_shape(gpu, said)[0])
+    return inputs_about(gpu, question_of(gpu, model, said), options)
 
 
 def refusal(question: Question, gpu: Gpu) -> Sentence | None:
@@ -232,12 +252,13 @@ def break_even(
         BadInput: an option is malformed, unknown, or contradicts another.
         CannotDo: the model's widths are not known.
     """
-    gpu, _ = find_gpu(gpu_name)
+    settled = asked(gpu_name, options)
+    gpu, options = settled.gpu, settled.options
     model = architecture_of(options)
     if model is None:
         model = bare(ask_for_shape(gpu, options)[0])
     question = question_of(gpu, model, options)
     terms: Terms = terms_of(options)
-    able = [card for card in gpus() if refusal(question, card) is None]
+    able = [card for card in cards_with(gpu) if refusal(question, card) is None]
     drawn = by_context if axis == "context" else by_head_dim
-    return replace(drawn(question, able, terms, cells=cells), caveats=caveats(model))
+    return replace(drawn(question, able, terms, cells=cells), caveats=(*caveats(model), *counted(model)))

@@ -1,11 +1,16 @@
 """What a model keeps on a card, part by part, in bytes."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from l4guide.frozen import frozen
 from l4guide.interval import Interval, Numbers, total
 from l4guide.model import LATENT, LINEAR, WINDOW, Architecture, Layers, Mixer, stored_bytes
+from l4guide.step.media import NO_MEDIA
 from l4guide.step.plan import Plan
+from l4guide.step.spans import source_tokens
+from l4guide.step.towers import as_model
 from l4guide.step.training import trained_weights
 from l4guide.workload import ELEMENT_BYTES
 
@@ -52,7 +57,10 @@ def sizes(model: Architecture, plan: Plan, batch: Numbers, context: Numbers) -> 
         # A causal model keeps keys and values; an encoder keeps nothing from one call to the next.
         if model.causal:
             parts["kv_cache"] = Interval.exactly(cache_bytes(model, plan, batch, context))
-        parts["activations"] = _spread(working_bytes(model, plan, batch, context))
+        working = working_bytes(model, plan, batch, context)
+        # A tower passes before the prompt, so that the larger of both counts; decode admits a request at a time.
+        at_once = np.ones_like(batch) if plan.task == "decode" else batch
+        parts["activations"] = _spread(np.maximum(working, tower_bytes(plan, at_once)))
     used = total(parts.values())
     lost = Interval.of(used.low * LOST_LOW, used.value * LOST_VALUE, used.high * LOST_HIGH)
     parts["reserve"] = Interval.of(CONTEXT_LOW, CONTEXT_VALUE, CONTEXT_HIGH) + lost
@@ -64,7 +72,7 @@ def weight_bytes(model: Architecture, plan: Plan) -> float:
 
     Layers that predict further tokens are not counted: a checkpoint holds them, but a run does not load them.
     """
-    return stored_bytes(model.modules, model.kept_in(plan.weights))
+    return stored_bytes(model.modules, model.kept_in(plan.weights), model.layer_count, loaded=True)
 
 
 def cache_bytes(model: Architecture, plan: Plan, batch: Numbers, context: Numbers) -> Numbers:
@@ -101,14 +109,32 @@ def _elements(mixer: Mixer, context: Numbers) -> Numbers:
 
 def working_bytes(model: Architecture, plan: Plan, batch: Numbers, context: Numbers) -> Numbers:
     """What a serving step needs while it runs: the widest layer's tensors and the logits."""
-    rows = batch * 1.0 if plan.task == "decode" else np.minimum(batch * context, PREFILL_CHUNK)
+    rows = batch * 1.0 if plan.task == "decode" else _rows_at_once(model, batch, context)
     widest = max(_columns(group, model.hidden) for group in model.layers)
     scores = np.zeros_like(rows)
     if not plan.flash:
         heads = max((group.mixer.heads for group in model.layers if group.mixer.attends), default=0)
         scores = SCORE_BYTES * rows * heads / plan.gpus * context
     found: Numbers = rows * (4.0 * model.hidden + 2.0 * widest / plan.gpus) + scores
-    return found + batch * model.vocabulary * LOGIT_BYTES
+    return found + batch * model.vocabulary * LOGIT_BYTES * model.causal
+
+
+def _rows_at_once(model: Architecture, batch: Numbers, context: Numbers) -> Numbers:
+    """Tokens of a prompt that are worked on at once: a chunk, but all where every token sees every other."""
+    if model.has_encoder:
+        return batch * source_tokens(model, context)
+    return np.minimum(batch * context, PREFILL_CHUNK) if model.causal else batch * context
+
+
+def tower_bytes(plan: Plan, batch: Numbers) -> Numbers:
+    """What the towers need while they run over the images and sounds of `batch` requests: the largest of them."""
+    found = np.zeros_like(batch)
+    for view in plan.media.views:
+        alone = replace(plan, task="prefill", media=NO_MEDIA)
+        positions = np.full_like(batch, float(view.positions))
+        here = working_bytes(as_model(view.tower), alone, batch * view.sequences, positions)
+        found = np.maximum(found, here)
+    return found
 
 
 def kept_bytes(model: Architecture, plan: Plan, batch: Numbers, context: Numbers) -> Numbers:

@@ -11,9 +11,9 @@ from typing import Any
 
 from l4guide import catalogue
 from l4guide.errors import BadData
+from l4guide.model.traced import KINDS, Call, Kept, Trace, sharing, together
 from l4guide.tracing.language import MOST, Unsaid, Values, holds, number
 from l4guide.tracing.resolution import Resolution
-from l4guide.tracing.traced import KINDS, Call, Kept, Trace, sharing, together
 
 EXPRESSIONS = "expressions.jsonl"
 #: Words that expressions have as numbers.

@@ -8,6 +8,7 @@ import torch
 from torch.fx.experimental import _config as fake
 
 from l4guide.frozen import frozen
+from l4guide.model.traced import Trace, sharing, together
 from l4guide.tracing.attention import WITNESS, Sighting, Witness, calls_of
 from l4guide.tracing.build import build
 from l4guide.tracing.cache import Layer, kept_by
@@ -20,7 +21,6 @@ from l4guide.tracing.inputs import (
     media,
     parameters_of,
 )
-from l4guide.tracing.traced import Trace, sharing, together
 from l4guide.tracing.unrun import unrun
 from l4guide.tracing.weights import held, watch_routing, weigh
 

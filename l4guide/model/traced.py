@@ -95,6 +95,11 @@ class Trace:
         return sum(one.layers * one.elements * one.tokens(context) for one in self.kept)
 
     @property
+    def was_run(self) -> bool:
+        """Whether transformers built and ran it: its numbers are not what a configuration was read to say."""
+        return self.tokens > 0
+
+    @property
     def state_bytes(self) -> int | None:
         """Bytes of a sequence that do not grow with it; None if not known."""
         return None if self.kept is None else sum(one.layers * one.state_bytes for one in self.kept)
