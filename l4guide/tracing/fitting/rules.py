@@ -12,6 +12,14 @@ from l4guide.tracing.resolution import AS_SAID, Resolution, kinds
 MOST_KINDS = 6
 
 
+class NoRule(LookupError):
+    """No rule was found for a field."""
+
+    def __init__(self, path: str, problem: LookupError) -> None:
+        super().__init__(f"rule of {path}: {problem}")
+        self.path = path
+
+
 class Rules:
     """The rules of one type, found over the configurations that it was seen at."""
 
@@ -56,7 +64,7 @@ class Rules:
         """The rules of the fields that are wanted, and of those that these ask for.
 
         Raises:
-            LookupError: none was found for one.
+            NoRule: none was found for one.
         """
         queue = sorted(wanted)
         while queue:
@@ -82,7 +90,7 @@ class Rules:
                 return {"value": Solver(Rows(rows, paths)).solve(values, part)}
             return {"kinds": _kinds(Solver(Rows(rows, paths)), dict(enumerate(values)), part, own)}
         except LookupError as problem:
-            raise LookupError(f"rule of {path}: {problem}") from problem
+            raise NoRule(path, problem) from problem
 
     def _entries(self, path: str, seen: Sequence[int], part: str) -> dict[str, Any]:
         """The rule of a list with an entry a layer, which a file may also say itself."""
@@ -121,7 +129,14 @@ class Rules:
 def tried(study: Mapping[str, Any], seen: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """By field, the kinds of values that it was tried with; where it always had one value, that value."""
     parts = list(study["parts"])
-    plain = {"aliases": study["aliases"], "parts": study["parts"], "rules": {}, "tried": {}, "numbers": [], "unexplained": []}
+    plain = {
+        "aliases": study["aliases"],
+        "parts": study["parts"],
+        "rules": {},
+        "tried": {},
+        "numbers": [],
+        "unexplained": [],
+    }
     said = [Resolution({**plain, "usual": {}, "usual_of_parts": {}}, one["raw"]).said for one in seen]
     usual = flat(study["seen"][0]["resolved"], parts)
     found: dict[str, Any] = {}

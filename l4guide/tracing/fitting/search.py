@@ -22,6 +22,8 @@ FEWEST = 3
 TERM, CHEAP = 4.4, 2.5
 #: A constant that few rows are enough for.
 SMALL = 16
+#: Parts of a table that are kept.
+MOST_PARTS = 8
 #: So many equally good pairs are weighed.
 MOST_PAIRS = 200
 
@@ -38,7 +40,8 @@ class Table:
         for factor in FACTORS:
             self._add([["*", factor, one] for one in a], x * factor)
         self._pairs("*", a, x)
-        self._quotients(a, x)
+        if not rows.layered:
+            self._quotients(a, x)
         self._pairs("+", a, x)
         for one, line in zip(a, x, strict=True):
             self._add([["-", one, other] for other in a], line - x)
@@ -62,7 +65,7 @@ class Table:
             self.lines.append(lines)
 
     def _pairs(self, operation: str, a: list[Any], x: Any, factor: int = 1) -> None:
-        apply = {"*": np.multiply, "+": np.add, "max": np.maximum, "min": np.minimum}[operation]
+        apply: Any = {"*": np.multiply, "+": np.add, "max": np.maximum, "min": _smaller}[operation]
         head = [operation] if factor == 1 else [operation, factor]
         for place, one in enumerate(a):
             self._add([[*head, one, other] for other in a[place:]], apply(x[place:], x[place]) * factor)
@@ -77,10 +80,12 @@ class Table:
             if np.any(line <= 0):
                 continue
             quotients = [["//", other, one] for other in a]
-            self._add(quotients, x // line)
-            self._add([["up", other, one] for other in a], -(-x // line))
+            absent = (x >= ABSENT) | (line >= ABSENT)
+            self._add(quotients, np.where(absent, ABSENT, x // line))
+            self._add([["up", other, one] for other in a], np.where(absent, ABSENT, -(-x // line)))
             if SIDE.search(str(one)):
-                self._add([["*", quotient, quotient] for quotient in quotients], (x // line) ** 2)
+                squares = np.where(absent, ABSENT, (x // line) ** 2)
+                self._add([["*", quotient, quotient] for quotient in quotients], squares)
             for other, numerator in zip(a, x, strict=True):
                 if "head" in str(one) and HIDDEN.search(str(other)) and not np.any(numerator % line):
                     # As a head's columns are, where only the product of them and the heads is said.
@@ -173,6 +178,8 @@ class Search:
             return self._plain(wanted, columns, part)
         key = tuple(columns)
         if key not in self._parts:
+            while len(self._parts) >= MOST_PARTS:
+                del self._parts[next(iter(self._parts))]
             self._parts[key] = Part(self.table, key)
         found = _tries(self._parts[key], np.array(wanted, dtype=np.int64), part, deep=deep)
         if found is None:
@@ -246,6 +253,11 @@ def _divided(some: Part, wanted: Any, part: str) -> Any:
         ):
             return ["//", known, divisor]
     return None
+
+
+def _smaller(first: Any, second: Any) -> Any:
+    """The smaller; absent where one of them is."""
+    return np.where(np.maximum(first, second) >= ABSENT, ABSENT, np.minimum(first, second))
 
 
 def _with(expression: Any, rest: int) -> Any:
