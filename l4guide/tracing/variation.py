@@ -41,7 +41,7 @@ CHANGES: tuple[tuple[str, tuple[float, ...]], ...] = (
 def said_by(config: Any) -> dict[str, Any]:
     """What the file of a configuration would say of counts, widths and kinds."""
     said: dict[str, Any] = config.to_dict()
-    return _shapes(said) | {"model_type": config.model_type}
+    return _shapes(said, config) | {"model_type": config.model_type}
 
 
 def derived(config: Any, path: str = "") -> list[str]:
@@ -56,13 +56,17 @@ def derived(config: Any, path: str = "") -> list[str]:
     return found
 
 
-def _shapes(said: dict[str, Any]) -> dict[str, Any]:
+def _shapes(said: dict[str, Any], config: Any) -> dict[str, Any]:
+    """Its fields without those for others; null only where the type has something there by itself."""
     found = {}
     for field, value in said.items():
         key = str(field)
-        if key in ROTARY or value is None or (SAID_FOR_OTHERS.fullmatch(key) and not KEPT.fullmatch(key)):
+        if key in ROTARY or (SAID_FOR_OTHERS.fullmatch(key) and not KEPT.fullmatch(key)):
             continue
-        found[key] = _shapes(value) if isinstance(value, dict) else value
+        if value is None and getattr(type(config), key, None) is None:
+            continue
+        part = vars(config).get(key) if hasattr(config, "to_dict") else None
+        found[key] = _shapes(value, part) if isinstance(value, dict) else value
     return found
 
 
