@@ -159,12 +159,13 @@ def tried(
         "unexplained": [],
     }
     said = [Resolution({**plain, "usual": {}, "usual_of_parts": {}}, one["raw"]).said for one in seen]
+    resolved = [flat(one["resolved"], parts) for one in seen]
     usual = flat(study["seen"][0]["resolved"], parts)
     found: dict[str, Any] = {}
     for path in (*study["fields"], *study["legacy"]):
         values = [one[path] for one in said if path in one]
         if path in study["derived"] and all(one is None for one in values):
-            found[path] = {"follows": True} if path in rules else ["null"]
+            found[path] = {"follows": True} if path in rules else _always(path, resolved)
             continue
         if path in usual:
             values.append(usual[path])
@@ -176,6 +177,13 @@ def tried(
         else:
             found[path] = sorted({kind for one in values for kind in kinds(one)})
     return found
+
+
+def _always(path: str, resolved: Sequence[Mapping[str, Any]]) -> Any:
+    """The one value that a field had however the others were; null is all that may be said of any other."""
+    values = [known[path] for known in resolved if path in known]
+    alike = bool(values) and all(_same(one, values[0]) for one in values)
+    return {"only": values[0]} if alike else ["null"]
 
 
 def _value(solver: Solver, wanted: Mapping[int, Any], part: str, own: str) -> Any:

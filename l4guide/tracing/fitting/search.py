@@ -21,7 +21,7 @@ FEWEST = 3
 #: Terms of a sum are not more far-fetched than this, nor are sums that are tried for a quotient.
 TERM, CHEAP = 4.4, 2.5
 #: How far-fetched an expression may be, and how much more for each row that it explains.
-PLAIN, A_ROW = 1.5, 0.6
+PLAIN, A_ROW = 4.0, 0.6
 #: A constant that few rows are enough for.
 SMALL = 16
 #: Parts of a table that are kept.

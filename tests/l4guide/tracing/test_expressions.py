@@ -123,12 +123,20 @@ def test_an_unknown_type_has_no_record() -> None:
 
 
 VALUE = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["", "dense", "é"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["model_type", "hidden_size"]), inner, max_size=2),
     max_leaves=5,
 )
 NAMES = st.sampled_from(
-    ["hidden_size", "num_hidden_layers", "mlp_layer_types", "q_lora_rank", "text_config", "architectures", "x"]
+    [
+        "hidden_size",
+        "num_hidden_layers",
+        "mlp_layer_types",
+        "q_lora_rank",
+        "text_config",
+        "architectures",
+        "x",
+    ]
 )
 
 
