@@ -124,7 +124,10 @@ def test_an_unknown_type_has_no_record() -> None:
 
 VALUE = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["", "dense", "é"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["model_type", "hidden_size"]), inner, max_size=2),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["model_type", "hidden_size"]), inner, max_size=2)
+    ),
     max_leaves=5,
 )
 NAMES = st.sampled_from(

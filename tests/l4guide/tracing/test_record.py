@@ -6,7 +6,7 @@ import pytest
 
 from l4guide.catalogue import CONFIG, model, models
 from l4guide.model import preset_config
-from l4guide.tracing.comparison import READER, WITHIN, is_held, outcome, outcomes
+from l4guide.tracing.comparison import READER, WITHIN, at_default, is_held, outcome, outcomes
 from l4guide.tracing.process import Tracer
 from l4guide.tracing.record import CONFIGS, TRACES, Recorded, folder, preset_trace, recorded
 
@@ -110,7 +110,7 @@ def test_a_trace_made_now_is_the_recorded_one(model_type: str, tracer: Tracer) -
 
 def test_the_reader_is_what_was_said_of_it() -> None:
     """`reader.csv` holds what the reader makes of every type's default today."""
-    now = {one.model_type: outcome(one.config, one.trace) for one in traced() if one.config and one.trace}
+    now = {one.model_type: at_default(one.config, one.trace) for one in traced() if one.config and one.trace}
     assert now == {name: default for name, (default, _, _) in outcomes().items()}
 
 
