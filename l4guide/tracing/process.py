@@ -103,6 +103,16 @@ class Tracer:
         found = self._ask({"config_of": model_type, "seed": seed}, model_type)
         return found["config"], found["derived"]
 
+    def expressions_of(self, model_type: str) -> tuple[str, dict[str, Any] | None]:
+        """The record of a type as expressions; where none were found, why.
+
+        Raises:
+            BadInput: transformers does not know the type, or cannot build it by default.
+            CannotDo: as `config`.
+        """
+        found = self._ask({"expressions_of": model_type}, model_type)
+        return found["why"], found["line"]
+
     def language_types(self) -> Sequence[str]:
         """The types that transformers has language models of.
 
