@@ -57,6 +57,11 @@ CARD = (
 #: Options of a whole model.
 MODEL = (
     ("weights", "type of the stored weights: bf16, fp8, int4, nf4, mxfp4-experts, q4_k_m and others"),
+    ("images", "images of a request"),
+    ("image-size", "pixels of an image: WIDTHxHEIGHT, or all of them (default 1024x1024)"),
+    ("image-tokens", "tokens of one image, if the model's rule is not known"),
+    ("audio-s", "seconds of sound in a request"),
+    ("audio-tokens", "tokens of the sound, if the model's rule is not known"),
     ("method", "training method: full, lora or qlora"),
     ("lora-rank", "LoRA rank (default 16)"),
     ("load", "tokens per second to sustain for a month"),

@@ -17,6 +17,8 @@ NAMES = ("provider", "region", "implementation")
 #: Digits of a number that is repeated as it was given.
 IN_FULL = 12
 LENGTHS = ("seqlen", "seqlen_q", "seqlen_kv")
+#: What is asked of the images and the sound of a request.
+MEDIA = ("images", "image_size", "image_tokens", "audio_s", "audio_tokens")
 
 
 @frozen
@@ -95,6 +97,7 @@ def inputs_of(
         *_plan(options, said, workload, plan),
         *_shape(said, workload, model),
         *_lengths(said, workload),
+        *(Input(name=name, value=str(options[name]), given=True) for name in MEDIA if name in said),
         *_features(said, workload, model),
         *_terms(options),
     )

@@ -5,7 +5,7 @@ from dataclasses import fields
 
 from l4guide.advise.asked import OF_A_CARD, asked
 from l4guide.advise.config import model_of, preset_model
-from l4guide.advise.inputs import inputs_of
+from l4guide.advise.inputs import MEDIA, inputs_of
 from l4guide.advise.records import Question
 from l4guide.catalogue import Component, Gpu, Model
 from l4guide.cost.whole import LATENCIES
@@ -16,7 +16,7 @@ from l4guide.workload import DEFAULTS, Workload, ask, yes_or_no
 #: What an encoder is asked for where nothing is said: one pass over whole sequences.
 ENCODING = "prefill"
 #: What can be asked of a whole model alone.
-OF_A_MODEL = ("weights", "method", "lora_rank", "load", "run_tokens", *LATENCIES)
+OF_A_MODEL = ("weights", *MEDIA, "method", "lora_rank", "load", "run_tokens", *LATENCIES)
 #: The option that leaves every recorded run out, and what it was called before.
 NO_MEASUREMENTS = ("no_measurements", "as_fitted")
 #: The option that has a configuration read where it could be traced.

@@ -9,6 +9,7 @@ from l4guide.advise.checkpoint import checkpoint_lines
 from l4guide.advise.config import read_architecture
 from l4guide.advise.inputs import Inputs, inputs_of
 from l4guide.advise.measured import put_right
+from l4guide.advise.media import media_lines, media_of
 from l4guide.advise.model import ModelAnswer, caveats, counted
 from l4guide.advise.question import ENCODING, ask_for, ask_for_shape, is_run, workload_options
 from l4guide.catalogue import Gpu
@@ -94,8 +95,10 @@ def question_of(
     said = {name: value for name, value in workload_options(options).items() if value is not None}
     if not model.causal:
         said.setdefault("task", ENCODING)
+    media = media_of(model, options)
     if not {"seqlen", "seqlen_kv"} & said.keys():
-        said["seqlen"] = min(DEFAULT_CONTEXT, model.max_context or DEFAULT_CONTEXT)
+        room = (model.max_context or DEFAULT_CONTEXT + media.tokens) - media.tokens
+        said["seqlen"] = max(1, min(DEFAULT_CONTEXT, room))
     mixer = next((group.mixer for group in model.layers if group.mixer.attends), None)
     shape = (
         {"head_dim": 128}
@@ -108,8 +111,9 @@ def question_of(
         }
     )
     workload, _ = ask_for(gpu, {**said, **shape, "causal": said.get("causal", model.causal)})
-    if model.max_context is not None and workload.seqlen_kv > model.max_context:
-        values = {"context": workload.seqlen_kv, "model": model.name, "limit": model.max_context}
+    context = workload.seqlen_kv + media.tokens
+    if model.max_context is not None and context > model.max_context:
+        values = {"context": context, "model": model.name, "limit": model.max_context}
         raise BadInput("error.context_over_model", **values)
     if not model.causal and workload.task == "decode":
         raise BadInput("error.no_decode", model=model.name, component=model.model_type or model.name)
@@ -119,7 +123,7 @@ def question_of(
     )
     return Question(
         model=model,
-        plan=replace(plan, kv_dtype=workload.kv_dtype),
+        plan=replace(plan, kv_dtype=workload.kv_dtype, media=media),
         workload=workload,
         implementation=implementation,
         estimator=put_right(options).estimator,
@@ -156,7 +160,7 @@ def answer_about(
     terms, order = terms_of(options), order_of(options)
     whole = whole_of(gpu, question, terms, order)
     ranking = rank(question, cards_with(gpu), terms, order, lambda card: refusal(question, card), asked=gpu)
-    remarks = [*remarks_on(model), *checkpoint_lines(question)]
+    remarks = [*media_lines(whole), *remarks_on(model), *checkpoint_lines(question)]
     remarks += put_right(options).said(gpu, question.plan.task, whole=True)
     return ModelAnswer(
         gpu=gpu,
