@@ -109,7 +109,7 @@ def from_config(config: Mapping[str, object], name: str) -> Architecture:
         embedding_width=fields.whole(*EMBEDDING),
         table_weights=tables,
         assumed=tuple(dict.fromkeys(fields.assumed)),
-        remarks=_remarks(fields, towers),
+        remarks=_remarks(fields, towers, layers),
     )
     # Asked last, when everything has been read.
     return replace(found, unread=fields.unread)
@@ -273,10 +273,15 @@ def _tied(fields: Fields) -> bool:
     return bool(said)
 
 
-def _remarks(fields: Fields, towers: list[int | None]) -> tuple[str, ...]:
+def _remarks(fields: Fields, towers: list[int | None], layers: tuple[Layers, ...]) -> tuple[str, ...]:
     """What the counts leave out, as keys of sentences; `towers` are weights, None where they are not known."""
     found = ["remark.towers"] if any(towers) else []
     found += ["remark.config_towers"] if None in towers else []
-    if fields.get("index_topk", "compress_ratios", "compress_rates", "sparse_attention_config") is not None:
+    said = (
+        fields.get("index_topk", "compress_ratios", "compress_rates", "sparse_attention_config") is not None
+    )
+    if any(group.mixer.is_sparse for group in layers):
+        found.append("remark.sparse_reads")
+    elif said:
         found.append("remark.sparse_attention")
     return tuple(found)
