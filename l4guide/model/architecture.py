@@ -189,7 +189,8 @@ class Architecture:
     how its checkpoint keeps the weights; None where there is no checkpoint.
     Embeddings are `embedding_width` wide where that is not the hidden size; `table_weights` are those of positions,
     types and layers, which are looked up. `trace` is what transformers was seen to build and run, now or when it was
-    recorded: its counts then go before those of the layers. `untraced` is why there is none where it was tried.
+    recorded, or would by the recorded expressions of its type: its counts then go before those of the layers.
+    `untraced` is why it was not traced where that was tried.
     """
 
     name: str
@@ -210,6 +211,11 @@ class Architecture:
     unread: tuple[str, ...] = ()
     trace: Trace | None = None
     untraced: Sentence | None = None
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether it was counted in transformers' own modules, rather than read."""
+        return self.trace is not None and self.trace.was_run
 
     @property
     def weight_dtype(self) -> str | None:
