@@ -182,6 +182,7 @@ class Tower:
 class Architecture:
     """All that memory and time need to know of a model.
 
+    `usual_context` is what it reads of every image, where images are all it reads.
     `vocabulary` is 0 where embeddings are not counted. `assumed` names what the description does not say and how
     it was filled; `remarks` are keys of sentences on what is not counted as it runs; `unread` are fields of numbers
     that nothing asked for. `tower_weights` are those of vision or audio towers; `towers` those whose layers are known.
@@ -199,6 +200,7 @@ class Architecture:
     tied_embeddings: bool
     layers: tuple[Layers, ...]
     max_context: int | None
+    usual_context: int | None = None
     stored: Stored | None = None
     model_type: str | None = None
     causal: bool = True
