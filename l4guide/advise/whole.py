@@ -97,8 +97,9 @@ def question_of(
         said.setdefault("task", ENCODING)
     media = media_of(model, options)
     if not {"seqlen", "seqlen_kv"} & said.keys():
-        room = (model.max_context or DEFAULT_CONTEXT + media.tokens) - media.tokens
-        said["seqlen"] = max(1, min(DEFAULT_CONTEXT, room))
+        usual = model.usual_context or DEFAULT_CONTEXT
+        room = (model.max_context or usual + media.tokens) - media.tokens
+        said["seqlen"] = max(1, min(usual, room))
     mixer = next((group.mixer for group in model.layers if group.mixer.attends), None)
     shape = (
         {"head_dim": 128}
