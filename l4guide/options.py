@@ -40,31 +40,73 @@ PRICE = (
 )
 #: Options of a whole model.
 MODEL = (
-    ("weights", "dtype of the stored weights: bf16, fp16, fp32, fp8 or int4"),
-    ("method", "training method: full, lora or qlora"),
-    ("lora-rank", "LoRA rank (default 16)"),
+    ("weights", "dtype of the stored weights: bf16, fp16, fp32, fp8, int4 or nf4"),
     ("load", "tokens per second to sustain for a month"),
     ("run-tokens", "total tokens of a training run or job"),
     ("max-latency-ms", "maximum time of the first token (prefill), a token (decode) or a step (training)"),
     ("ttft-ms", "maximum time to first token"),
     ("tpot-ms", "maximum time per output token after the first"),
 )
-#: Both are on unless said otherwise.
-MODEL_FLAGS = (
-    ("recompute", "recompute activations in training (checkpointing)"),
-    ("flash", "use fused attention, which never writes the scores to memory"),
+#: On unless said otherwise.
+MODEL_FLAGS = (("flash", "use fused attention, which never writes the scores to memory"),)
+#: Options of a training recipe.
+RECIPE = (
+    ("method", "training method: full, lora, qlora or dora"),
+    ("lora-rank", "LoRA rank (default 16)"),
+    (
+        "lora-targets",
+        "matrices with adapters: attention, mlp, all or names such as q_proj,v_proj (default all)",
+    ),
+    (
+        "optimizer",
+        "adamw (default), adamw-8bit, paged-adamw-8bit, adafactor, lion, muon, sgd or none",
+    ),
+    ("loss", "full (default: the logits of all tokens at once) or chunked"),
+    (
+        "zero",
+        "what data-parallel GPUs share: 0 nothing, 1 states, 2 gradients too, 3 weights too (default 3)",
+    ),
+    ("accumulation", "batches whose gradients one step adds up (default 1)"),
+)
+RECIPE_FLAGS = (
+    (
+        "master-weights",
+        "fp32 copy of 16-bit weights, or adapters in fp32 (default yes, but for 8-bit optimizers)",
+    ),
+    ("fused-step", "update each weight within the backward pass (default no)"),
 )
 
 
 #: What the question holds beside the options listed above, which have no text of their own or one a command.
-UNLISTED = ("causal", "model", "config", "component", "spot", "measured", "no_measurements")
+UNLISTED = (
+    "causal",
+    "model",
+    "config",
+    "component",
+    "recompute",
+    "recipe",
+    "spot",
+    "measured",
+    "no_measurements",
+)
 
 
 def question(options: argparse.Namespace) -> dict[str, object]:
     """What was said of the workload, the model and the price, by option name; what was not said is absent."""
-    listed = [name.replace("-", "_") for name, _ in (*QUESTION, *PRICE, *MODEL, *MODEL_FLAGS)]
-    names = (*listed, *FLAGS, *UNLISTED)
-    return {name: value for name in names if (value := getattr(options, name, None)) is not None}
+    names = _names()
+    said = {name: value for name in names if (value := getattr(options, name, None)) is not None}
+    if "recipe" not in said:
+        return said
+    from l4guide.advise.opened import opened  # only a file is worth the wait
+
+    return opened(said)
+
+
+def _names() -> tuple[str, ...]:
+    """Every option of the question, as Python names it."""
+    said_of = (*QUESTION, *PRICE, *MODEL, *MODEL_FLAGS, *RECIPE, *RECIPE_FLAGS)
+    listed = [name.replace("-", "_") for name, _ in said_of]
+    return (*listed, *FLAGS, *UNLISTED)
 
 
 def add_question(
@@ -96,6 +138,7 @@ def add_question(
                 f"--{name}", action=argparse.BooleanOptionalAction, default=None, help=f"{text} (default yes)"
             )
         parser.add_argument("--component", help="one attention component of the model")
+        add_recipe(parser)
     if runs:
         parser.add_argument(
             "--measured",
@@ -116,6 +159,28 @@ def add_question(
         )
     if price:
         parser.add_argument("--spot", action="store_true", default=None, help="use spot prices")
+
+
+def add_recipe(parser: argparse.ArgumentParser) -> None:
+    """Let a command take how a model is trained."""
+    parser.add_argument(
+        "--recipe",
+        metavar="FILE",
+        help="an axolotl, LLaMA-Factory, torchtune or TRL file (YAML or JSON); options said here win",
+    )
+    for name, text in RECIPE:
+        parser.add_argument(f"--{name}", help=text)
+    for name, text in RECIPE_FLAGS:
+        parser.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, default=None, help=text)
+    parser.add_argument(
+        "--recompute",
+        nargs="?",
+        const="full",
+        help="what the backward pass runs again: full (default), selective, offload or none",
+    )
+    parser.add_argument(
+        "--no-recompute", dest="recompute", action="store_const", const="none", help="keep all activations"
+    )
 
 
 def add_trace(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from l4guide.advise.headline import of_attention, of_model
 from l4guide.advise.install import install_flash_attn
 from l4guide.advise.measured import put_right
 from l4guide.advise.model import ModelAnswer
+from l4guide.advise.opened import opened
 from l4guide.advise.own import FLASH, LIBRARY, oversized, own_resources, own_snippet
 from l4guide.advise.question import ask_for, complete, workload_options
 from l4guide.advise.ranking import alternatives_to, recommend
@@ -40,9 +41,10 @@ def advise(
     Args:
         gpu: a card's name, however written.
         options: the fields of `Workload`, `seqlen` for both lengths, `model` or `config`, `component`; for the price
-            `gpus`, `price`, `provider`, `region`, `spot` and `tariff`; for a model how it runs (`weights`, `method`,
-            `lora_rank`, `recompute`, `flash`) and what for (`load`, `run_tokens`, `max_latency_ms`, `ttft_ms`,
-            `tpot_ms`); `measured`, records of runs, or `no_measurements`. None or absent: the default.
+            `gpus`, `price`, `provider`, `region`, `spot` and `tariff`; for a model how it runs (`weights`, `flash`),
+            how it is trained (`recipe`, a training tool's file, and the options of `step.recipe.FIELDS`) and what for
+            (`load`, `run_tokens`, `max_latency_ms`, `ttft_ms`, `tpot_ms`); `measured`, records of runs, or
+            `no_measurements`. None or absent: the default.
         here: the machine that the install line is for; None where it is for any.
 
     Raises:
@@ -50,7 +52,7 @@ def advise(
         BadData: a file of `measured` is no record.
         CannotDo: a file of `measured` cannot be read.
     """
-    said = dict(options or {})
+    said = opened(options or {})
     question, shapes = complete(gpu, said)
     _check_terms(question.gpu, terms_of(said))
     parts = tuple(_part(name, workload, question.gpu) for name, workload in shapes)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 
 from l4guide.advise.measured import put_right
+from l4guide.advise.opened import opened
 from l4guide.advise.question import BESIDE_THE_WORKLOAD, ask_for_shape, complete
 from l4guide.advise.whole import architecture_of, question_of
 from l4guide.catalogue import find_gpu
@@ -92,6 +93,7 @@ def whole_estimate(
         CannotDo: the model's widths are not known, or the card has no rate for the type.
     """
     card, _ = find_gpu(gpu)
+    options = opened(options)
     model = architecture_of(options)
     if model is None:
         raise BadInput("error.no_model")

@@ -9,11 +9,19 @@ from l4guide.advise.records import Question
 from l4guide.catalogue import Component, Gpu, Model, find_gpu, model
 from l4guide.cost.whole import LATENCIES
 from l4guide.errors import BadInput
+from l4guide.step.recipe import FIELDS
 from l4guide.text import Sentence
 from l4guide.workload import DEFAULTS, Workload, ask
 
 #: What can be asked of a whole model alone.
-OF_A_MODEL = ("weights", "method", "lora_rank", "load", "run_tokens", *LATENCIES)
+OF_A_MODEL = (
+    "weights",
+    *(name for name in FIELDS if name != "recompute"),
+    "recipe",
+    "load",
+    "run_tokens",
+    *LATENCIES,
+)
 #: The option that leaves every recorded run out, and what it was called before.
 NO_MEASUREMENTS = ("no_measurements", "as_fitted")
 #: Options of the question that are about the model, the price or recorded runs, not the workload.

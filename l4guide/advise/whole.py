@@ -8,6 +8,7 @@ from l4guide.advise.config import read_architecture
 from l4guide.advise.inputs import Inputs, inputs_of
 from l4guide.advise.measured import put_right
 from l4guide.advise.model import ModelAnswer, caveats
+from l4guide.advise.opened import opened
 from l4guide.advise.question import ask_for, ask_for_shape, workload_options
 from l4guide.catalogue import Gpu, find_gpu, gpus
 from l4guide.cost import (
@@ -32,6 +33,7 @@ from l4guide.model import (
     preset,
 )
 from l4guide.step import plan_of
+from l4guide.step.matrices import names_of, trained_weights
 from l4guide.support import Verdict, check
 from l4guide.text import Sentence
 from l4guide.workload import Workload
@@ -105,15 +107,17 @@ def question_of(
     if not model.causal and workload.task == "decode":
         raise BadInput("error.no_decode", model=model.name, component="encoder")
     stored = model.weight_dtype
-    plan = plan_of(
-        {**options, "rank": options.get("lora_rank")}, task=workload.task, dtype=workload.dtype, stored=stored
-    )
+    plan = plan_of(options, task=workload.task, dtype=workload.dtype, stored=stored)
+    if plan.trains and not trained_weights(model, plan.recipe):
+        values = {"targets": ", ".join(plan.recipe.targets), "model": model.name}
+        raise BadInput("error.no_such_matrix", **values, choices=", ".join(names_of(model)))
     return Question(
         model=model,
         plan=replace(plan, kv_dtype=workload.kv_dtype),
         workload=workload,
         implementation=implementation,
         estimator=put_right(options).estimator,
+        reading=options.get("recipe"),  # type: ignore[arg-type]
     )
 
 
@@ -127,6 +131,7 @@ def model_answer(
         CannotDo: the model's widths are not known, or the card has no rate for the type.
     """
     gpu, note = find_gpu(gpu_name)
+    options = opened(options)
     model = architecture_of(options)
     if model is None:
         raise BadInput("error.no_model")
@@ -147,7 +152,7 @@ def answer_about(
     terms, order = terms_of(options), order_of(options)
     whole = whole_of(gpu, question, terms, order)
     ranking = rank(question, gpus(), terms, order, lambda card: refusal(question, card), asked=gpu)
-    remarks = [*remarks_on(model)]
+    remarks = [*remarks_on(model), *_quantised(model, question)]
     remarks += put_right(options).said(gpu, question.plan.task, whole=True)
     return ModelAnswer(
         gpu=gpu,
@@ -168,6 +173,13 @@ def remarks_on(model: Architecture) -> Iterator[Sentence]:
         from l4guide.tracing import unread_line
 
         yield from unread_line(model.unread)
+
+
+def _quantised(model: Architecture, question: Question) -> Iterator[Sentence]:
+    """That training keeps the weights in fewer bits than the checkpoint, where nobody said so."""
+    kept, stored = question.plan.weights, model.weight_dtype
+    if question.plan.trains and kept == "nf4" and stored not in (None, "bf16", "fp16", "fp32"):
+        yield Sentence("remark.quantised", {"stored": stored, "weights": kept})
 
 
 def inputs_about(gpu: Gpu, question: Question, options: Mapping[str, object]) -> Inputs:
@@ -191,6 +203,7 @@ def question_line(gpu_name: str, options: Mapping[str, object]) -> Inputs:
         CannotDo: the model's widths are not known.
     """
     gpu, _ = find_gpu(gpu_name)
+    options = opened(options)
     asked = {name: value for name, value in options.items() if name != "implementation"}
     model = architecture_of(options)
     if model is None:

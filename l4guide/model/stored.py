@@ -5,8 +5,16 @@ from collections.abc import Mapping
 from l4guide.frozen import frozen
 from l4guide.model.fields import MOST_LAYERS, Fields
 
-#: Bytes of a weight by its type; a 4-bit one has a scale of 16 bits and a zero of 4 for each 128.
-WEIGHT_BYTES = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "int4": 0.5 + 20 / 8 / 128}
+#: Bytes of a weight by its type; a 4-bit one has a scale of 16 bits and a zero of 4 for each 128. nf4 has a scale of
+#: 8 bits for each 64, and for 256 of those one of 32 bits (double quantisation): 4.127 bits.
+WEIGHT_BYTES = {
+    "fp32": 4.0,
+    "bf16": 2.0,
+    "fp16": 2.0,
+    "fp8": 1.0,
+    "int4": 0.5 + 20 / 8 / 128,
+    "nf4": 0.5 + (1 + 4 / 256) / 64,
+}
 #: The same of 4-bit floats with a scale of 8 bits for each 32.
 MXFP4_BYTES = 0.5 + 1 / 32
 #: Kinds of modules that a quantised checkpoint keeps in 16 bits.

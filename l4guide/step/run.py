@@ -85,12 +85,13 @@ def step(
         if plan.trains
         else forward(ground, model, workload, sequences, keys, implementation, known)
     )
-    batches = plan.gpus if plan.trains else 1
+    copies = plan.gpus if plan.trains else 1
+    batches = copies * plan.recipe.accumulation if plan.trains else 1
     return Step(
         seconds=found.seconds,
         parts=found.parts,
         tokens=sequences * per_sequence * batches,
-        flops=found.flops * batches,
+        flops=found.flops * copies,
         attention_basis=found.attention_basis,
         implementation=found.implementation,
         runs=found.runs,
