@@ -8,6 +8,10 @@ from l4guide.errors import BadInput
 
 #: No recipe that anyone published comes near these.
 MOST_BYTES, MOST_KEYS, MOST_DEPTH = 256 * 1024, 2000, 6
+#: Characters of a value, and values of a list, that are looked at.
+MOST_CHARACTERS, MOST_VALUES = 500, 64
+#: What stands for a value that is not looked into: lists in lists may grow without end by referring to one another.
+DEEPER = "…"
 
 
 def read_keys(path: Path) -> dict[str, object]:
@@ -65,7 +69,21 @@ def _loaded(text: str, name: str) -> object:
 def _walked(found: Mapping[object, object], before: str, depth: int) -> Iterator[tuple[str, object]]:
     """Keys and values, outer ones first; lists are values. What refers to itself ends at the depth."""
     for key, value in found.items():
-        name = f"{before}{str(key)[:80]}"
-        yield name, value
+        name = f"{before}{_plain(key)}"[:200]
+        yield name, _plain(value, 1)
         if isinstance(value, Mapping) and depth:
             yield from _walked(value, f"{name}.", depth - 1)
+
+
+def _plain(value: object, depth: int = 0) -> object:
+    """A value no larger than what is looked at, with what lies deeper left out."""
+    if isinstance(value, str):
+        return value[:MOST_CHARACTERS]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, list | tuple) and depth:
+        return [_plain(one, depth - 1) for one in value[:MOST_VALUES]]
+    if isinstance(value, Mapping) and depth:
+        few = list(value.items())[:MOST_VALUES]
+        return {str(_plain(key)): _plain(one, depth - 1) for key, one in few}
+    return DEEPER if isinstance(value, list | tuple | Mapping | set) else str(value)[:MOST_CHARACTERS]
