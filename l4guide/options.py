@@ -22,6 +22,7 @@ QUESTION = (
     ("softcap", "softcap of the scores; 0 means none"),
     ("paged-block-size", "tokens per page of a paged KV cache"),
     ("num-splits", "split-KV: number of splits; 1 means none, 0 uses a heuristic"),
+    ("mask", "a mask tensor beside causal: none, bool or additive (a bias, relative positions)"),
 )
 FLAGS = {
     "alibi": "ALiBi slopes",
@@ -30,6 +31,10 @@ FLAGS = {
     "block_sparse": "block-sparse attention",
     "append_kv": "append to the KV cache in the same call",
     "score_mod": "a custom score_mod",
+    "mask_grad": "the additive mask is trained, so its gradient is needed",
+    "sinks": "attention sinks: a learnt score a head without a key (gpt-oss)",
+    "enable_gqa": "PyTorch: K and V with their own heads (enable_gqa=True); otherwise they are repeated",
+    "own_scores": "the model's own code computes the scores (disentangled attention)",
 }
 PRICE = (
     ("gpus", "number of GPUs"),
@@ -40,7 +45,7 @@ PRICE = (
 )
 #: Options of a whole model.
 MODEL = (
-    ("weights", "dtype of the stored weights: bf16, fp16, fp32, fp8, int4 or nf4"),
+    ("weights", "type of the stored weights: bf16, fp8, int4, nf4, mxfp4-experts, q4_k_m and others"),
     ("load", "tokens per second to sustain for a month"),
     ("run-tokens", "total tokens of a training run or job"),
     ("max-latency-ms", "maximum time of the first token (prefill), a token (decode) or a step (training)"),
@@ -79,15 +84,8 @@ RECIPE_FLAGS = (
 
 #: What the question holds beside the options listed above, which have no text of their own or one a command.
 UNLISTED = (
-    "causal",
-    "model",
-    "config",
-    "component",
-    "recompute",
-    "recipe",
-    "spot",
-    "measured",
-    "no_measurements",
+    *("causal", "model", "config", "index", "component", "no_trace"),
+    *("recompute", "recipe", "spot", "measured", "no_measurements"),
 )
 
 
@@ -131,6 +129,15 @@ def add_question(
     if model:
         parser.add_argument("--model", help="a model preset; sets heads, kv-heads and head-dim")
         parser.add_argument("--config", metavar="FILE", help="a model's config.json, instead of a preset")
+        parser.add_argument(
+            "--no-trace",
+            action="store_true",
+            default=None,
+            help="read the config.json where transformers could build it: quicker, but may miscount rare types",
+        )
+        parser.add_argument(
+            "--index", metavar="FILE", help="the checkpoint's model.safetensors.index.json, beside --config"
+        )
         for name, text in MODEL:
             parser.add_argument(f"--{name}", help=text)
         for name, text in MODEL_FLAGS:

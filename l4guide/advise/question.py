@@ -3,16 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import fields
 
-from l4guide.advise.config import model_of
+from l4guide.advise.config import model_of, preset_model
 from l4guide.advise.inputs import inputs_of
 from l4guide.advise.records import Question
-from l4guide.catalogue import Component, Gpu, Model, find_gpu, model
+from l4guide.catalogue import Component, Gpu, Model, find_gpu
 from l4guide.cost.whole import LATENCIES
 from l4guide.errors import BadInput
 from l4guide.step.recipe import FIELDS
 from l4guide.text import Sentence
-from l4guide.workload import DEFAULTS, Workload, ask
+from l4guide.workload import DEFAULTS, Workload, ask, yes_or_no
 
+#: What an encoder is asked for where nothing is said: one pass over whole sequences.
+ENCODING = "prefill"
 #: What can be asked of a whole model alone.
 OF_A_MODEL = (
     "weights",
@@ -24,11 +26,13 @@ OF_A_MODEL = (
 )
 #: The option that leaves every recorded run out, and what it was called before.
 NO_MEASUREMENTS = ("no_measurements", "as_fitted")
+#: The option that has a configuration read where it could be traced.
+NO_TRACE = "no_trace"
 #: Options of the question that are about the model, the price or recorded runs, not the workload.
 BESIDE_THE_WORKLOAD = (
-    *("model", "component", "config"),
+    *("model", "component", "config", "index"),
     *("gpus", "price", "provider", "region", "spot", "tariff"),
-    *("recompute", "flash", "measured", *NO_MEASUREMENTS, *OF_A_MODEL),
+    *("recompute", "flash", "measured", *NO_MEASUREMENTS, NO_TRACE, *OF_A_MODEL),
 )
 
 
@@ -39,6 +43,16 @@ def workload_options(options: Mapping[str, object]) -> dict[str, object]:
         for name, value in options.items()
         if name not in BESIDE_THE_WORKLOAD and value is not None
     }
+
+
+def is_run(options: Mapping[str, object]) -> bool:
+    """Whether a configuration among the options is traced where that can be.
+
+    Raises:
+        BadInput: `no_trace` is neither yes nor no.
+    """
+    said = options.get(NO_TRACE)
+    return said is None or not yes_or_no("no-trace", said)
 
 
 def ask_for_shape(gpu: Gpu, options: Mapping[str, object]) -> tuple[Workload, tuple[str, ...]]:
@@ -101,6 +115,9 @@ def _workload_of(
         raise BadInput("error.model_shape_unknown", model=chosen.name, component=component.name)
     if component.causal is False and said.get("task") == "decode":
         raise BadInput("error.no_decode", model=chosen.name, component=component.name)
+    if component.causal is False and "task" not in said:
+        workload, assumed = _workload_of(gpu, chosen, component, {**said, "task": ENCODING})
+        return workload, ("task", *assumed)
     lengths = ("seqlen_q", "seqlen_kv")
     limit, usual = component.max_context, int(str(DEFAULTS["seqlen"]))
     if limit is None or limit >= usual or any(name in said for name in ("seqlen", *lengths)):
@@ -125,9 +142,9 @@ def complete(
     notes = (note,) if note is not None else ()
     said = workload_options(options)
     if options.get("config") is not None:
-        chosen = model_of(options["config"])
+        chosen = model_of(options["config"], options.get("index"), run=is_run(options))
     elif options.get("model") is not None:
-        chosen = model(str(options["model"]))
+        chosen = preset_model(str(options["model"]))
     else:
         workload, assumed = ask_for_shape(gpu, options)
         inputs = inputs_of(options, gpu, workload)

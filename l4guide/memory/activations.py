@@ -124,7 +124,7 @@ def _mixing_columns(group: Layers) -> int:
 
 def _inputs(group: Layers, hidden: int, plan: Plan) -> dict[str, bool]:
     """Which products of a layer keep their input."""
-    every = not plan.recipe.adapts or plan.weights in ("int4", "nf4")
+    every = not plan.recipe.adapts or plan.widens
     matrices = of_layer(group, hidden)
 
     def any_of(part: str, *names: str) -> bool:

@@ -10,6 +10,7 @@ from l4guide.memory.activations import kept_bytes, layer_bytes, logit_bytes, wor
 from l4guide.model import Architecture, stored_bytes
 from l4guide.step import Plan
 from l4guide.step.matrices import largest, of_model, trained_weights, widest_layer
+from l4guide.step.plan import is_narrow
 
 #: Elements of optimizer state for a weight. Adafactor keeps a row and a column of each matrix instead; Muon keeps
 #: both moments of Adam for what is no matrix of a layer.
@@ -127,10 +128,10 @@ def _temporary(model: Architecture, plan: Plan) -> dict[str, Interval]:
     """What is widened, cast, merged or gathered for a while."""
     recipe, widest = plan.recipe, float(widest_layer(model))
     found = {}
-    if recipe.adapts and plan.weights in ("int4", "nf4", "fp8"):
+    if plan.widens:
         shares = (WIDENED_LOW, WIDENED, WIDENED_HIGH)
         found["widened_layer"] = Interval.of(*(share * widest for share in shares))
-        if plan.weights != "fp8":
+        if is_narrow(plan.weights):
             outside = model.embedding_weights / weight_share(plan)
             found["upcast"] = Interval.of(0.0, 0.0, UPCAST_HIGH * outside)
     if plan.weights == "fp32" and plan.dtype in ("bf16", "fp16"):
@@ -142,8 +143,8 @@ def _temporary(model: Architecture, plan: Plan) -> dict[str, Interval]:
         found["merged_matrix"] = Interval.of(MERGED_LOW * wide, MERGED * wide, MERGED_HIGH * wide)
     cards = weight_share(plan)
     if cards > 1:
-        whole = stored_bytes(model.modules, model.kept_in(plan.weights))
-        layer = GATHERED_LAYERS * widest * model.kept_in(plan.weights).layers
+        whole = stored_bytes(model.modules, model.kept_in(plan.weights), model.layer_count, loaded=True)
+        layer = GATHERED_LAYERS * widest * whole / model.parameters
         # No more is gathered than what lies on the other cards.
         found["gathered_layer"] = Interval.exactly(min(layer, whole * (1.0 - 1.0 / cards)))
     return found

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 from l4guide.errors import BadInput
 from l4guide.frozen import frozen
+from l4guide.model.weight_types import EXPERTS, WHOLE_TYPES, weight_names, weight_type
 from l4guide.step.recipe import Recipe, recipe_of
 from l4guide.workload import one_of, whole_number, yes_or_no
 
-WEIGHT_DTYPES = ("bf16", "fp16", "fp32", "fp8", "int4", "nf4")
-#: Types that adapters can be trained over without the weights taking 16 bits.
-FOUR_BITS = ("int4", "nf4")
+#: What QLoRA quantises weights to, and the most bits that it trains over without doing so.
+NARROW, MOST_BITS = "nf4", 6
 MAX_GPUS = 1024
 
 
@@ -34,6 +34,11 @@ class Plan:
         """Whether gradients are needed."""
         return self.task == "training"
 
+    @property
+    def widens(self) -> bool:
+        """Whether training widens its frozen weights to 16 bits for each product."""
+        return self.trains and self.recipe.adapts and self.weights not in WHOLE_TYPES
+
     def divides(self, stage: int) -> int:
         """Among how many cards training divides what ZeRO divides from `stage` on."""
         return self.gpus if self.recipe.zero >= stage else 1
@@ -53,11 +58,12 @@ def plan_of(options: Mapping[str, object], *, task: str, dtype: str, stored: str
     """
     said = {name: value for name, value in options.items() if value is not None}
     recipe = recipe_of(said)
-    usual = _usual(stored, recipe.method, task, dtype)
-    weights = one_of("weights", said.get("weights", usual), WEIGHT_DTYPES)
-    if task == "training" and recipe.method == "full" and weights not in ("bf16", "fp16", "fp32"):
+    weights = _usual(stored, recipe.method, task, dtype)
+    if "weights" in said:
+        weights = one_of("weights", said["weights"], weight_names())
+    if task == "training" and recipe.method == "full" and weights not in WHOLE_TYPES:
         raise BadInput("error.full_training_weights", weights=weights)
-    if task == "training" and recipe.method == "qlora" and weights not in FOUR_BITS:
+    if task == "training" and recipe.method == "qlora" and not is_narrow(weights):
         raise BadInput("error.qlora_weights", weights=weights)
     return Plan(
         task=task,
@@ -75,8 +81,14 @@ def _usual(stored: str | None, method: str, task: str, dtype: str) -> str:
     if task == "training" and method == "full":
         return dtype if dtype in ("fp16", "bf16", "fp32") else "bf16"
     if task == "training" and method == "qlora":
-        # A checkpoint of four bits is trained over as it is; any other is quantised to nf4 while it is loaded.
-        return "int4" if stored == "int4" else "nf4"
-    if stored is None or stored in ("bf16", "fp16", "fp32"):
-        return dtype if dtype in ("fp16", "bf16") else "bf16"
-    return "int4" if "4" in stored else "fp8" if "8" in stored else "bf16"
+        # A checkpoint of four bits is trained over as it is; any other is quantised while it is loaded.
+        return stored if stored is not None and is_narrow(stored) else NARROW
+    if stored is None or stored in WHOLE_TYPES:
+        return dtype if dtype in ("fp16", "bf16", "fp32") else "bf16"
+    return stored
+
+
+def is_narrow(weights: str) -> bool:
+    """Whether a type has few enough bits for QLoRA; GGUF files are for inference."""
+    known = weight_type(weights.removesuffix(EXPERTS))
+    return known.bits < MOST_BITS and not known.everywhere

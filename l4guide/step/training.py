@@ -78,7 +78,7 @@ def training_step(
         ),
         "gaps": once.parts["gaps"].times(3.0 + again["gaps"]),
     }
-    if recipe.adapts and plan.weights in ("int4", "nf4"):
+    if plan.widens:
         parts["widening"] = _widening(ground, model, 2.0 + again["products"], batch)
     parts = {name: part.times(recipe.accumulation) for name, part in parts.items()}
     compute = total(parts.values())
@@ -108,7 +108,9 @@ def _adapter_products(model: Architecture, recipe: Recipe, again: float) -> floa
 def _widening(ground: Ground, model: Architecture, passes: float, like: Numbers) -> Interval:
     """Seconds of widening all frozen weights to 16 bits for each pass over them."""
     kept = model.kept_in(ground.plan.weights)
-    moved = (kept.layers + 2.0) * model.layer_weights * passes * np.ones_like(like)
+    inside = {kind: number for kind, number in model.modules.items() if kept.bytes_of(kind) < 2.0}
+    read = sum(number * (kept.bytes_of(kind) + 2.0) for kind, number in inside.items())
+    moved = read * passes * np.ones_like(like)
     seconds = ground.bytes.inverse(moved)
     return Interval.of(seconds.low * WIDEN_LOW, seconds.value * WIDEN, seconds.high * WIDEN_HIGH)
 

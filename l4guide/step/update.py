@@ -6,7 +6,7 @@ import numpy as np
 
 from l4guide.errors import CannotDo
 from l4guide.interval import Interval, Numbers
-from l4guide.model import Architecture
+from l4guide.model import Architecture, stored_bytes
 from l4guide.step.forward import Ground
 from l4guide.step.matrices import of_model, trained_weights
 from l4guide.step.rates import host_rate, link_rate
@@ -104,8 +104,7 @@ def link_seconds(ground: Ground, model: Architecture, compute: Interval) -> Inte
     if plan.recipe.zero < 3:
         moved = 2.0 * gradients
     else:
-        kept = model.kept_in(plan.weights)
-        frozen = kept.layers * model.layer_weights + kept.outside * model.embedding_weights
+        frozen = stored_bytes(model.modules, model.kept_in(plan.weights), model.layer_count, loaded=True)
         gathered = frozen if plan.recipe.adapts else gradients
         moved = gradients + 2.0 * gathered * plan.recipe.accumulation
     carried = found[0].inverse(moved * (cards - 1) / cards * np.ones_like(compute.value))

@@ -11,8 +11,8 @@ import torch
 import transformers
 
 from l4guide.frozen import frozen
+from l4guide.model.traced import Call
 from l4guide.tracing.masks import Seen, seen_through
-from l4guide.tracing.traced import Call
 
 #: The name under which transformers finds the spy.
 SPY = "l4guide_trace"

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
+from l4guide.model.traced import Kept
 from l4guide.tracing.inputs import SOURCE_TOKENS, TOKENS
-from l4guide.tracing.traced import Kept
 
 #: Where an output holds its cache, by the age of its model.
 PLACES = ("past_key_values", "cache", "cache_params", "state", "mems")

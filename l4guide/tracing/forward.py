@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch.fx.experimental import _config as fake
 
+from l4guide.model.traced import Kept, Trace
 from l4guide.tracing.attention import WITNESS, Sighting, Witness, calls_of
 from l4guide.tracing.build import build
 from l4guide.tracing.cache import kept_by
@@ -19,7 +20,6 @@ from l4guide.tracing.inputs import (
     media,
     parameters_of,
 )
-from l4guide.tracing.traced import Kept, Trace
 from l4guide.tracing.unrun import unrun
 from l4guide.tracing.weights import watch_routing, weigh
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from l4guide.frozen import frozen
+from l4guide.model.traced import KINDS
 from l4guide.tracing.attention import TOWER
-from l4guide.tracing.traced import KINDS
 
 EXPERT = re.compile(r"experts?$")
 SHARED = re.compile(r"shared")

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from l4guide.errors import BadInput, CannotDo, Problem
-from l4guide.tracing.traced import Trace
+from l4guide.model.traced import Trace
 
 #: Memory beside what the imports took: a hundred layers of a thousand experts need a tenth of it.
 MOST_BYTES = 6 * 2**30

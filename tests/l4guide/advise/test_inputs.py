@@ -42,6 +42,10 @@ SHAPE: Mapping[str, tuple[object, ...]] = {
     "append_kv": (True,),
     "num_splits": (0, 1, 4),
     "score_mod": (True,),
+    "mask": ("bool", "additive"),
+    "sinks": (True,),
+    "enable_gqa": (True,),
+    "own_scores": (True,),
 }
 MODEL: Mapping[str, tuple[object, ...]] = {
     "task": ("prefill", "decode", "training"),
