@@ -14,7 +14,7 @@ def opened(options: Mapping[str, object]) -> dict[str, object]:
     """
     said = {name: value for name, value in options.items() if value is not None}
     if "recipe" not in said:
-        return dict(options)
+        return said
     from l4guide.recipes import Reading, read_recipe  # most questions bring no file
 
     given = said["recipe"]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from l4guide.errors import BadInput
 from l4guide.frozen import frozen
 from l4guide.model.weight_types import EXPERTS, WHOLE_TYPES, weight_names, weight_type
+from l4guide.step.media import NO_MEDIA, Media
 from l4guide.step.recipe import Recipe, recipe_of
 from l4guide.workload import one_of, whole_number, yes_or_no
 
@@ -18,7 +19,7 @@ class Plan:
     """How a model is run.
 
     `weights` is the type that they are stored in, `recipe` how it is trained; `flash` is attention that never writes
-    its scores.
+    its scores; `media` are the images and the sound of a request.
     """
 
     task: str = "decode"
@@ -28,6 +29,7 @@ class Plan:
     gpus: int = 1
     flash: bool = True
     recipe: Recipe = Recipe()
+    media: Media = NO_MEDIA
 
     @property
     def trains(self) -> bool:

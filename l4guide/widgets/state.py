@@ -8,12 +8,14 @@ from l4guide import catalogue
 from l4guide.advise import (
     PutRight,
     advise,
+    asked,
     found_records,
     model_of,
     preset_model,
     put_right_by,
     takes_seconds,
 )
+from l4guide.catalogue import find_instance
 from l4guide.errors import Problem
 from l4guide.measure.measurement import Record
 from l4guide.measure.probe import Machine
@@ -24,6 +26,10 @@ from l4guide.workload import DEFAULTS
 
 #: Inputs that a model fills in; changing one of them by hand leaves the model.
 SHAPE = ("head_dim", "heads", "kv_heads")
+#: What is said of a card in place of what is listed.
+CARD = ("compute_capability", "memory_gib", "bandwidth_gb_s", "tflops")
+#: Inputs of how a model is trained.
+OF_TRAINING = ("method", "optimizer", "loss", "recompute", "zero")
 INPUTS = (
     "task",
     "head_dim",
@@ -42,9 +48,11 @@ INPUTS = (
     "weights",
     "ttft_ms",
     "tpot_ms",
+    *OF_TRAINING,
+    *CARD,
 )
 #: Inputs that may be left empty, and those among them that only a whole model has.
-OPTIONAL = ("config", "gpus", "price", "weights", "ttft_ms", "tpot_ms")
+OPTIONAL = ("config", "gpus", "price", "weights", "ttft_ms", "tpot_ms", *OF_TRAINING, *CARD)
 OF_A_MODEL = ("weights", "ttft_ms", "tpot_ms")
 #: What `model` holds when the shape was given by hand.
 CUSTOM = ""
@@ -54,6 +62,9 @@ FIELD_OF = {
     "error.model_shape_unknown": "head_dim",
     "error.no_decode": "task",
     "error.unknown_gpu": "gpu",
+    "error.card_needs": "gpu",
+    "error.card_capability": "compute_capability",
+    "error.unknown_capability": "compute_capability",
     "error.unknown_model": "model",
 }
 
@@ -88,6 +99,15 @@ class GuideState(PageState):
     weights = traitlets.Unicode("")
     ttft_ms = traitlets.Unicode("")
     tpot_ms = traitlets.Unicode("")
+    method = traitlets.Unicode("")
+    optimizer = traitlets.Unicode("")
+    loss = traitlets.Unicode("")
+    recompute = traitlets.Unicode("")
+    zero = traitlets.Unicode("")
+    compute_capability = traitlets.Unicode("")
+    memory_gib = traitlets.Unicode("")
+    bandwidth_gb_s = traitlets.Unicode("")
+    tflops = traitlets.Unicode("")
 
     tracing = traitlets.Bool(False)
     machine = traitlets.Any(None, allow_none=True)
@@ -122,6 +142,8 @@ class GuideState(PageState):
         runs: dict[str, object] = {"measured": self.put_right} if self.use_runs else {"no_measurements": True}
         asked: dict[str, object] = {name: getattr(self, name) for name in INPUTS if name != "gpu"}
         empty = {name for name in ("model", *OPTIONAL) if not str(asked[name]).strip()}
+        if not self.has_model or self.task != "training":
+            empty |= set(OF_TRAINING)
         if not self.has_model:
             return {name: value for name, value in asked.items() if name not in {*empty, *OF_A_MODEL}} | runs
         settled = {name for name in SHAPE if self._of_model(name) is not None or not asked[name]}
@@ -238,6 +260,17 @@ def _name_of(record: Record) -> str:
     return record.measured_at[11:19]
 
 
+def _canonical_gpu(inputs: Mapping[str, object]) -> str:
+    """A card in the catalogue's writing; one that the user describes, or a provider's instance, as it was written.
+
+    Raises:
+        BadInput: the card is neither known nor described.
+    """
+    written = str(inputs["gpu"])
+    card = asked(written, {name: inputs[name] for name in CARD if inputs.get(name)}).gpu
+    return card.name if card in catalogue.gpus() and find_instance(written) is None else written
+
+
 def _canonical(inputs: Mapping[str, object]) -> dict[str, object]:
     """Inputs as they are kept: names in the catalogue's writing, numbers as text, a preset's shape filled in.
 
@@ -248,7 +281,7 @@ def _canonical(inputs: Mapping[str, object]) -> dict[str, object]:
         name: value if isinstance(value, bool) else str(value) for name, value in inputs.items()
     }
     if "gpu" in kept:
-        kept["gpu"] = catalogue.gpu(str(kept["gpu"])).name
+        kept["gpu"] = _canonical_gpu(kept)
     if kept.get("model"):
         model = preset_model(str(kept["model"]))
         known = {name: getattr(model.components[0], name) for name in SHAPE}

@@ -187,7 +187,8 @@ def test_names_of_models(name: str, preset: str | None) -> None:
 
 def test_builders_of_torchtune() -> None:
     """Functions are named by letters and digits alone."""
-    assert ["Llama-3.1-8B", "Qwen2.5-7B"] == [preset_of_builder(n) for n in ("llama3_1_8b", "qwen2_5_7b")]
+    names = ("llama3_1_8b", "qwen2_5_7b", "mistral_7b", "nobody_7b")
+    assert ["Llama-3.1-8B", "Qwen2.5-7B", "Mistral-7B-v0.1", None] == [preset_of_builder(n) for n in names]
 
 
 def test_the_tables_name_what_exists() -> None:
