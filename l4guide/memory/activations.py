@@ -5,6 +5,8 @@ Columns are 16-bit numbers of a token. They were counted on the tensors that PyT
 weights are trained, have an adapter, or are quantised (bitsandbytes).
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from l4guide.frozen import frozen
@@ -13,6 +15,7 @@ from l4guide.model import LATENT, LINEAR, Architecture, Layers
 from l4guide.step import Plan
 from l4guide.step.matrices import of_layer
 from l4guide.step.recipe import ATTENTION, Recipe
+from l4guide.step.spans import source_tokens
 
 #: Bytes of a logit: a 16-bit loss; 16-bit logits, fp32 logits and their gradient; all copies that older trainers make
 #: (16 bits, fp32, shifted, log-softmax, gradient of each).
@@ -39,44 +42,58 @@ class Columns:
 
 def kept_bytes(model: Architecture, plan: Plan, batch: Numbers, context: Numbers) -> Interval:
     """What the forward pass keeps of all layers."""
-    tokens = 2.0 * batch * context
     kind, layers = plan.recipe.recompute, model.layer_count
+    columns = [(group, columns_of(group, model.hidden, plan)) for group in model.layers]
+
+    def summed(of: Callable[[Columns], float]) -> Numbers:
+        found = np.zeros(np.broadcast(batch, context).shape)
+        for group, kept in columns:
+            found = found + 2.0 * group.count * of(kept) * _tokens(model, group, batch, context)
+        return found
+
     if kind in ("full", "offload"):
-        there = min(layers, IN_FLIGHT) if kind == "offload" else layers
-        return Interval.exactly(tokens * there * model.hidden)
-    columns = [(group.count, columns_of(group, model.hidden, plan)) for group in model.layers]
-    fused = sum(count * of.fused for count, of in columns)
+        there = min(layers, IN_FLIGHT) / max(layers, 1) if kind == "offload" else 1.0
+        return Interval.exactly(there * summed(lambda _: model.hidden))
+    fused = summed(lambda found: found.fused)
     if kind == "selective":
-        return Interval.exactly(tokens * fused)
-    unfused = sum(count * of.unfused for count, of in columns)
-    kept = Interval.of(tokens * fused, tokens * unfused, tokens * unfused * COPIES_HIGH)
+        return Interval.exactly(fused)
+    unfused = summed(lambda found: found.unfused)
     heads = sum(group.count * group.mixer.heads for group in model.layers if group.mixer.attends)
+    kept = Interval.of(fused, unfused, unfused * COPIES_HIGH)
     return kept + _scores(heads, plan, batch, context)
 
 
 def layer_bytes(model: Architecture, plan: Plan, batch: Numbers, context: Numbers) -> Interval:
     """What the backward pass of one layer has on the card: all that it keeps, or has run again, and gradients of it."""
-    tokens = 2.0 * batch * context
-    columns = [columns_of(group, model.hidden, plan) for group in model.layers]
-    fused, unfused, gradients = (
-        max(getattr(of, name) for of in columns) for name in ("fused", "unfused", "gradients")
-    )
-    ends = (fused, unfused + gradients, unfused * COPIES_HIGH + gradients)
+    found = Interval.exactly(np.zeros(np.broadcast(batch, context).shape))
+    for group in model.layers:
+        of = columns_of(group, model.hidden, plan)
+        ends = (of.fused, of.unfused + of.gradients, of.unfused * COPIES_HIGH + of.gradients)
+        tokens = 2.0 * _tokens(model, group, batch, context)
+        found = found.upper(Interval.of(*(tokens * end for end in ends)))
     heads = max((group.mixer.heads for group in model.layers if group.mixer.attends), default=0)
-    return Interval.of(*(tokens * end for end in ends)) + _scores(heads, plan, batch, context)
+    return found + _scores(heads, plan, batch, context)
 
 
 def working_bytes(model: Architecture, plan: Plan, batch: Numbers, context: Numbers) -> Interval:
     """What of that is not among what all layers keep."""
-    tokens = 2.0 * batch * context
-    columns = [columns_of(group, model.hidden, plan) for group in model.layers]
-    gradients = tokens * max(of.gradients for of in columns)
     kind = plan.recipe.recompute
+    gradients = kept = np.zeros(np.broadcast(batch, context).shape)
+    for group in model.layers:
+        of, tokens = columns_of(group, model.hidden, plan), 2.0 * _tokens(model, group, batch, context)
+        gradients = np.maximum(gradients, tokens * of.gradients)
+        kept = np.maximum(kept, tokens * (of.fused if kind == "selective" else model.hidden))
     if kind == "none":
-        return Interval.of(0.0 * tokens, gradients, gradients)
-    kept = max(of.fused for of in columns) if kind == "selective" else model.hidden
+        return Interval.of(0.0 * gradients, gradients, gradients)
     layer = layer_bytes(model, plan, batch, context)
-    return layer.map(lambda end: np.maximum(end - tokens * kept, 0.0))
+    return layer.map(lambda end: np.maximum(end - kept, 0.0))
+
+
+def _tokens(model: Architecture, group: Layers, batch: Numbers, context: Numbers) -> Numbers:
+    """Tokens that pass a layer: those of an encoder beside a decoder are the source's."""
+    if model.has_encoder and not group.mixer.cached:
+        return batch * source_tokens(model, context)
+    return batch * context
 
 
 def logit_bytes(model: Architecture, plan: Plan, batch: Numbers, context: Numbers) -> Interval:

@@ -79,7 +79,7 @@ def test_the_switch_changes_the_language() -> None:
 
 
 def test_a_recipe_is_chosen_where_a_model_is_trained(guide: Guide) -> None:
-    """Its fields show for training of a model alone; what is chosen moves the answer, and else nothing of it is said."""
+    """Its fields show for training of a model alone, what is chosen moves the answer, and else nothing is said."""
     state, fields = guide.state, guide.controls.fields
     names = ("method", "optimizer", "loss", "recompute", "zero")
 
