@@ -36,7 +36,7 @@ class Settings:
         self.options: dict[str, object] = {}
         self.modules: list[str] = []
         self.adapter = ""
-        self.four_bits = self.dora = self.all_linear = self.narrow = False
+        self.four_bits = self.eight_bits = self.dora = self.all_linear = self.narrow = False
         self._names = {name: option for option, names in optimizers.items() for name in names}
 
     def read(self, kind: str, value: object) -> bool:
@@ -73,6 +73,8 @@ class Settings:
         if method == "qlora" and self.dora:
             # DoRA over four bits: the method says what is trained, the weights how they are kept.
             self.options["weights"] = "nf4"
+        if method == "lora" and self.eight_bits:
+            self.options["weights"] = "int8"
         if method in ("lora", "qlora") and self.dora:
             method = "dora"
         found = {**self.options, "task": "training", "method": method}
@@ -167,13 +169,14 @@ def _added(*modules: str) -> Callable[[Settings, object], bool]:
 
 
 def _bits(settings: Settings, value: object) -> bool:
-    settings.four_bits = int(str(value)) == 4
-    return settings.four_bits
+    bits = int(str(value))
+    settings.four_bits, settings.eight_bits = bits == 4, bits == 8
+    return bits in (4, 8)
 
 
 def _recompute(settings: Settings, value: object) -> bool:
     word = str(value).strip().lower()
-    kind = "offload" if word.startswith("offload") else "full" if is_yes(value) else "none"
+    kind = "offload" if word.startswith(("offload", "unsloth")) else "full" if is_yes(value) else "none"
     if settings.options.get("recompute") != "offload":
         settings.options["recompute"] = kind
     return True
@@ -226,10 +229,12 @@ def _loss_type(settings: Settings, value: object) -> bool:
 
 
 def _zero(settings: Settings, value: object) -> bool:
-    """DeepSpeed's stage, from the name of its file."""
-    found = re.search(r"(?:zero|z|stage)[_-]?([0-3])", str(value).lower())
+    """DeepSpeed's stage: said, or in the name of its file; of settings in the file itself the stage is read there."""
+    if isinstance(value, Mapping):
+        return True
+    found = re.search(r"^([0-3])$|(?:zero|z|stage)[_-]?([0-3])", str(value).lower())
     if found is not None:
-        settings.options["zero"] = found[1]
+        settings.options["zero"] = found[1] or found[2]
     return found is not None
 
 
@@ -278,11 +283,6 @@ def _stage(_: Settings, value: object) -> bool:
     return str(value).strip().lower() in ("sft", "pt", "", "none", "false")
 
 
-def _eight(_: Settings, value: object) -> bool:
-    """8-bit weights under adapters are not modelled."""
-    return not is_yes(value)
-
-
 READERS: Mapping[str, Callable[[Settings, object], bool]] = {
     "model": _model,
     "torchtune_model": _builder,
@@ -297,7 +297,7 @@ READERS: Mapping[str, Callable[[Settings, object], bool]] = {
     "four_bits": _mark("four_bits"),
     "all_linear": _mark("all_linear"),
     "bits": _bits,
-    "eight_bits": _eight,
+    "eight_bits": _mark("eight_bits"),
     "optimizer": Settings.optimizer,
     "recompute": _recompute,
     "no_recompute": _no_recompute,

@@ -9,7 +9,7 @@ from l4guide.frozen import frozen
 from l4guide.interval import Interval, Numbers, total
 from l4guide.model import Architecture
 from l4guide.step.forward import Ground, Pass, forward
-from l4guide.step.matrices import trained_weights
+from l4guide.step.matrices import of_model, trained_weights
 from l4guide.step.rates import training_factors
 from l4guide.step.recipe import Recipe
 from l4guide.step.update import host_seconds, link_seconds, optimizer_seconds
@@ -24,6 +24,8 @@ ELEMENTWISE_PASSES = 4.0
 #: Seconds of widening four bits over those that memory takes for the bytes: a look-up and a scale for every weight.
 #: Published pairs with and without come to 3 (litgpt, Llama 2 7B on A100) and 6 (torchtune, Llama 3.1 8B on RTX 4090).
 WIDEN_LOW, WIDEN, WIDEN_HIGH = 1.2, 3.0, 6.5
+#: Bytes of a weight that DoRA merges: read, written and read again in 16 bits.
+MERGED_BYTES = 6.0
 #: What each kind of recomputation runs a second time.
 AGAIN: Mapping[str, tuple[str, ...]] = {
     "full": ("products", "attention", "elementwise", "gaps"),
@@ -80,6 +82,8 @@ def training_step(
     }
     if plan.widens:
         parts["widening"] = _widening(ground, model, 2.0 + again["products"], batch)
+    if recipe.method == "dora":
+        parts["merging"] = _merging(ground, model, 1.0 + again["products"], batch)
     parts = {name: part.times(recipe.accumulation) for name, part in parts.items()}
     compute = total(parts.values())
     parts["optimizer"] = optimizer_seconds(ground, model, np.ones_like(batch))
@@ -113,6 +117,13 @@ def _widening(ground: Ground, model: Architecture, passes: float, like: Numbers)
     moved = read * passes * np.ones_like(like)
     seconds = ground.bytes.inverse(moved)
     return Interval.of(seconds.low * WIDEN_LOW, seconds.value * WIDEN, seconds.high * WIDEN_HIGH)
+
+
+def _merging(ground: Ground, model: Architecture, passes: float, like: Numbers) -> Interval:
+    """Seconds of taking the lengths of what DoRA adds up: weights read, their sum written and read again."""
+    targets = ground.plan.recipe.targets
+    weights = sum(one.count * one.weights for one in of_model(model) if one.is_in(targets))
+    return ground.bytes.inverse(MERGED_BYTES * weights * passes * np.ones_like(like))
 
 
 def _again(

@@ -169,6 +169,17 @@ def test_plain_training_arguments() -> None:
     assert "adafactor" == found.options["optimizer"]
 
 
+def test_eight_bits_and_settings_within_the_file() -> None:
+    """LLM.int8() under adapters is kept so; DeepSpeed's stage is read where its settings stand in the file."""
+    eight = read("base_model: a/b\nadapter: lora\nload_in_8bit: true\ngradient_checkpointing: unsloth\n")
+    assert ("lora", "int8", "offload") == tuple(eight.options[n] for n in ("method", "weights", "recompute"))
+    inside = {"optim": "adamw_torch", "deepspeed": {"zero_optimization": {"stage": 1, "overlap_comm": True}}}
+    found = read(json.dumps(inside))
+    assert "1" == found.options["zero"]
+    assert () == found.unread
+    assert ("deepspeed: my.json",) == read('{"optim": "sgd", "deepspeed": "my.json"}').unread
+
+
 @pytest.mark.parametrize(
     ("name", "preset"),
     [
