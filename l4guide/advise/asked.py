@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from l4guide.advise.opened import opened
 from l4guide.catalogue import (
     Gpu,
     Instance,
@@ -81,7 +82,7 @@ def asked(name: str, options: Mapping[str, object]) -> Asked:
     Raises:
         BadInput: no card or model is called so and it is not described either, or a figure makes no sense.
     """
-    said = {option: value for option, value in options.items() if value is not None}
+    said = opened(options)
     figures = _figures(said)
     machine = find_instance(name)
     notes: list[Sentence] = []
