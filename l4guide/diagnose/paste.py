@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
+from typing import Any
 
 from l4guide.diagnose.prefix import unprefixed
 from l4guide.errors import BadInput, CannotDo
@@ -121,9 +122,10 @@ def _passed_on() -> bytes:
     """Standard input, written on while it is read; an interrupt ends it, as it ends the command before the pipe."""
     parts: list[bytes] = []
     sys.stdout.flush()
+    source: Any = sys.stdin.buffer
     out = sys.stdout.buffer
     try:
-        while part := sys.stdin.buffer.read1(CHUNK):
+        while part := source.read1(CHUNK):
             parts.append(part)
             out.write(part)
             out.flush()
