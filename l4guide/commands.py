@@ -135,7 +135,7 @@ def _trace(options: Options) -> tuple[object, str]:
 def _diagnose(options: Options) -> tuple[object, str]:
     from l4guide.diagnose import diagnose, read_paste
 
-    diagnosis = diagnose(read_paste(options.file))
+    diagnosis = diagnose(read_paste(options.file, echo=not (options.json or options.quiet)))
     return diagnosis.to_json(options.language), diagnosis.say(options.language)
 
 

@@ -293,8 +293,12 @@ def add_cost(parser: argparse.ArgumentParser) -> None:
 def add_diagnose(parser: argparse.ArgumentParser) -> None:
     """The options of `l4guide diagnose`."""
     parser.add_argument(
-        "file", nargs="?", metavar="FILE", help="file with the text (default: standard input)"
+        "file",
+        nargs="?",
+        metavar="FILE",
+        help="file with the text (default: standard input, which is passed on with the finding added at the end)",
     )
+    parser.add_argument("--quiet", action="store_true", help="print the finding alone")
 
 
 def add_doctor(parser: argparse.ArgumentParser) -> None:
