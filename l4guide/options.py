@@ -54,6 +54,20 @@ MODEL = (
     ("ttft-ms", "maximum time to first token"),
     ("tpot-ms", "maximum time per output token after the first"),
 )
+#: Options of a server under load.
+SERVER = (
+    ("prompt-tokens", "tokens of a prompt (default 1000)"),
+    ("output-tokens", "tokens of an answer (default 300)"),
+    ("concurrency", "the load: so many requests always in flight"),
+    ("requests-per-s", "the load: requests per second"),
+    ("users", "the load: users who each wait for an answer before they ask again"),
+    ("think-s", "seconds that a user pauses between answers (default 0)"),
+    ("percentile", "share of requests in per cent that keep the targets (default 95)"),
+    ("engine", "vllm, sglang or tensorrt-llm, with a release: vllm:0.11"),
+    ("gpu-memory-utilization", "share of GPU memory that the engine takes"),
+    ("prefix-share", "share of a prompt that all requests have in common"),
+    ("max-model-len", "the longest sequence of the server"),
+)
 #: Both are on unless said otherwise.
 MODEL_FLAGS = (
     ("recompute", "recompute activations in training (checkpointing)"),
@@ -64,13 +78,13 @@ MODEL_FLAGS = (
 #: What the question holds beside the options listed above, which have no text of their own or one a command.
 UNLISTED = (
     *("causal", "model", "config", "index", "component", "no_trace"),
-    *("spot", "measured", "no_measurements"),
+    *("spot", "measured", "no_measurements", "eager"),
 )
 
 
 def question(options: argparse.Namespace) -> dict[str, object]:
     """What was said of the workload, the model and the price, by option name; what was not said is absent."""
-    listed = [name.replace("-", "_") for name, _ in (*QUESTION, *PRICE, *MODEL, *MODEL_FLAGS)]
+    listed = [name.replace("-", "_") for name, _ in (*QUESTION, *PRICE, *MODEL, *MODEL_FLAGS, *SERVER)]
     names = (*listed, *FLAGS, *UNLISTED)
     return {name: value for name in names if (value := getattr(options, name, None)) is not None}
 
@@ -217,6 +231,15 @@ def add_cost(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--map", choices=("context", "head_dim"), help="map the cheapest GPU over this and the batch"
     )
+
+
+def add_plan(parser: argparse.ArgumentParser) -> None:
+    """The options of `l4guide plan`."""
+    add_question(parser, model=True, price=True, runs=True)
+    for name, text in SERVER:
+        parser.add_argument(f"--{name}", help=text)
+    parser.add_argument("--eager", action="store_true", default=None, help="the engine uses no CUDA graphs")
+    add_all(parser)
 
 
 def add_diagnose(parser: argparse.ArgumentParser) -> None:
