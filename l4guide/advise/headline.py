@@ -192,8 +192,11 @@ def _attention_decides(gpu: Gpu, part: Part) -> tuple[tuple[str, ...], dict[str,
     if not running:
         which = {"depends": "unknown", "unsafe": "unsafe"}.get(part.answer, "refused")
         return (f"headline.model_nothing_{which}",), {}
-    which = "unsafe" if part.answer == "unsafe" else "runs_with"
-    return (f"headline.model_{which}", f"headline.model_{which}_short"), {"running": running[0]}
+    named: dict[str, object] = {"running": running[0]}
+    if part.answer == "unsafe":
+        return ("headline.model_unsafe", "headline.model_unsafe_short"), named
+    keys = ("headline.model_runs_with", "headline.model_runs_with_short", "headline.model_runs_with_bare")
+    return keys, named
 
 
 def _pace(whole: Whole) -> dict[str, object]:

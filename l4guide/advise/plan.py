@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
+from l4guide.advise.asked import asked, cards_with
 from l4guide.advise.inputs import Input
 from l4guide.advise.model import caveats
 from l4guide.advise.whole import architecture_of, question_of, refusal, remarks_on
-from l4guide.catalogue import Gpu, find_gpu, gpus
+from l4guide.catalogue import Gpu
 from l4guide.cost import MOST_CARDS, Question, terms_of
 from l4guide.errors import BadInput
 from l4guide.model import Architecture
@@ -42,23 +43,22 @@ def plan_answer(gpu_name: str, options: Mapping[str, object]) -> PlanAnswer:
             no card keeps the targets.
         CannotDo: the model's widths are not known.
     """
-    gpu, note = find_gpu(gpu_name)
-    model = architecture_of(options)
+    settled = asked(gpu_name, options)
+    gpu, model = settled.gpu, architecture_of(settled.options)
     if model is None:
         raise BadInput("error.no_model")
-    asked = asked_of(gpu, model, options)
-    runs = partial(refusal, asked.question, runners=RUNNERS)
-    ranking = rank_plans(asked, gpus(), runs, mine=gpu)
-    _check_any(asked, ranking)
-    told = tuple(_inputs(gpu, asked, options))
-    remarks = (*(() if note is None else (note,)), *caveats(model), *remarks_on(model))
+    question = asked_of(gpu, model, settled.options)
+    runs = partial(refusal, question.question, runners=RUNNERS)
+    ranking = rank_plans(question, cards_with(gpu), runs, mine=gpu)
+    _check_any(question, ranking)
+    told = tuple(_inputs(gpu, question, options))
     return PlanAnswer(
         gpu=gpu,
-        asked=asked,
+        asked=question,
         ranking=ranking,
         line=_line(told),
         assumed=tuple(item.name for item in told if not item.given),
-        remarks=remarks,
+        remarks=(*settled.notes, *caveats(model), *remarks_on(model)),
     )
 
 

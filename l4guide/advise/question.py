@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import fields
 
-from l4guide.advise.config import model_of
-from l4guide.advise.inputs import inputs_of
+from l4guide.advise.asked import OF_A_CARD, asked
+from l4guide.advise.config import model_of, preset_model
+from l4guide.advise.inputs import MEDIA, inputs_of
 from l4guide.advise.records import Question
-from l4guide.catalogue import Component, Gpu, Model, find_gpu, model
+from l4guide.catalogue import Component, Gpu, Model
 from l4guide.cost.whole import LATENCIES
 from l4guide.errors import BadInput
 from l4guide.text import Sentence
@@ -15,7 +16,7 @@ from l4guide.workload import DEFAULTS, Workload, ask, yes_or_no
 #: What an encoder is asked for where nothing is said: one pass over whole sequences.
 ENCODING = "prefill"
 #: What can be asked of a whole model alone.
-OF_A_MODEL = ("weights", "method", "lora_rank", "load", "run_tokens", *LATENCIES)
+OF_A_MODEL = ("weights", *MEDIA, "method", "lora_rank", "load", "run_tokens", *LATENCIES)
 #: The option that leaves every recorded run out, and what it was called before.
 NO_MEASUREMENTS = ("no_measurements", "as_fitted")
 #: The option that has a configuration read where it could be traced.
@@ -24,6 +25,7 @@ NO_TRACE = "no_trace"
 BESIDE_THE_WORKLOAD = (
     *("model", "component", "config", "index"),
     *("gpus", "price", "provider", "region", "spot", "tariff"),
+    *OF_A_CARD,
     *("recompute", "flash", "measured", *NO_MEASUREMENTS, NO_TRACE, *OF_A_MODEL),
 )
 
@@ -130,13 +132,13 @@ def complete(
     Raises:
         BadInput: an option is malformed, unknown or contradicts another; or the model's shape is not public.
     """
-    gpu, note = find_gpu(gpu_name)
-    notes = (note,) if note is not None else ()
+    settled = asked(gpu_name, options)
+    gpu, options, notes = settled.gpu, settled.options, settled.notes
     said = workload_options(options)
     if options.get("config") is not None:
         chosen = model_of(options["config"], options.get("index"), run=is_run(options))
     elif options.get("model") is not None:
-        chosen = model(str(options["model"]))
+        chosen = preset_model(str(options["model"]))
     else:
         workload, assumed = ask_for_shape(gpu, options)
         inputs = inputs_of(options, gpu, workload)
@@ -151,22 +153,22 @@ def complete(
         )
         return question, ((None, workload),)
     named = options.get("component")
-    asked = _component(chosen, None if named is None else str(named))
-    workload, assumed = _workload_of(gpu, chosen, asked, said)
-    filled = tuple(name for name in assumed if name not in shape_of(asked))
-    parts: list[tuple[str | None, Workload]] = [(asked.name, workload)]
+    part = _component(chosen, None if named is None else str(named))
+    workload, assumed = _workload_of(gpu, chosen, part, said)
+    filled = tuple(name for name in assumed if name not in shape_of(part))
+    parts: list[tuple[str | None, Workload]] = [(part.name, workload)]
     if named is None and not {"head_dim", "heads", "kv_heads"} & said.keys():
-        parts += _others(gpu, chosen, asked, said)
-    if asked.note:
-        notes = (*notes, Sentence("note.model", {"model": chosen.name, "note": asked.note}))
+        parts += _others(gpu, chosen, part, said)
+    if part.note:
+        notes = (*notes, Sentence("note.model", {"model": chosen.name, "note": part.note}))
     question = Question(
         workload=workload,
         gpu=gpu,
         model=chosen,
-        component=asked.name,
+        component=part.name,
         assumed=filled,
         notes=notes,
-        inputs=inputs_of(options, gpu, workload, model=chosen.name, component=asked.name),
+        inputs=inputs_of(options, gpu, workload, model=chosen.name, component=part.name),
     )
     return question, tuple(parts)
 

@@ -94,7 +94,7 @@ def _tables() -> Mapping[str, Any]:
 
 def shown_gib(gpu: Gpu) -> tuple[float, float, float]:
     """GiB of a card as CUDA shows them: low, middle, high."""
-    known = _tables()["shown"].get(gpu.name)
+    known = None if "memory_gb" in gpu.own else _tables()["shown"].get(gpu.base or gpu.name)
     if known is not None:
         low, high = known
         return low, (low + high) / 2, high
