@@ -1,5 +1,6 @@
 """`l4guide plan` on one screen: what to take, what the asked card does under the load, and a few cards beside it."""
 
+from l4guide.advise import cards_of
 from l4guide.plan import Place, PlanAnswer
 from l4guide.plan.ranking import named
 from l4guide.screen import NOTHING, Screen, Table
@@ -44,7 +45,8 @@ def _row(item: Place, answer: PlanAnswer) -> tuple[str | Sentence, ...]:
         reason: str | Sentence = item.reason
         if asked:
             reason = Sentence("screen.asked_and", {"reason": reason})
-        return (item.gpu.name, *(NOTHING for _ in range(5)), reason)
+        number = 1 if item.late is None else item.late.cards
+        return (cards_of(item.gpu, number), *(NOTHING for _ in range(5)), reason)
     told = Sentence(f"screen.{item.places[0]}") if item.places else None
     compared: str | Sentence = "" if told is None else told
     if asked:

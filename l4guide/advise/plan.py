@@ -7,11 +7,12 @@ from functools import partial
 from l4guide.advise.asked import asked, cards_with
 from l4guide.advise.inputs import Input
 from l4guide.advise.model import caveats
+from l4guide.advise.whole import RUNNERS as IN_PYTORCH
 from l4guide.advise.whole import architecture_of, question_of, refusal, remarks_on
 from l4guide.catalogue import Gpu
 from l4guide.cost import MOST_CARDS, Question, terms_of
 from l4guide.errors import BadInput
-from l4guide.model import Architecture
+from l4guide.model import LATENT, Architecture
 from l4guide.plan import Asked, PlanAnswer, demand_of, rank_plans, targets_of
 from l4guide.plan.ranking import Place
 from l4guide.serving.batch import Shape
@@ -48,7 +49,7 @@ def plan_answer(gpu_name: str, options: Mapping[str, object]) -> PlanAnswer:
     if model is None:
         raise BadInput("error.no_model")
     question = asked_of(gpu, model, settled.options)
-    runs = partial(refusal, question.question, runners=RUNNERS)
+    runs = partial(refusal, question.question, runners=_runners(model))
     ranking = rank_plans(question, cards_with(gpu), runs, mine=gpu)
     _check_any(question, ranking)
     told = tuple(_inputs(gpu, question, options))
@@ -62,6 +63,15 @@ def plan_answer(gpu_name: str, options: Mapping[str, object]) -> PlanAnswer:
     )
 
 
+def _runners(model: Architecture) -> tuple[str, ...]:
+    """What is asked whether it runs the attention of a model.
+
+    No rules are kept of the kernels that servers have for a latent cache: what runs it in PyTorch stands for them.
+    """
+    latent = any(group.mixer.kind == LATENT for group in model.layers)
+    return IN_PYTORCH if latent else RUNNERS
+
+
 def asked_of(gpu: Gpu, model: Architecture, options: Mapping[str, object]) -> Asked:
     """The whole question, complete.
 
@@ -69,6 +79,8 @@ def asked_of(gpu: Gpu, model: Architecture, options: Mapping[str, object]) -> As
         BadInput: an option is malformed, unknown, contradicts another, or is more than the model takes.
     """
     said = {name: value for name, value in options.items() if value is not None}
+    if said.get("task", "decode") != "decode":
+        raise BadInput("error.plan_task", task=said["task"])
     if not model.causal:
         raise BadInput("error.plan_writes", model=model.name)
     prompt, output = (

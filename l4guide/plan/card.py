@@ -93,6 +93,54 @@ class Late:
     limit: float
 
 
+@frozen
+class Copy:
+    """One copy of the model on a card, in balance; `scale` are the ends over the middle of what is predicted."""
+
+    gpu: Gpu
+    asked: Asked
+    room: Granted
+    rate: Rate | None
+    state: Balance
+    scale: dict[str, tuple[float, float]]
+
+    def latencies(self, demand: Demand, amounts: Numbers) -> Latencies:
+        """What requests find at parts of a load, at the percentile that was asked for."""
+        return demand.latencies(self.state, amounts, self.asked.targets.percentile / 100)
+
+    def point(self, demand: Demand, amounts: Numbers, copies: int = 1) -> Point:
+        """What so many copies that each bear a part of the load do together."""
+        found = self.latencies(demand, amounts)
+        cards = copies * self.room.plan.gpus
+        ended = self._ended(demand, found).times(copies)
+        tokens = ended.times(float(self.asked.shape.output_tokens))
+        watts = None if self.gpu.tdp_w is None else share("power").times(float(self.gpu.tdp_w * cards))
+        return Point(
+            concurrency=Interval.exactly(copies * found.in_flight),
+            output_tokens_per_s=tokens,
+            requests_per_s=ended,
+            ttft_ms=_scaled(1e3 * found.ttft_late, self.scale["ttft"]),
+            tpot_ms=_scaled(1e3 * found.tpot_late, self.scale["tpot"]),
+            user_tokens_per_s=_scaled(1e3 * found.tpot, self.scale["tpot"]).inverse(1e3),
+            usd_per_million_output_tokens=None
+            if self.rate is None
+            else tokens.inverse(cards * self.rate.usd_per_hour / SECONDS_PER_HOUR * MILLION),
+            joules_per_token=None if watts is None else _over(watts, tokens),
+        )
+
+    def _ended(self, demand: Demand, found: Latencies) -> Interval:
+        """Requests that end in a second: as many as come where that is borne; of users as many as do not pause."""
+        low, high = self.scale["throughput"]
+        middle, most = found.requests_per_s, float(self.state.requests_per_s[-1])
+        if demand.kind == "requests_per_s":
+            return Interval.of(*(np.minimum(middle, most * end) for end in (low, high, high)))
+        if demand.kind == "users" and demand.think_s > 0:
+            stay, pause = found.in_flight / middle, demand.think_s
+            slow, quick = (middle * (stay + pause) / (stay / end + pause) for end in (low, high))
+            return Interval.of(slow, middle, quick)
+        return Interval.of(middle * low, middle, middle * high)
+
+
 def card_of(gpu: Gpu, asked: Asked, room: Granted, rate: Rate | None) -> Card | Late:
     """A card whose memory was granted, at the load and at its best.
 
@@ -100,39 +148,30 @@ def card_of(gpu: Gpu, asked: Asked, room: Granted, rate: Rate | None) -> Card | 
         CannotDo: the card has no rate for the type, or no known link joins several.
     """
     state = _state(gpu, asked, room)
+    copy = Copy(gpu=gpu, asked=asked, room=room, rate=rate, state=state, scale=_scale(state))
     demand, targets = asked.demand, asked.targets
-    percentile = targets.percentile / 100
     amounts = demand.amounts(state)
-    found = demand.latencies(state, amounts, percentile)
+    found = copy.latencies(demand, amounts)
     kept = targets.kept(found)
     if not kept[0]:
         return _late(gpu, asked, room, found)
-    most = int(np.argmin(kept)) - 1 if not kept.all() else len(amounts) - 1
-    most_amount = _between(demand, state, amounts, most, asked)
-    scale = _scale(state)
-    best = _point(
-        gpu, asked, room, rate, demand.latencies(state, np.array([most_amount]), percentile), 1, scale
-    )
-    copies, exact = 1, 1.0
-    point = best
-    if demand.kind is not None:
-        # As many copies as let no request wait for another to end.
-        exact = demand.amount / most_amount
-        copies = max(1, ceil(exact * (1 - 1e-9)))
-        share_of = np.array([demand.amount / copies])
-        point = _point(gpu, asked, room, rate, demand.latencies(state, share_of, percentile), copies, scale)
-    alone = replace(demand, kind=None)
-    line = alone.latencies(state, alone.amounts(state)[::2], percentile)
+    last = int(np.argmin(kept)) - 1 if not kept.all() else len(amounts) - 1
+    most = _between(copy, amounts, last)
+    best = copy.point(demand, np.array([most]))
+    # As many copies as let no request wait for another to end.
+    exact = 1.0 if demand.kind is None else demand.amount / most
+    copies = max(1, ceil(exact * (1 - 1e-9)))
+    alone = Demand()
     return Card(
         gpu=gpu,
         cards=room.plan.gpus,
         copies=copies,
         room=room,
         rate=rate,
-        point=point,
+        point=best if demand.kind is None else copy.point(demand, np.array([demand.amount / copies]), copies),
         best=best,
-        frontier=_point(gpu, asked, room, rate, line, 1, scale),
-        limited_by=state.limited_by if kept.all() else _missed(asked, found, most + 1),
+        frontier=copy.point(alone, alone.amounts(state)[::2]),
+        limited_by=state.limited_by if kept.all() else _missed(asked, found, last + 1),
         copies_exact=exact,
     )
 
@@ -155,12 +194,13 @@ def _state(gpu: Gpu, asked: Asked, room: Granted) -> Balance:
     return balance(server)
 
 
-def _between(demand: Demand, state: Balance, amounts: Numbers, most: int, asked: Asked) -> float:
+def _between(copy: Copy, amounts: Numbers, last: int) -> float:
     """The largest load that keeps the targets, between two that were looked at."""
-    amount = float(amounts[most])
-    if most + 1 < len(amounts):
-        finer = np.geomspace(amount, amounts[most + 1], 16)
-        kept = asked.targets.kept(demand.latencies(state, finer, asked.targets.percentile / 100))
+    demand, targets = copy.asked.demand, copy.asked.targets
+    amount = float(amounts[last])
+    if last + 1 < len(amounts):
+        finer = np.geomspace(amount, amounts[last + 1], 16)
+        kept = targets.kept(copy.latencies(demand, finer))
         amount = float(finer[-1 if kept.all() else max(int(np.argmin(kept)) - 1, 0)])
     # Requests and users are whole ones; a rate need not be.
     return amount if demand.kind == "requests_per_s" else max(1.0, float(np.floor(amount + 1e-9)))
@@ -177,37 +217,6 @@ def _scale(state: Balance) -> dict[str, tuple[float, float]]:
         "ttft": (min(first.low, quick), max(first.high, slow)),
         "tpot": (min(each.low, quick), max(each.high, slow)),
     }
-
-
-def _point(
-    gpu: Gpu,
-    asked: Asked,
-    room: Granted,
-    rate: Rate | None,
-    found: Latencies,
-    copies: int,
-    scale: dict[str, tuple[float, float]],
-) -> Point:
-    answer, cards = float(asked.shape.output_tokens), copies * room.plan.gpus
-    low, high = scale["throughput"]
-    requests = copies * found.requests_per_s
-    # At a rate that a server bears, as many answers end as requests come.
-    given = asked.demand.kind == "requests_per_s"
-    ended = Interval.of(requests * low, requests, requests * (1.0 if given else high))
-    tokens = ended.times(answer)
-    watts = None if gpu.tdp_w is None else share("power").times(float(gpu.tdp_w * cards))
-    return Point(
-        concurrency=Interval.exactly(copies * found.in_flight),
-        output_tokens_per_s=tokens,
-        requests_per_s=ended,
-        ttft_ms=_scaled(1e3 * found.ttft_late, scale["ttft"]),
-        tpot_ms=_scaled(1e3 * found.tpot_late, scale["tpot"]),
-        user_tokens_per_s=_scaled(1e3 * found.tpot, scale["tpot"]).inverse(1e3),
-        usd_per_million_output_tokens=None
-        if rate is None
-        else tokens.inverse(cards * rate.usd_per_hour / SECONDS_PER_HOUR * MILLION),
-        joules_per_token=None if watts is None else _over(watts, tokens),
-    )
 
 
 def _scaled(middle: Numbers, ends: tuple[float, float]) -> Interval:

@@ -58,7 +58,7 @@ def rank_plans(
     published = replace(asked.terms, usd_per_hour=None, provider=None, region=None)
     entered = [(gpu, _enter(gpu, asked, asked.terms if gpu == mine else published, refused)) for gpu in gpus]
     able = [found for _, found in entered if isinstance(found, Card)]
-    leaders = {name: _leader(able, of) for name, of in ORDERS.items()}
+    leaders = {name: _leader(able, of, asked) for name, of in ORDERS.items()}
     return tuple(sorted((_placed(gpu, found, leaders, asked) for gpu, found in entered), key=_order))
 
 
@@ -92,8 +92,19 @@ def _number(card: Card, of: str) -> float | None:
     return None if found is None else float(found.value.item())
 
 
-def _leader(able: list[Card], of: str) -> Card | None:
-    known = [(number, place) for place, card in enumerate(able) if (number := _number(card, of)) is not None]
+def _compared(card: Card, of: str, asked: Asked) -> float | None:
+    """What an order goes by: at the load, but without one latencies are those of a single request.
+
+    Each card's largest load is another, so that latencies there say nothing of which is faster.
+    """
+    if asked.demand.kind is None and of == ORDERS["fastest"]:
+        return float(card.frontier.tpot_ms.value[0])
+    return _number(card, of)
+
+
+def _leader(able: list[Card], of: str, asked: Asked) -> Card | None:
+    found = ((_compared(card, of, asked), place) for place, card in enumerate(able))
+    known = [(number, place) for number, place in found if number is not None]
     return able[min(known)[1]] if known else None
 
 

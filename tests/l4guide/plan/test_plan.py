@@ -108,6 +108,25 @@ def test_a_rate_that_is_borne_is_written() -> None:
     assert said["copies"] == 1
 
 
+def test_what_a_rate_leaves_open() -> None:
+    """Far below what a card bears there is no doubt how much is written; with a pause less than without one."""
+    said = told("H100 SXM", requests_per_s="0.5")["output_tokens_per_s"]
+    assert said["low"] == said["value"] == said["high"]
+    paused, always = (
+        told("H100 SXM", users="20", **more)["output_tokens_per_s"] for more in ({"think_s": "60"}, {})
+    )
+    assert paused["high"] / paused["low"] < always["high"] / always["low"]
+
+
+def test_the_fastest_without_a_load_is_that_of_one_request() -> None:
+    """Not the card whose cache holds the fewest."""
+    answer = planned()
+    fastest = next(item.card for item in answer.ranking if "fastest" in item.places)
+    others = [item.card for item in answer.ranking if item.card is not None]
+    assert fastest is not None
+    assert fastest.frontier.tpot_ms.value[0] == min(card.frontier.tpot_ms.value[0] for card in others)
+
+
 def test_smaller_weights_and_cache() -> None:
     """fp8 keys hold twice the tokens; int4 weights leave more room and write faster at one request."""
     usual = told(concurrency="1")
@@ -170,6 +189,7 @@ def test_the_command_line(engine: str, words: tuple[str, ...]) -> None:
         ({"ttft_ms": "1"}, "nothing meets 1 ms"),
         ({"users": "5", "concurrency": "5"}, "two loads"),
         ({"think_s": "5"}, "--users"),
+        ({"task": "training"}, "cost --task training"),
         ({"percentile": "100"}, "percentile"),
         ({"prefix_share": "1"}, "prefix-share"),
         ({"gpu_memory_utilization": "1.2"}, "gpu-memory-utilization"),
