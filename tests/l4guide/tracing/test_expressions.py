@@ -21,10 +21,10 @@ SAMPLE = [
     "mistral3",
     "qwen3_vl_moe",
     "falcon_h1",
-    "recurrent_gemma",
+    "longformer",
     "moonshine",
     "trocr",
-    "blip-2",
+    "git",
     "layoutlm",
 ]
 
