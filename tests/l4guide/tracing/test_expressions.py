@@ -19,7 +19,7 @@ SAMPLE = [
     "glm4_moe_lite",
     "modernbert",
     "mistral3",
-    "qwen3_vl_moe",
+    "funnel",
     "falcon_h1",
     "longformer",
     "moonshine",
