@@ -68,6 +68,20 @@ MODEL = (
     ("ttft-ms", "maximum time to first token"),
     ("tpot-ms", "maximum time per output token after the first"),
 )
+#: Options of a server under load.
+SERVER = (
+    ("prompt-tokens", "tokens of a prompt (default 1000)"),
+    ("output-tokens", "tokens of an answer (default 300)"),
+    ("concurrency", "the load: so many requests always in flight"),
+    ("requests-per-s", "the load: requests per second"),
+    ("users", "the load: users who each wait for an answer before they ask again"),
+    ("think-s", "seconds that a user pauses between answers (default 0)"),
+    ("percentile", "share of requests in per cent that keep the targets (default 95)"),
+    ("engine", "vllm, sglang or tensorrt-llm, with a release: vllm:0.11"),
+    ("gpu-memory-utilization", "share of GPU memory that the engine takes"),
+    ("prefix-share", "share of a prompt that all requests have in common"),
+    ("max-model-len", "the longest sequence of the server"),
+)
 #: On unless said otherwise.
 MODEL_FLAGS = (("flash", "use fused attention, which never writes the scores to memory"),)
 #: Options of a training recipe.
@@ -101,13 +115,13 @@ RECIPE_FLAGS = (
 #: What the question holds beside the options listed above, which have no text of their own or one a command.
 UNLISTED = (
     *("causal", "model", "config", "index", "component", "no_trace"),
-    *("recompute", "recipe", "spot", "measured", "no_measurements"),
+    *("recompute", "recipe", "spot", "measured", "no_measurements", "eager"),
 )
 
 
 def question(options: argparse.Namespace) -> dict[str, object]:
     """What was said of the workload, the model and the price, by option name; what was not said is absent."""
-    said_of = (*QUESTION, *CARD, *PRICE, *MODEL, *MODEL_FLAGS, *RECIPE, *RECIPE_FLAGS)
+    said_of = (*QUESTION, *CARD, *PRICE, *MODEL, *MODEL_FLAGS, *RECIPE, *RECIPE_FLAGS, *SERVER)
     listed = [name.replace("-", "_") for name, _ in said_of]
     names = (*listed, *FLAGS, *UNLISTED)
     said = {name: value for name in names if (value := getattr(options, name, None)) is not None}
@@ -290,11 +304,24 @@ def add_cost(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_plan(parser: argparse.ArgumentParser) -> None:
+    """The options of `l4guide plan`."""
+    add_question(parser, model=True, price=True, runs=True)
+    for name, text in SERVER:
+        parser.add_argument(f"--{name}", help=text)
+    parser.add_argument("--eager", action="store_true", default=None, help="the engine uses no CUDA graphs")
+    add_all(parser)
+
+
 def add_diagnose(parser: argparse.ArgumentParser) -> None:
     """The options of `l4guide diagnose`."""
     parser.add_argument(
-        "file", nargs="?", metavar="FILE", help="file with the text (default: standard input)"
+        "file",
+        nargs="?",
+        metavar="FILE",
+        help="file with the text (default: standard input, which is passed on with the finding added at the end)",
     )
+    parser.add_argument("--quiet", action="store_true", help="print the finding alone")
 
 
 def add_doctor(parser: argparse.ArgumentParser) -> None:

@@ -125,7 +125,7 @@ def caveats(model: Architecture) -> tuple[Sentence, ...]:
         return ()
     from l4guide.tracing import not_compared
 
-    found = None if model.trace is not None else not_compared(model.model_type)
+    found = not_compared(model.model_type, model.trace)
     if model.untraced is not None:
         key = "counted.untraced" if found is None else "counted.untraced_uncompared"
         return (Sentence(key, {"reason": model.untraced}),)

@@ -1,6 +1,6 @@
 """A whole model on a card: from what a user said to its answer, and to the maps of where that changes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from l4guide.advise.asked import asked, cards_with
@@ -98,8 +98,9 @@ def question_of(
         said.setdefault("task", ENCODING)
     media = media_of(model, options)
     if not {"seqlen", "seqlen_kv"} & said.keys():
-        room = (model.max_context or DEFAULT_CONTEXT + media.tokens) - media.tokens
-        said["seqlen"] = max(1, min(DEFAULT_CONTEXT, room))
+        usual = model.usual_context or DEFAULT_CONTEXT
+        room = (model.max_context or usual + media.tokens) - media.tokens
+        said["seqlen"] = max(1, min(usual, room))
     mixer = next((group.mixer for group in model.layers if group.mixer.attends), None)
     shape = (
         {"head_dim": 128}
@@ -229,8 +230,8 @@ def question_line(gpu_name: str, options: Mapping[str, object]) -> Inputs:
     return inputs_about(gpu, question_of(gpu, model, said), options)
 
 
-def refusal(question: Question, gpu: Gpu) -> Sentence | None:
-    """Why no library is known to run the model's attention on a card; None where one is."""
+def refusal(question: Question, gpu: Gpu, runners: Sequence[str] = RUNNERS) -> Sentence | None:
+    """Why no library of `runners` is known to run the model's attention on a card; None where one is."""
     heads = dict.fromkeys(
         (g.mixer.heads, g.mixer.kv_heads, g.mixer.head_dim, g.mixer.head_dim_v)
         for g in question.model.layers
@@ -241,7 +242,7 @@ def refusal(question: Question, gpu: Gpu) -> Sentence | None:
         if not gpu.bf16_tensor_cores and shaped.dtype == "bf16":
             shaped = replace(shaped, dtype="fp16", kv_dtype="fp16")
         said: list[Verdict] = []
-        for library in RUNNERS:
+        for library in runners:
             said.append(check(shaped, gpu, library))
             if said[-1].status == "ok":
                 break

@@ -100,8 +100,8 @@ class Question:
             self.model, context=self.context, weights=self.plan.weights, kv_dtype=self.plan.kv_dtype
         ).counts()
         if self.model.trace is not None or self.model.model_type is not None:
-            traced = self.model.trace is not None
-            found["model_compared"] = traced or not_compared(self.model.model_type or "-") is None
+            doubt = not_compared(self.model.model_type or "-", self.model.trace)
+            found["model_compared"] = doubt is None
         return found
 
 
