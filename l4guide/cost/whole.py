@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
+from typing import TYPE_CHECKING
 
 from l4guide.catalogue import Gpu
 from l4guide.cost.encoding import encoding_json, named
@@ -16,10 +17,12 @@ from l4guide.memory import Fit, Largest, fit
 from l4guide.memory.sizes import GIB
 from l4guide.memory.training import host_bytes
 from l4guide.model import Architecture
-from l4guide.recipes import Reading
 from l4guide.step import Plan, Step, step
 from l4guide.step.rates import share
 from l4guide.workload import Workload
+
+if TYPE_CHECKING:
+    from l4guide.recipes import Reading  # most questions bring no file
 
 SECONDS_PER_HOUR, HOURS_PER_MONTH = 3600, 730
 MILLION = 1e6
@@ -76,7 +79,7 @@ class Question:
     implementation: str | None = None
     estimator: LiveEstimator = NO_RUNS
     #: The training tool's file that the question came from.
-    reading: Reading | None = None
+    reading: "Reading | None" = None
 
     @property
     def batch(self) -> int:
