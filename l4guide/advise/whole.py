@@ -33,6 +33,7 @@ from l4guide.model import (
     Layers,
     Mixer,
 )
+from l4guide.model.weight_types import EXPERTS
 from l4guide.step import plan_of
 from l4guide.support import Verdict, check
 from l4guide.text import Sentence
@@ -122,6 +123,8 @@ def question_of(
     plan = plan_of(
         {**options, "rank": options.get("lora_rank")}, task=workload.task, dtype=workload.dtype, stored=stored
     )
+    if plan.weights.endswith(EXPERTS) and not model.modules.get("experts"):
+        raise BadInput("error.no_experts", weights=plan.weights, model=model.name)
     return Question(
         model=model,
         plan=replace(plan, kv_dtype=workload.kv_dtype, media=media),

@@ -33,7 +33,9 @@ def seen(rule: Rule, width: int, height: int) -> Seen | None:
         return None
     found = RULES.get(rule.name)
     try:
-        return None if found is None else found(replace(rule, tiles=min(rule.tiles, MOST_TILES)), width, height)
+        return (
+            None if found is None else found(replace(rule, tiles=min(rule.tiles, MOST_TILES)), width, height)
+        )
     except (ZeroDivisionError, ValueError, OverflowError):
         return None
 
