@@ -1,6 +1,6 @@
 """A whole model on a card: from what a user said to its answer, and to the maps of where that changes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from l4guide.advise.asked import asked, cards_with
@@ -35,6 +35,7 @@ from l4guide.model import (
 )
 from l4guide.model.weight_types import EXPERTS
 from l4guide.step import plan_of
+from l4guide.step.matrices import names_of, trained_weights
 from l4guide.support import Verdict, check
 from l4guide.text import Sentence
 from l4guide.workload import Workload
@@ -120,17 +121,19 @@ def question_of(
     if not model.causal and workload.task == "decode":
         raise BadInput("error.no_decode", model=model.name, component=model.model_type or model.name)
     stored = model.weight_dtype
-    plan = plan_of(
-        {**options, "rank": options.get("lora_rank")}, task=workload.task, dtype=workload.dtype, stored=stored
-    )
+    plan = plan_of(options, task=workload.task, dtype=workload.dtype, stored=stored)
     if plan.weights.endswith(EXPERTS) and not model.modules.get("experts"):
         raise BadInput("error.no_experts", weights=plan.weights, model=model.name)
+    if plan.trains and not trained_weights(model, plan.recipe):
+        values = {"targets": ", ".join(plan.recipe.targets), "model": model.name}
+        raise BadInput("error.no_such_matrix", **values, choices=", ".join(names_of(model)))
     return Question(
         model=model,
         plan=replace(plan, kv_dtype=workload.kv_dtype, media=media),
         workload=workload,
         implementation=implementation,
         estimator=put_right(options).estimator,
+        reading=options.get("recipe"),  # type: ignore[arg-type]
     )
 
 
@@ -165,6 +168,7 @@ def answer_about(
     whole = whole_of(gpu, question, terms, order)
     ranking = rank(question, cards_with(gpu), terms, order, lambda card: refusal(question, card), asked=gpu)
     remarks = [*media_lines(whole), *remarks_on(model), *checkpoint_lines(question)]
+    remarks += _quantised(model, question)
     remarks += put_right(options).said(gpu, question.plan.task, whole=True)
     return ModelAnswer(
         gpu=gpu,
@@ -190,6 +194,13 @@ def remarks_on(model: Architecture) -> Iterator[Sentence]:
         from l4guide.tracing import unread_line
 
         yield from unread_line(model.unread)
+
+
+def _quantised(model: Architecture, question: Question) -> Iterator[Sentence]:
+    """That training keeps the weights in fewer bits than the checkpoint, where nobody said so."""
+    kept, stored = question.plan.weights, model.weight_dtype
+    if question.plan.trains and kept == "nf4" and stored not in (None, "bf16", "fp16", "fp32"):
+        yield Sentence("remark.quantised", {"stored": stored, "weights": kept})
 
 
 def inputs_about(gpu: Gpu, question: Question, options: Mapping[str, object]) -> Inputs:
@@ -222,8 +233,8 @@ def question_line(gpu_name: str, options: Mapping[str, object]) -> Inputs:
     return inputs_about(gpu, question_of(gpu, model, said), options)
 
 
-def refusal(question: Question, gpu: Gpu) -> Sentence | None:
-    """Why no library is known to run the model's attention on a card; None where one is."""
+def refusal(question: Question, gpu: Gpu, runners: Sequence[str] = RUNNERS) -> Sentence | None:
+    """Why no library of `runners` is known to run the model's attention on a card; None where one is."""
     heads = dict.fromkeys(
         (g.mixer.heads, g.mixer.kv_heads, g.mixer.head_dim, g.mixer.head_dim_v)
         for g in question.model.layers
@@ -234,7 +245,7 @@ def refusal(question: Question, gpu: Gpu) -> Sentence | None:
         if not gpu.bf16_tensor_cores and shaped.dtype == "bf16":
             shaped = replace(shaped, dtype="fp16", kv_dtype="fp16")
         said: list[Verdict] = []
-        for library in RUNNERS:
+        for library in runners:
             said.append(check(shaped, gpu, library))
             if said[-1].status == "ok":
                 break
