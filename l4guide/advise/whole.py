@@ -33,6 +33,7 @@ from l4guide.model import (
     Layers,
     Mixer,
 )
+from l4guide.model.weight_types import EXPERTS
 from l4guide.step import plan_of
 from l4guide.step.matrices import names_of, trained_weights
 from l4guide.support import Verdict, check
@@ -121,6 +122,8 @@ def question_of(
         raise BadInput("error.no_decode", model=model.name, component=model.model_type or model.name)
     stored = model.weight_dtype
     plan = plan_of(options, task=workload.task, dtype=workload.dtype, stored=stored)
+    if plan.weights.endswith(EXPERTS) and not model.modules.get("experts"):
+        raise BadInput("error.no_experts", weights=plan.weights, model=model.name)
     if plan.trains and not trained_weights(model, plan.recipe):
         values = {"targets": ", ".join(plan.recipe.targets), "model": model.name}
         raise BadInput("error.no_such_matrix", **values, choices=", ".join(names_of(model)))
