@@ -24,8 +24,10 @@ TELLING = re.compile(
 #: Bytes that show an encoding without a mark: of UTF-16 most have a zero beside them.
 SAMPLE = 400
 
-#: Terminal colours and titles.
-ESCAPES = re.compile(r"\x1b(?:\[[0-?]{0,40}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,400}(?:\x07|\x1b\\)?|[@-Z\\^_])")
+#: Terminal colours, also where an editor wrote the escape as two characters, and titles.
+ESCAPES = re.compile(
+    r"\^\[\[[\d;]{0,20}m|\x1b(?:\[[0-?]{0,40}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,400}(?:\x07|\x1b\\)?|[@-Z\\^_])"
+)
 #: Frames that rich draws around tracebacks, and characters that are not text.
 NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2500-\u257f\u2770-\u2771\ufeff\ufffd]+")
 #: Bytes of standard input that are passed on at once.
