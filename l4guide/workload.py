@@ -10,6 +10,8 @@ from l4guide.frozen import frozen
 
 TASKS = ("prefill", "decode", "training")
 DTYPES = ("fp16", "bf16", "fp32", "fp8")
+#: What is added to the scores before the softmax, or which of them are left out, beside what `causal` and `window` say.
+MASKS = ("none", "bool", "additive")
 KV_DTYPES = ("fp16", "bf16", "fp32", "fp8", "int8")
 ELEMENT_BYTES = {"fp32": 4, "fp16": 2, "bf16": 2, "fp8": 1, "int8": 1}
 #: No model known to the catalogue has a wider head than 576 (absorbed MLA); beyond this it is a typing mistake.
@@ -24,7 +26,11 @@ class Workload:
     Tensors are `(batch, seqlen, heads, head_dim)`. `seqlen_q` is 1 for decode and equal to `seqlen_kv` otherwise,
     unless said. `window` is the number of keys to the left that a query sees (None: all). `append_kv` writes new keys
     and values to the cache in the same call; `num_splits` is flash-attn's argument: how many pieces the keys are split
-    into (0: as its heuristic finds; None: not said, so as the called function does by itself).
+    into (0: as its heuristic finds; None: not said, so as the called function does by itself). `mask` is a tensor
+    handed over beside `causal`: bool says which keys take part, additive is added to the scores (relative positions, a
+    bias of pairs), with `mask_grad` where it is trained. `sinks` are scores a head that join the softmax without a key.
+    `enable_gqa` hands K and V to PyTorch's attention with their own number of heads; without it they are repeated
+    first. `own_scores` says that the model's own code computes the scores, from more than Q and K.
     """
 
     task: str
@@ -49,6 +55,11 @@ class Workload:
     append_kv: bool = False
     num_splits: int | None = None
     score_mod: bool = False
+    mask: str = "none"
+    mask_grad: bool = False
+    sinks: bool = False
+    enable_gqa: bool = False
+    own_scores: bool = False
 
     @property
     def passes(self) -> tuple[str, ...]:
@@ -59,6 +70,11 @@ class Workload:
     def tokens(self) -> int:
         """Query tokens that one call processes, over the batch."""
         return self.batch * self.seqlen_q
+
+    @property
+    def dq_elements(self) -> int:
+        """Elements of the buffer in which FlashAttention sums dQ: queries in blocks of 128, heads 32 wide or more."""
+        return self.batch * self.heads * (-(-self.seqlen_q // 128) * 128) * max(32, self.head_dim)
 
 
 #: What a question that does not say is taken to mean; echoed to the user as `question.assumed`. There are as many
@@ -81,10 +97,18 @@ DEFAULTS: Mapping[str, object] = {
     "append_kv": False,
     "num_splits": None,
     "score_mod": False,
+    "mask": "none",
+    "mask_grad": False,
+    "sinks": False,
+    "enable_gqa": False,
+    "own_scores": False,
 }
 
 FLAG_WORDS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-_FLAGS = ("causal", "alibi", "deterministic", "varlen", "block_sparse", "append_kv", "score_mod")
+_FLAGS = (
+    *("causal", "alibi", "deterministic", "varlen", "block_sparse", "append_kv", "score_mod"),
+    *("mask_grad", "sinks", "enable_gqa", "own_scores"),
+)
 _COUNTS = ("head_dim", "head_dim_v", "batch", "seqlen_q", "seqlen_kv", "heads", "kv_heads")
 
 
@@ -186,6 +210,9 @@ def ask(options: Mapping[str, object]) -> tuple[Workload, tuple[str, ...]]:
     for name in _FLAGS:
         values[name] = yes_or_no(name, values[name])
     values["task"] = task
+    values["mask"] = one_of("mask", values["mask"], MASKS)
+    if values["mask_grad"] and values["mask"] != "additive":
+        raise BadInput("error.mask_grad", mask=values["mask"])
     values["dtype"] = one_of("dtype", values["dtype"], DTYPES)
     values["kv_dtype"] = one_of("kv-dtype", values["kv_dtype"], KV_DTYPES)
     values["dropout"] = real_number("dropout", values["dropout"], at_least=0.0, below=1.0)

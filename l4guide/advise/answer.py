@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from l4guide.advise.asked import asked
 from l4guide.advise.choice import FIRST, NOT_COUNTED, choose, in_order, judge
 from l4guide.advise.headline import of_attention, of_model
 from l4guide.advise.install import install_flash_attn
@@ -14,7 +15,7 @@ from l4guide.advise.ranking import alternatives_to, recommend
 from l4guide.advise.records import Advice, Part, Question
 from l4guide.advise.whole import answer_about, architecture_of
 from l4guide.advise.why import why
-from l4guide.catalogue import Gpu, find_gpu
+from l4guide.catalogue import Gpu
 from l4guide.cost import Terms, rate_of, terms_of
 from l4guide.errors import BadInput, CannotDo
 from l4guide.estimate import Estimate
@@ -40,9 +41,10 @@ def advise(
     Args:
         gpu: a card's name, however written.
         options: the fields of `Workload`, `seqlen` for both lengths, `model` or `config`, `component`; for the price
-            `gpus`, `price`, `provider`, `region`, `spot` and `tariff`; for a model how it runs (`weights`, `method`,
-            `lora_rank`, `recompute`, `flash`) and what for (`load`, `run_tokens`, `max_latency_ms`, `ttft_ms`,
-            `tpot_ms`); `measured`, records of runs, or `no_measurements`. None or absent: the default.
+            `gpus`, `price`, `provider`, `region`, `spot` and `tariff`; for a model how it runs (`weights`, `flash`),
+            how it is trained (`recipe`, a training tool's file, and the options of `step.recipe.FIELDS`) and what for
+            (`load`, `run_tokens`, `max_latency_ms`, `ttft_ms`, `tpot_ms`); `measured`, records of runs, or
+            `no_measurements`. None or absent: the default.
         here: the machine that the install line is for; None where it is for any.
 
     Raises:
@@ -50,8 +52,8 @@ def advise(
         BadData: a file of `measured` is no record.
         CannotDo: a file of `measured` cannot be read.
     """
-    said = dict(options or {})
-    question, shapes = complete(gpu, said)
+    question, shapes = complete(gpu, options or {})
+    said = asked(gpu, options or {}).options
     _check_terms(question.gpu, terms_of(said))
     parts = tuple(_part(name, workload, question.gpu) for name, workload in shapes)
     resources, problem = own_resources(question.workload, question.gpu)
@@ -105,7 +107,7 @@ def support_of(gpu: str, options: Mapping[str, object], library: str, version: s
     Raises:
         BadInput: the card, an option, the library or its version is not known.
     """
-    card, _ = find_gpu(gpu)
+    card = asked(gpu, options).gpu
     workload, _ = ask_for(card, workload_options(options))
     if library.strip().lower() == LIBRARY and version is None:
         return judge(workload, card, LIBRARY)

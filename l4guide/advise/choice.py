@@ -13,9 +13,10 @@ from l4guide.workload import Workload
 
 #: What a user reaches for first, in this order: it makes the answer, and the headline where one of it runs.
 FIRST = (FLASH, "torch/flash", "torch/efficient", "torch/cudnn", LIBRARY)
-#: PyTorch's fallback keeps the score matrix in memory; it always runs, and never counts as support. Its default
-#: is one of the backends that are asked on their own. SageAttention rounds to 8 bits, which is nobody's default.
-NOT_COUNTED = ("torch/math", "torch/sdpa", "sageattention")
+#: PyTorch's fallback and a model's own code keep the score matrix in memory; they always run, and never count as
+#: support. PyTorch's default is one of the backends that are asked on their own. SageAttention rounds to 8 bits, which
+#: is nobody's default.
+NOT_COUNTED = ("torch/math", "torch/sdpa", "sageattention", "transformers/eager")
 
 
 @frozen

@@ -1,45 +1,78 @@
 """A pasted configuration as the rules see it: a model with a component for each kind of attention in it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from l4guide.catalogue import Component, Model
+from l4guide import catalogue
+from l4guide.catalogue import CONFIG, Component, Model
 from l4guide.errors import BadInput
-from l4guide.model import (
-    FULL,
-    LATENT,
-    WINDOW,
-    Architecture,
-    Mixer,
-    from_config,
-    from_file,
-    parse_config,
-)
+from l4guide.model import FULL, LATENT, WINDOW, Architecture, Mixer, named_file, parse_config
+from l4guide.model.checkpoint_index import KEY, read_index
 
 PASTED = "config.json"
 
 
-def read_architecture(config: object) -> Architecture:
+def read_architecture(config: object, index: object = None, *, run: bool = True) -> Architecture:
     """The architecture of a configuration: the path of a config.json, its text, or the object in it.
 
+    It is traced where transformers is installed, which takes seconds; without `run` it is read. `index` is the path of
+    its checkpoint's index; one that lies beside a file is found, one in a text is read.
+
     Raises:
-        BadInput: it cannot be read, or a field is missing, malformed or out of limits.
+        BadInput: one of them cannot be read, or a field is missing, malformed or out of limits.
     """
+    from l4guide.tracing.architecture import architecture_of
+
+    found, name = _object(config)
+    if index is not None:
+        found = {**found, KEY: read_index(Path(str(index)))}
+    return architecture_of(found, name, run=run)
+
+
+def takes_seconds(config: object) -> bool:
+    """Whether a configuration would be traced first; False for one that cannot be read."""
+    from l4guide.tracing.architecture import is_waiting
+
+    try:
+        return is_waiting(*_object(config))
+    except BadInput:
+        return False
+
+
+def _object(config: object) -> tuple[Mapping[str, object], str]:
+    """The object of a configuration, and what to call the model."""
     if isinstance(config, Mapping):
-        return from_config(config, PASTED)
+        return config, PASTED
     text = str(config)
     if text.lstrip().startswith(("{", "[")):
-        return from_config(parse_config(text, PASTED), PASTED)
-    return from_file(Path(text))
+        return parse_config(text, PASTED), PASTED
+    return named_file(Path(text))
 
 
-def model_of(config: object) -> Model:
-    """A configuration as a preset is.
+def model_of(config: object, index: object = None, *, run: bool = True) -> Model:
+    """A configuration as a preset is; `index` as for `read_architecture`.
 
     Raises:
         BadInput: it cannot be read, a field is missing, malformed or out of limits, or nothing in it attends.
     """
-    return as_model(read_architecture(config))
+    return as_model(read_architecture(config, index, run=run))
+
+
+def preset_model(name: str) -> Model:
+    """The preset that `name` means; one whose config.json is at hand has the components that follow from it.
+
+    Raises:
+        BadInput: no model is called so.
+    """
+    chosen = catalogue.model(name)
+    if chosen.status != CONFIG:
+        return chosen
+    from l4guide.tracing.architecture import preset_architecture
+
+    row, found = chosen.components[0], as_model(preset_architecture(name))
+    first, *others = (replace(part, sources=row.sources) for part in found.components)
+    return replace(found, status=CONFIG, components=(replace(first, note=row.note), *others))
 
 
 def as_model(architecture: Architecture) -> Model:
@@ -85,7 +118,7 @@ def _component(architecture: Architecture, mixer: Mixer, count: int) -> Componen
         kind={FULL: "full", WINDOW: "window", LATENT: "MLA"}[mixer.kind],
         causal=architecture.causal,
         window="" if mixer.window is None else str(mixer.window),
-        max_context=architecture.max_context,
+        max_context=architecture.usual_context or architecture.max_context,
         kv_bytes_per_token=2 * count * mixer.cached_columns(),
         kv_bytes_per_token_full_layers=None,
         inferred=architecture.assumed,

@@ -140,12 +140,12 @@ def _model_wordings(whole: Whole, part: Part | None, refused: Sentence | None) -
     room, plan = whole.memory, whole.question.plan
     kept = "weights_and_cache" if plan.kv_dtype != plan.dtype else "weights"
     if plan.trains:
-        kept = "trained_full" if plan.method == "full" else "trained"
-    how = {name: getattr(plan, name) for name in ("weights", "kv_dtype", "method")}
+        kept = "trained" if plan.recipe.adapts else "trained_full"
+    how = {"weights": plan.weights, "kv_dtype": plan.kv_dtype, "method": plan.recipe.method}
     values: dict[str, object] = {
         "gpu": whole.gpu.name,
         "cards": cards_of(whole.gpu, whole.cards),
-        "what": Sentence(f"headline.what_{plan.task}"),
+        "what": Sentence("headline.what_encode" if whole.encodes else f"headline.what_{plan.task}"),
         "how": Sentence(f"headline.in_{kept}", how),
         "gib": digits(room.sizes.bytes.value.item() / GIB),
         "usable": digits(room.usable.bytes / GIB),
@@ -192,13 +192,20 @@ def _attention_decides(gpu: Gpu, part: Part) -> tuple[tuple[str, ...], dict[str,
     if not running:
         which = {"depends": "unknown", "unsafe": "unsafe"}.get(part.answer, "refused")
         return (f"headline.model_nothing_{which}",), {}
-    which = "unsafe" if part.answer == "unsafe" else "runs_with"
-    return (f"headline.model_{which}", f"headline.model_{which}_short"), {"running": running[0]}
+    named: dict[str, object] = {"running": running[0]}
+    if part.answer == "unsafe":
+        return ("headline.model_unsafe", "headline.model_unsafe_short"), named
+    keys = ("headline.model_runs_with", "headline.model_runs_with_short", "headline.model_runs_with_bare")
+    return keys, named
 
 
 def _pace(whole: Whole) -> dict[str, object]:
     """How fast it is, in the number that its task is judged by."""
     plan = whole.question.plan
+    if whole.encodes:
+        return {
+            "pace": Sentence("headline.pace_encode", {"number": digits(whole.sequences_per_s.value.item())})
+        }
     value = whole.step.tokens_per_s if plan.trains else whole.latency_ms
     return {"pace": Sentence(f"headline.pace_{plan.task}", {"number": digits(value.value.item())})}
 

@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from l4guide.advise.asked import OF_A_CARD
 from l4guide.catalogue import Gpu
 from l4guide.frozen import frozen
 from l4guide.step import Plan
+from l4guide.step.recipe import FIELDS
 from l4guide.support.remedy import SWITCHES
 from l4guide.text import Joined, Sentence, digits
 from l4guide.workload import Workload, yes_or_no
@@ -16,6 +18,8 @@ NAMES = ("provider", "region", "implementation")
 #: Digits of a number that is repeated as it was given.
 IN_FULL = 12
 LENGTHS = ("seqlen", "seqlen_q", "seqlen_kv")
+#: What is asked of the images and the sound of a request.
+MEDIA = ("images", "image_size", "image_tokens", "audio_s", "audio_tokens")
 
 
 @frozen
@@ -41,19 +45,26 @@ class Input:
 
 @frozen
 class Inputs:
-    """Every input of a question, and the card and workload that they came to."""
+    """Every input of a question, and the card and workload that they came to; `encodes` where it asks an encoder."""
 
     gpu: Gpu
     workload: Workload
     items: tuple[Input, ...]
+    encodes: bool = False
 
     def said(self) -> Sentence:
         """The question in one line, what was assumed apart."""
-        given = Joined(tuple(item.phrase for item in self.items if item.given))
-        assumed = Joined(tuple(item.phrase for item in self.items if not item.given))
+        given = Joined(tuple(self._phrase(item) for item in self.items if item.given))
+        assumed = Joined(tuple(self._phrase(item) for item in self.items if not item.given))
         if not assumed.items:
             return Sentence("question.line", {"given": given})
         return Sentence("question.line_assumed", {"given": given, "assumed": assumed})
+
+    def _phrase(self, item: Input) -> Sentence:
+        """An input as a reader is told it; what other models call prefill is all that an encoder does."""
+        if item.name == "task" and self.encodes and item.value != "training":
+            return Sentence("headline.what_encode")
+        return item.phrase
 
     def to_json(self, language: str = "en") -> dict[str, object]:
         """The inputs by name, and `line`: all of them as a sentence."""
@@ -68,6 +79,7 @@ def inputs_of(
     model: str | None = None,
     component: str | None = None,
     plan: Plan | None = None,
+    encodes: bool = False,
 ) -> Inputs:
     """Every input of a question that was given, and what was assumed for those that were not.
 
@@ -78,23 +90,32 @@ def inputs_of(
         model: the name of the model that was asked about; its own shape is not said again.
         component: the component of it, where it has several.
         plan: how the model runs; None for a shape, or where the model's widths are not known.
+        encodes: whether the model is an encoder, so that its prefill is all that it does.
     """
     said = {name for name, value in options.items() if value is not None}
+    read = getattr(options.get("recipe"), "name", None)
     items = (
-        *_subject(said, gpu, model, component),
+        *(() if read is None else (Input(name="recipe", value=read, given=True),)),
+        *_subject(options, said, gpu, model, component),
         *_plan(options, said, workload, plan),
         *_shape(said, workload, model),
         *_lengths(said, workload),
+        *(Input(name=name, value=str(options[name]), given=True) for name in MEDIA if name in said),
         *_features(said, workload, model),
         *_terms(options),
     )
-    return Inputs(gpu=gpu, workload=workload, items=items)
+    return Inputs(gpu=gpu, workload=workload, items=items, encodes=encodes)
 
 
-def _subject(said: set[str], gpu: Gpu, model: str | None, component: str | None) -> Iterator[Input]:
+def _subject(
+    options: Mapping[str, object], said: set[str], gpu: Gpu, model: str | None, component: str | None
+) -> Iterator[Input]:
     yield Input(name="gpu", value=gpu.name, given=True)
+    yield from (Input(name=n, value=str(options[n]), given=True) for n in OF_A_CARD if n in said)
     if model is not None:
         yield Input(name="model", value=model, given=True)
+    if "index" in said:
+        yield Input(name="index", value=Path(str(options["index"])).name, given=True)
     if component is not None and "component" in said:
         yield Input(name="component", value=component, given=True)
 
@@ -104,19 +125,19 @@ def _plan(
 ) -> Iterator[Input]:
     """The task, and how a model runs; where there is no plan, what was said of it."""
     yield Input(name="task", value=workload.task, given="task" in said)
-    names = {"weights": "weights", "method": "method", "lora_rank": "rank", "gpus": "gpus"}
-    flags = ("recompute", "flash")
+    names = ("weights", *FIELDS, "gpus", "flash")
     if plan is None:
-        yield from (Input(name=n, value=str(options[n]), given=True) for n in names if n in said)
-        yield from (Input(name=n, value=yes_or_no(n, options[n]), given=True) for n in flags if n in said)
+        yield from (Input(name=n, value=str(options[n]), given=True) for n in names[:-1] if n in said)
+        if "flash" in said:
+            yield Input(name="flash", value=yes_or_no("flash", options["flash"]), given=True)
         return
     wanted = said | {"weights"}
     if plan.trains:
-        wanted |= {"method"} | ({"lora_rank"} if plan.method != "full" else set())
-    for name, field in names.items():
+        wanted |= {"method"} | ({"lora_rank"} if plan.recipe.adapts else set())
+    for name in names:
         if name in wanted:
-            yield Input(name=name, value=getattr(plan, field), given=name in said)
-    yield from (Input(name=n, value=getattr(plan, n), given=True) for n in flags if n in said)
+            value = getattr(plan.recipe, FIELDS[name]) if name in FIELDS else getattr(plan, name)
+            yield Input(name=name, value=value, given=name in said)
 
 
 def _shape(said: set[str], workload: Workload, model: str | None) -> Iterator[Input]:

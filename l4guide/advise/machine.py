@@ -19,7 +19,7 @@ from l4guide.workload import Workload
 #: What PyTorch's attention has no argument for, so that it cannot be asked about it.
 NOT_ITS_ARGUMENTS = (
     *("window", "softcap", "alibi", "paged_block_size", "varlen", "deterministic"),
-    *("append_kv", "num_splits", "score_mod"),
+    *("append_kv", "num_splits", "score_mod", "sinks", "own_scores"),
 )
 #: A verdict that can be compared with a yes or a no.
 COMPARED = {"ok": True, "refused": False}

@@ -11,7 +11,7 @@ from l4guide.workload import Workload
 
 #: What the kernels do beyond plain attention, in the very code that was recorded, or in another form of it.
 IN_ANY_FORM = frozenset({"gqa", "causal-unequal", "deterministic", "head-dim-v", "append-kv", "split-kv"})
-IN_A_FORM = frozenset({"dropout", "window", "softcap", "alibi", "varlen", "paged"})
+IN_A_FORM = frozenset({"dropout", "window", "softcap", "alibi", "varlen", "paged", "sinks"})
 LIBRARY = "l4guide"
 FLASH = "flash-attn"
 #: Nobody compiled it, and no formula knows it: that is no refusal.
@@ -105,6 +105,8 @@ def _status(
 def own_snippet(workload: Workload, gpu: Gpu) -> str:
     """How to call them: as flash-attn is called, which has no values of their own width."""
     call = snippet(FLASH, workload, gpu).replace("from flash_attn import", "from l4guide_kernels import")
+    if workload.sinks:
+        call = ", learnable_sink=sinks)".join(call.rsplit(")", 1))
     if workload.head_dim_v == workload.head_dim or "\nout = " not in call:
         return call
     values = f"v = torch.randn(*k.shape[:-1], {workload.head_dim_v}, device=k.device, dtype=k.dtype)"

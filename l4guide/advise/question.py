@@ -3,24 +3,34 @@
 from collections.abc import Mapping
 from dataclasses import fields
 
-from l4guide.advise.config import model_of
-from l4guide.advise.inputs import inputs_of
+from l4guide.advise.asked import OF_A_CARD, asked
+from l4guide.advise.config import model_of, preset_model
+from l4guide.advise.inputs import MEDIA, inputs_of
 from l4guide.advise.records import Question
-from l4guide.catalogue import Component, Gpu, Model, find_gpu, model
+from l4guide.catalogue import Component, Gpu, Model
 from l4guide.cost.whole import LATENCIES
 from l4guide.errors import BadInput
+from l4guide.step.recipe import FIELDS
 from l4guide.text import Sentence
-from l4guide.workload import DEFAULTS, Workload, ask
+from l4guide.workload import DEFAULTS, Workload, ask, yes_or_no
 
+#: What an encoder is asked for where nothing is said: one pass over whole sequences.
+ENCODING = "prefill"
 #: What can be asked of a whole model alone.
-OF_A_MODEL = ("weights", "method", "lora_rank", "load", "run_tokens", *LATENCIES)
+OF_A_MODEL = (
+    *("weights", "recipe", *MEDIA, "load", "run_tokens", *LATENCIES),
+    *(name for name in FIELDS if name != "recompute"),
+)
 #: The option that leaves every recorded run out, and what it was called before.
 NO_MEASUREMENTS = ("no_measurements", "as_fitted")
+#: The option that has a configuration read where it could be traced.
+NO_TRACE = "no_trace"
 #: Options of the question that are about the model, the price or recorded runs, not the workload.
 BESIDE_THE_WORKLOAD = (
-    *("model", "component", "config"),
+    *("model", "component", "config", "index"),
     *("gpus", "price", "provider", "region", "spot", "tariff"),
-    *("recompute", "flash", "measured", *NO_MEASUREMENTS, *OF_A_MODEL),
+    *OF_A_CARD,
+    *("recompute", "flash", "measured", *NO_MEASUREMENTS, NO_TRACE, *OF_A_MODEL),
 )
 
 
@@ -31,6 +41,16 @@ def workload_options(options: Mapping[str, object]) -> dict[str, object]:
         for name, value in options.items()
         if name not in BESIDE_THE_WORKLOAD and value is not None
     }
+
+
+def is_run(options: Mapping[str, object]) -> bool:
+    """Whether a configuration among the options is traced where that can be.
+
+    Raises:
+        BadInput: `no_trace` is neither yes nor no.
+    """
+    said = options.get(NO_TRACE)
+    return said is None or not yes_or_no("no-trace", said)
 
 
 def ask_for_shape(gpu: Gpu, options: Mapping[str, object]) -> tuple[Workload, tuple[str, ...]]:
@@ -93,6 +113,9 @@ def _workload_of(
         raise BadInput("error.model_shape_unknown", model=chosen.name, component=component.name)
     if component.causal is False and said.get("task") == "decode":
         raise BadInput("error.no_decode", model=chosen.name, component=component.name)
+    if component.causal is False and "task" not in said:
+        workload, assumed = _workload_of(gpu, chosen, component, {**said, "task": ENCODING})
+        return workload, ("task", *assumed)
     lengths = ("seqlen_q", "seqlen_kv")
     limit, usual = component.max_context, int(str(DEFAULTS["seqlen"]))
     if limit is None or limit >= usual or any(name in said for name in ("seqlen", *lengths)):
@@ -113,13 +136,13 @@ def complete(
     Raises:
         BadInput: an option is malformed, unknown or contradicts another; or the model's shape is not public.
     """
-    gpu, note = find_gpu(gpu_name)
-    notes = (note,) if note is not None else ()
+    settled = asked(gpu_name, options)
+    gpu, options, notes = settled.gpu, settled.options, settled.notes
     said = workload_options(options)
     if options.get("config") is not None:
-        chosen = model_of(options["config"])
+        chosen = model_of(options["config"], options.get("index"), run=is_run(options))
     elif options.get("model") is not None:
-        chosen = model(str(options["model"]))
+        chosen = preset_model(str(options["model"]))
     else:
         workload, assumed = ask_for_shape(gpu, options)
         inputs = inputs_of(options, gpu, workload)
@@ -134,22 +157,22 @@ def complete(
         )
         return question, ((None, workload),)
     named = options.get("component")
-    asked = _component(chosen, None if named is None else str(named))
-    workload, assumed = _workload_of(gpu, chosen, asked, said)
-    filled = tuple(name for name in assumed if name not in shape_of(asked))
-    parts: list[tuple[str | None, Workload]] = [(asked.name, workload)]
+    part = _component(chosen, None if named is None else str(named))
+    workload, assumed = _workload_of(gpu, chosen, part, said)
+    filled = tuple(name for name in assumed if name not in shape_of(part))
+    parts: list[tuple[str | None, Workload]] = [(part.name, workload)]
     if named is None and not {"head_dim", "heads", "kv_heads"} & said.keys():
-        parts += _others(gpu, chosen, asked, said)
-    if asked.note:
-        notes = (*notes, Sentence("note.model", {"model": chosen.name, "note": asked.note}))
+        parts += _others(gpu, chosen, part, said)
+    if part.note:
+        notes = (*notes, Sentence("note.model", {"model": chosen.name, "note": part.note}))
     question = Question(
         workload=workload,
         gpu=gpu,
         model=chosen,
-        component=asked.name,
+        component=part.name,
         assumed=filled,
         notes=notes,
-        inputs=inputs_of(options, gpu, workload, model=chosen.name, component=asked.name),
+        inputs=inputs_of(options, gpu, workload, model=chosen.name, component=part.name),
     )
     return question, tuple(parts)
 

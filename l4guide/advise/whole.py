@@ -1,15 +1,18 @@
 """A whole model on a card: from what a user said to its answer, and to the maps of where that changes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from l4guide.advise.asked import asked, cards_with
 from l4guide.advise.changes import changes
+from l4guide.advise.checkpoint import checkpoint_lines
 from l4guide.advise.config import read_architecture
 from l4guide.advise.inputs import Inputs, inputs_of
 from l4guide.advise.measured import put_right
-from l4guide.advise.model import ModelAnswer, caveats
-from l4guide.advise.question import ask_for, ask_for_shape, workload_options
-from l4guide.catalogue import Gpu, find_gpu, gpus
+from l4guide.advise.media import media_lines, media_of
+from l4guide.advise.model import ModelAnswer, caveats, counted
+from l4guide.advise.question import ENCODING, ask_for, ask_for_shape, is_run, workload_options
+from l4guide.catalogue import Gpu
 from l4guide.cost import (
     BreakEven,
     Question,
@@ -29,9 +32,9 @@ from l4guide.model import (
     FeedForward,
     Layers,
     Mixer,
-    preset,
 )
 from l4guide.step import plan_of
+from l4guide.step.matrices import names_of, trained_weights
 from l4guide.support import Verdict, check
 from l4guide.text import Sentence
 from l4guide.workload import Workload
@@ -50,9 +53,15 @@ def architecture_of(options: Mapping[str, object]) -> Architecture | None:
     """
     config = options.get("config")
     if config is not None:
-        return read_architecture(config)
+        return read_architecture(config, options.get("index"), run=is_run(options))
+    if options.get("index") is not None:
+        raise BadInput("error.index_alone")
     name = options.get("model")
-    return None if name is None else preset(str(name))
+    if name is None:
+        return None
+    from l4guide.tracing.architecture import preset_architecture
+
+    return preset_architecture(str(name))
 
 
 def bare(workload: Workload) -> Architecture:
@@ -85,8 +94,13 @@ def question_of(
         BadInput: an option is malformed, contradicts another, or is more than the model takes.
     """
     said = {name: value for name, value in workload_options(options).items() if value is not None}
+    if not model.causal:
+        said.setdefault("task", ENCODING)
+    media = media_of(model, options)
     if not {"seqlen", "seqlen_kv"} & said.keys():
-        said["seqlen"] = min(DEFAULT_CONTEXT, model.max_context or DEFAULT_CONTEXT)
+        usual = model.usual_context or DEFAULT_CONTEXT
+        room = (model.max_context or usual + media.tokens) - media.tokens
+        said["seqlen"] = max(1, min(usual, room))
     mixer = next((group.mixer for group in model.layers if group.mixer.attends), None)
     shape = (
         {"head_dim": 128}
@@ -99,21 +113,24 @@ def question_of(
         }
     )
     workload, _ = ask_for(gpu, {**said, **shape, "causal": said.get("causal", model.causal)})
-    if model.max_context is not None and workload.seqlen_kv > model.max_context:
-        values = {"context": workload.seqlen_kv, "model": model.name, "limit": model.max_context}
+    context = workload.seqlen_kv + media.tokens
+    if model.max_context is not None and context > model.max_context:
+        values = {"context": context, "model": model.name, "limit": model.max_context}
         raise BadInput("error.context_over_model", **values)
     if not model.causal and workload.task == "decode":
-        raise BadInput("error.no_decode", model=model.name, component="encoder")
+        raise BadInput("error.no_decode", model=model.name, component=model.model_type or model.name)
     stored = model.weight_dtype
-    plan = plan_of(
-        {**options, "rank": options.get("lora_rank")}, task=workload.task, dtype=workload.dtype, stored=stored
-    )
+    plan = plan_of(options, task=workload.task, dtype=workload.dtype, stored=stored)
+    if plan.trains and not trained_weights(model, plan.recipe):
+        values = {"targets": ", ".join(plan.recipe.targets), "model": model.name}
+        raise BadInput("error.no_such_matrix", **values, choices=", ".join(names_of(model)))
     return Question(
         model=model,
-        plan=replace(plan, kv_dtype=workload.kv_dtype),
+        plan=replace(plan, kv_dtype=workload.kv_dtype, media=media),
         workload=workload,
         implementation=implementation,
         estimator=put_right(options).estimator,
+        reading=options.get("recipe"),  # type: ignore[arg-type]
     )
 
 
@@ -126,12 +143,12 @@ def model_answer(
         BadInput: an option is malformed, unknown, or contradicts another; the configuration cannot be used.
         CannotDo: the model's widths are not known, or the card has no rate for the type.
     """
-    gpu, note = find_gpu(gpu_name)
-    model = architecture_of(options)
+    settled = asked(gpu_name, options)
+    model = architecture_of(settled.options)
     if model is None:
         raise BadInput("error.no_model")
-    found = answer_about(gpu, model, options, implementation)
-    return found if note is None else replace(found, remarks=(note, *found.remarks))
+    found = answer_about(settled.gpu, model, settled.options, implementation)
+    return replace(found, remarks=(*settled.notes, *found.remarks))
 
 
 def answer_about(
@@ -146,8 +163,9 @@ def answer_about(
     question = question_of(gpu, model, options, implementation)
     terms, order = terms_of(options), order_of(options)
     whole = whole_of(gpu, question, terms, order)
-    ranking = rank(question, gpus(), terms, order, lambda card: refusal(question, card), asked=gpu)
-    remarks = [*remarks_on(model)]
+    ranking = rank(question, cards_with(gpu), terms, order, lambda card: refusal(question, card), asked=gpu)
+    remarks = [*media_lines(whole), *remarks_on(model), *checkpoint_lines(question)]
+    remarks += _quantised(model, question)
     remarks += put_right(options).said(gpu, question.plan.task, whole=True)
     return ModelAnswer(
         gpu=gpu,
@@ -162,12 +180,24 @@ def answer_about(
 def remarks_on(model: Architecture) -> Iterator[Sentence]:
     """What the counts of a model leave out, what was filled in, and which numbers of its configuration nothing read."""
     yield from (Sentence(key) for key in model.remarks)
+    if model.has_encoder:
+        heard = next((g.mixer.source_tokens for g in model.layers if g.mixer.source_tokens), None)
+        yield (
+            Sentence("remark.reads_prompt") if heard is None else Sentence("remark.hears", {"tokens": heard})
+        )
     if model.assumed:
         yield Sentence("remark.assumed", {"fields": ", ".join(model.assumed)})
     if model.unread:
         from l4guide.tracing import unread_line
 
         yield from unread_line(model.unread)
+
+
+def _quantised(model: Architecture, question: Question) -> Iterator[Sentence]:
+    """That training keeps the weights in fewer bits than the checkpoint, where nobody said so."""
+    kept, stored = question.plan.weights, model.weight_dtype
+    if question.plan.trains and kept == "nf4" and stored not in (None, "bf16", "fp16", "fp32"):
+        yield Sentence("remark.quantised", {"stored": stored, "weights": kept})
 
 
 def inputs_about(gpu: Gpu, question: Question, options: Mapping[str, object]) -> Inputs:
@@ -180,6 +210,7 @@ def inputs_about(gpu: Gpu, question: Question, options: Mapping[str, object]) ->
         model=question.model.name,
         component=None if named is None else str(named),
         plan=question.plan,
+        encodes=not question.model.causal,
     )
 
 
@@ -190,16 +221,17 @@ def question_line(gpu_name: str, options: Mapping[str, object]) -> Inputs:
         BadInput: the card is not known, or an option is malformed, unknown, or contradicts another.
         CannotDo: the model's widths are not known.
     """
-    gpu, _ = find_gpu(gpu_name)
-    asked = {name: value for name, value in options.items() if name != "implementation"}
+    settled = asked(gpu_name, options)
+    gpu, options = settled.gpu, settled.options
+    said = {name: value for name, value in options.items() if name != "implementation"}
     model = architecture_of(options)
     if model is None:
-        return inputs_of(options, gpu, ask_for_shape(gpu, asked)[0])
-    return inputs_about(gpu, question_of(gpu, model, asked), options)
+        return inputs_of(options, gpu, ask_for_shape(gpu, said)[0])
+    return inputs_about(gpu, question_of(gpu, model, said), options)
 
 
-def refusal(question: Question, gpu: Gpu) -> Sentence | None:
-    """Why no library is known to run the model's attention on a card; None where one is."""
+def refusal(question: Question, gpu: Gpu, runners: Sequence[str] = RUNNERS) -> Sentence | None:
+    """Why no library of `runners` is known to run the model's attention on a card; None where one is."""
     heads = dict.fromkeys(
         (g.mixer.heads, g.mixer.kv_heads, g.mixer.head_dim, g.mixer.head_dim_v)
         for g in question.model.layers
@@ -210,7 +242,7 @@ def refusal(question: Question, gpu: Gpu) -> Sentence | None:
         if not gpu.bf16_tensor_cores and shaped.dtype == "bf16":
             shaped = replace(shaped, dtype="fp16", kv_dtype="fp16")
         said: list[Verdict] = []
-        for library in RUNNERS:
+        for library in runners:
             said.append(check(shaped, gpu, library))
             if said[-1].status == "ok":
                 break
@@ -232,12 +264,13 @@ def break_even(
         BadInput: an option is malformed, unknown, or contradicts another.
         CannotDo: the model's widths are not known.
     """
-    gpu, _ = find_gpu(gpu_name)
+    settled = asked(gpu_name, options)
+    gpu, options = settled.gpu, settled.options
     model = architecture_of(options)
     if model is None:
         model = bare(ask_for_shape(gpu, options)[0])
     question = question_of(gpu, model, options)
     terms: Terms = terms_of(options)
-    able = [card for card in gpus() if refusal(question, card) is None]
+    able = [card for card in cards_with(gpu) if refusal(question, card) is None]
     drawn = by_context if axis == "context" else by_head_dim
-    return replace(drawn(question, able, terms, cells=cells), caveats=caveats(model))
+    return replace(drawn(question, able, terms, cells=cells), caveats=(*caveats(model), *counted(model)))

@@ -6,14 +6,17 @@ from dataclasses import replace
 from datetime import date
 
 from l4guide.catalogue import Gpu
+from l4guide.cost.encoding import encoding_json, named
 from l4guide.cost.price import Rate, Terms, above_zero, rate_of
 from l4guide.errors import BadInput, CannotDo
 from l4guide.estimate import NO_RUNS, LiveEstimator
 from l4guide.frozen import frozen
 from l4guide.interval import Interval
-from l4guide.memory import Fit, fit
+from l4guide.memory import Fit, Largest, fit
 from l4guide.memory.sizes import GIB
+from l4guide.memory.training import host_bytes
 from l4guide.model import Architecture
+from l4guide.recipes import Reading
 from l4guide.step import Plan, Step, step
 from l4guide.step.rates import share
 from l4guide.workload import Workload
@@ -72,6 +75,8 @@ class Question:
     workload: Workload
     implementation: str | None = None
     estimator: LiveEstimator = NO_RUNS
+    #: The training tool's file that the question came from.
+    reading: Reading | None = None
 
     @property
     def batch(self) -> int:
@@ -80,22 +85,23 @@ class Question:
 
     @property
     def context(self) -> int:
-        """Tokens of a sequence."""
-        return self.workload.seqlen_kv
+        """Tokens of a sequence, those of its images and its sound included."""
+        return self.workload.seqlen_kv + self.plan.media.tokens
 
     def counts(self) -> dict[str, object]:
         """Parameters, bytes and attention calls of the model as it is asked about: one sequence, on all cards together.
 
-        `model_compared` says of a configuration whether its type was found to be read right; a preset was not read
-        from one.
+        `model_compared` says of a configuration whether its type was found to be read right, or it was traced; a preset
+        without a trace was not read from one.
         """
-        from l4guide.tracing import describe_read, not_compared
+        from l4guide.tracing import describe_model, not_compared
 
-        found = describe_read(
+        found = describe_model(
             self.model, context=self.context, weights=self.plan.weights, kv_dtype=self.plan.kv_dtype
         ).counts()
-        if self.model.model_type is not None:
-            found["model_compared"] = not_compared(self.model.model_type) is None
+        if self.model.trace is not None or self.model.model_type is not None:
+            doubt = not_compared(self.model.model_type or "-", self.model.trace)
+            found["model_compared"] = doubt is None
         return found
 
 
@@ -118,6 +124,22 @@ class Whole:
     def serves(self) -> bool:
         """Whether it writes tokens one after another."""
         return self.question.model.causal and not self.question.plan.trains
+
+    @property
+    def encodes(self) -> bool:
+        """Whether its answer is what it makes of whole sequences, as an embedding: an encoder's."""
+        return not self.question.model.causal and not self.question.plan.trains
+
+    @property
+    def sequences_per_s(self) -> Interval:
+        """Sequences that all cards encode in a second."""
+        return self.step.seconds.inverse(float(self.question.batch))
+
+    @property
+    def usd_per_million_sequences(self) -> Interval | None:
+        """Rent of all cards while they encode a million sequences."""
+        dollars = self.usd_per_million_tokens
+        return None if dollars is None else dollars.times(float(self.question.context))
 
     @property
     def prefill(self) -> Step | None:
@@ -197,6 +219,7 @@ class Whole:
             "of": "model",
             "model": self.question.model.name,
             "layers": self.question.model.layer_count,
+            "model_kind": self.question.model.kind,
             "task": self.question.plan.task,
             "gpus": self.cards,
             # Without the memory the figures below are those of a card that had it.
@@ -209,7 +232,8 @@ class Whole:
             "tokens_per_s": value,
             "tokens_per_s_low": low,
             "tokens_per_s_high": high,
-            **_named("step_ms", self.latency_ms),
+            **named("step_ms", self.latency_ms),
+            **encoding_json(self),
             **self._latencies(),
             **self._utilisation(),
             "parts_ms": {name: part.value.item() * 1e3 for name, part in self.step.parts.items()},
@@ -221,8 +245,10 @@ class Whole:
         if self.step.implementation is not None:
             said["implementation"] = self.step.implementation
         if self.question.plan.trains:
-            plan = self.question.plan
-            said |= {"method": plan.method, "recompute": plan.recompute}
+            recipe = self.question.plan.recipe
+            said |= {"method": recipe.method, "recompute": recipe.recompute, "recipe": recipe.to_json()}
+        if self.question.reading is not None:
+            said["recipe_file"] = self.question.reading.to_json()
         said |= self._money() | self._energy()
         return said | self.question.counts() | {"assumed": list(self.question.model.assumed)}
 
@@ -231,11 +257,11 @@ class Whole:
         if prefill is None or decode is None:
             return {}
         first, each = prefill.seconds.times(1e3), decode.seconds.times(1e3)
-        return _named("ttft_ms", first) | _named("tpot_ms", each)
+        return named("ttft_ms", first) | named("tpot_ms", each)
 
     def _utilisation(self) -> dict[str, object]:
         found = self.step.utilisation(self.gpu, self.cards)
-        return {} if found is None else _named("mfu", found)
+        return {} if found is None else named("mfu", found)
 
     def _money(self) -> dict[str, object]:
         dollars = self.usd_per_million_tokens
@@ -256,8 +282,8 @@ class Whole:
             hours = self.step.tokens_per_s.inverse(run / SECONDS_PER_HOUR)
             said["run"] = {
                 "tokens": run,
-                **_named("hours", hours),
-                **_named("usd", dollars.times(run / MILLION)),
+                **named("hours", hours),
+                **named("usd", dollars.times(run / MILLION)),
             }
         return said
 
@@ -265,20 +291,20 @@ class Whole:
         joules = self.joules_per_token
         if joules is None:
             return {}
-        said = _named("joules_per_token", joules)
+        said = named("joules_per_token", joules)
         if self.terms.usd_per_kwh is not None:
             per_million = MILLION / JOULES_PER_KWH * self.terms.usd_per_kwh
-            said |= _named("energy_usd_per_million_tokens", joules.times(per_million))
+            said |= named("energy_usd_per_million_tokens", joules.times(per_million))
         return said
 
 
-def _named(name: str, interval: Interval) -> dict[str, object]:
-    low, value, high = interval.ends()
-    return {name: value, f"{name}_low": low, f"{name}_high": high}
+def _most(name: str, found: Largest) -> dict[str, object]:
+    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
-def memory_json(found: Fit, cards: int) -> dict[str, object]:
+def memory_json(found: Fit, cards: int, language: str = "en") -> dict[str, object]:
     """The key `memory`: GiB on each card by part, against what the card has."""
+    batch, context = found.largest_batch, found.largest_context
     low, value, high = (end / GIB for end in found.sizes.bytes.ends())
     said: dict[str, object] = {
         "fits": found.fits,
@@ -289,10 +315,16 @@ def memory_json(found: Fit, cards: int) -> dict[str, object]:
         "parts_gib": {name: part.value.item() / GIB for name, part in found.sizes.parts.items()},
         "usable_gib": found.usable.bytes / GIB,
         "usable_kind": found.usable.kind,
-        "largest_batch": found.largest_batch,
-        "largest_context": found.largest_context,
+        **_most("largest_batch", batch),
+        **_most("largest_context", context),
         "kind": "estimated",
     }
+    if found.plan.trains:
+        from l4guide.memory.terms import terms  # only training has a recipe to explain
+
+        said["parts"] = {term.name: term.to_json(language) for term in terms(found)}
+        waiting = host_bytes(found.model, found.plan, found.batch, found.context)
+        said["host_gib"] = waiting / GIB
     if found.gpus_needed is not None:
         said["gpus_needed"] = found.gpus_needed
     return said

@@ -87,15 +87,22 @@ def _params(workload: Workload, device: str) -> Any:  # noqa: ANN401
     keys = min(workload.seqlen_kv, MOST_KEYS)
     square = workload.seqlen_q == workload.seqlen_kv
     queries = keys if square else min(workload.seqlen_q, MOST_QUERIES)
+    # Without enable_gqa K and V are repeated to the heads of Q first.
+    kept = workload.kv_heads if workload.enable_gqa else workload.heads
     shapes = (
         (workload.heads, queries, workload.head_dim),
-        (workload.kv_heads, keys, workload.head_dim),
-        (workload.kv_heads, keys, workload.head_dim_v),
+        (kept, keys, workload.head_dim),
+        (kept, keys, workload.head_dim_v),
     )
     tensors = [torch.empty((1, *shape), dtype=dtype, device=device) for shape in shapes]
     for tensor in tensors:
         tensor.requires_grad_(workload.task == "training")
-    is_causal = workload.causal and workload.seqlen_q > 1
-    grouped = workload.heads != workload.kv_heads
+    mask = None
+    if workload.mask != "none":
+        mask = torch.zeros(
+            queries, keys, dtype=torch.bool if workload.mask == "bool" else dtype, device=device
+        )
+        mask.requires_grad_(workload.mask_grad)
+    is_causal = workload.causal and workload.seqlen_q > 1 and mask is None
     params: Any = cuda.SDPAParams
-    return params(*tensors, None, workload.dropout, is_causal, grouped)
+    return params(*tensors, mask, workload.dropout, is_causal, kept != workload.heads)

@@ -63,12 +63,13 @@ def check_supported(workload: Workload) -> None:
         ("dtype", workload.dtype, workload.dtype in DTYPES, ", ".join(DTYPES)),
         ("kv-dtype", workload.kv_dtype, workload.kv_dtype == workload.dtype, workload.dtype),
         ("num-splits", workload.num_splits, workload.num_splits in (None, 1), 1),
+        ("mask", workload.mask, workload.mask == "none", "none"),
     )
     for name, value, fine, limit in widths:
         if not fine:
             raise BadInput("error.live_unsupported", name=name, value=value, limit=limit)
     features = ("dropout", "window", "softcap", "alibi", "varlen", "block_sparse", "paged_block_size")
-    for name in (*features, "append_kv", "score_mod"):
+    for name in (*features, "append_kv", "score_mod", "sinks", "own_scores"):
         if value := getattr(workload, name):
             raise BadInput("error.live_feature", name=name.replace("_", "-"), value=value)
 

@@ -6,12 +6,14 @@ from itertools import groupby
 from pathlib import Path
 
 from l4guide.model.architecture import NONE, Architecture, FeedForward, Layers, Mixer
+from l4guide.model.checkpoint_index import holds_head
 from l4guide.model.fields import Fields, read_config
 from l4guide.model.mixers import STATES_ALONE, hidden_size, layer_count, mixers
 from l4guide.model.stacks import has_two, stacks
 from l4guide.model.stored import stored
 from l4guide.model.tables import EMBEDDING, table_weights
-from l4guide.model.towers import tower_weights
+from l4guide.model.towers import tower_weights, towers_of
+from l4guide.model.traits import with_traits
 
 INTERMEDIATE = (
     "intermediate_size",
@@ -52,8 +54,11 @@ CONTEXT = (
     "max_seq_len",
     "seq_length",
     "n_ctx",
+    "max_target_positions",
 )
 MOST_CONTEXT = 2**31
+#: Pixels along an image that a model reads; none that exists is as large.
+MOST_PIXELS = 16_384
 #: Characters of a type's name that are kept; none that exists is as long.
 MOST_TYPE = 60
 #: Activations whose product has no gate.
@@ -66,8 +71,17 @@ def from_file(path: Path) -> Architecture:
     Raises:
         BadInput: the file, or a field in it, is missing, malformed or out of limits.
     """
+    return from_config(*named_file(path))
+
+
+def named_file(path: Path) -> tuple[Mapping[str, object], str]:
+    """The configuration in a file, and what to call the model: a config.json is called as its folder is.
+
+    Raises:
+        BadInput: the file is missing, too large, or no JSON object.
+    """
     name = path.stem if path.stem.lower() != "config" else (path.resolve().parent.name or path.stem)
-    return from_config(read_config(path), name)
+    return read_config(path), name
 
 
 def from_config(config: Mapping[str, object], name: str) -> Architecture:
@@ -87,22 +101,24 @@ def from_config(config: Mapping[str, object], name: str) -> Architecture:
         hidden=hidden,
         vocabulary=fields.whole("vocab_size", "padded_vocab_size") or 0,
         tied_embeddings=_tied(fields),
-        layers=layers,
+        layers=with_traits(fields, layers),
         max_context=fields.whole(*CONTEXT, at_least=1, at_most=MOST_CONTEXT),
-        stored=stored(fields),
-        model_type=_named_type(config),
+        usual_context=_patches(fields),
+        stored=stored(fields, sum(group.count for group in layers)),
+        model_type=named_type(config),
         tower_weights=sum(weights or 0 for weights in towers),
+        towers=towers_of(fields),
         causal=causal,
         embedding_width=fields.whole(*EMBEDDING),
         table_weights=tables,
         assumed=tuple(dict.fromkeys(fields.assumed)),
-        remarks=_remarks(fields, towers),
+        remarks=_remarks(fields, towers, layers),
     )
     # Asked last, when everything has been read.
     return replace(found, unread=fields.unread)
 
 
-def _named_type(config: Mapping[str, object]) -> str:
+def named_type(config: Mapping[str, object]) -> str:
     """The type as it says itself, in one line of a sentence; "-" where it says none."""
     return " ".join(str(config.get("model_type") or "-").split())[:MOST_TYPE] or "-"
 
@@ -121,7 +137,25 @@ def _layers(fields: Fields, *, causal: bool) -> tuple[Layers, ...]:
 def _is_causal(fields: Fields) -> bool:
     """Whether a token sees those before it alone: as its type has it, unless it is said to decode."""
     known = fields.model_type
+    if known is None and _patches(fields) is not None:
+        return False
     return known is None or known.causal or fields.flag("is_decoder") is True
+
+
+def _patches(fields: Fields) -> int | None:
+    """Patches of an image and its class token, of a model that reads images alone; None for any other."""
+    if fields.says("vocab_size"):
+        return None
+    side, patch = (_along(fields.own.get(name)) for name in ("image_size", "patch_size"))
+    return (side // patch) ** 2 + 1 if side and patch and patch <= side else None
+
+
+def _along(said: object) -> int:
+    """Pixels along a side; of a pair the first; 0 where it is not said so."""
+    if isinstance(said, list) and said:
+        said = said[0]
+    whole = isinstance(said, int) and not isinstance(said, bool)
+    return said if whole and isinstance(said, int) and 0 < said <= MOST_PIXELS else 0
 
 
 def _together(pairs: list[tuple[Mixer, FeedForward]]) -> list[tuple[Mixer, FeedForward]]:
@@ -250,6 +284,9 @@ def _gated(fields: Fields) -> bool:
 
 def _tied(fields: Fields) -> bool:
     said = fields.whole_model_flag("tie_word_embeddings")
+    head = holds_head(fields.outer)
+    if head is not None and not fields.says("tie_word_embeddings"):
+        return not head
     if not fields.says("tie_word_embeddings"):
         fields.assumed.append("tied_embeddings")
         known = fields.model_type
@@ -257,12 +294,15 @@ def _tied(fields: Fields) -> bool:
     return bool(said)
 
 
-def _remarks(fields: Fields, towers: list[int | None]) -> tuple[str, ...]:
+def _remarks(fields: Fields, towers: list[int | None], layers: tuple[Layers, ...]) -> tuple[str, ...]:
     """What the counts leave out, as keys of sentences; `towers` are weights, None where they are not known."""
     found = ["remark.towers"] if any(towers) else []
     found += ["remark.config_towers"] if None in towers else []
-    if fields.get("index_topk", "compress_ratios", "compress_rates", "sparse_attention_config") is not None:
+    said = (
+        fields.get("index_topk", "compress_ratios", "compress_rates", "sparse_attention_config") is not None
+    )
+    if any(group.mixer.is_sparse for group in layers):
+        found.append("remark.sparse_reads")
+    elif said:
         found.append("remark.sparse_attention")
-    if fields.get("num_nextn_predict_layers", "num_mtp_modules", "mtp_num_hidden_layers"):
-        found.append("remark.next_tokens")
     return tuple(found)

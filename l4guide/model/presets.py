@@ -1,19 +1,28 @@
-"""The catalogue's model presets as architectures: attention from `models.csv`, the rest from `architectures.csv`."""
+"""The catalogue's model presets as architectures.
+
+A preset is a published config.json in `data/configs/`, read as a user's own is; where none is at hand, its attention is
+that of `models.csv` and the rest that of `architectures.csv`.
+"""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 
 from l4guide import catalogue
-from l4guide.catalogue import Component, Model
+from l4guide.catalogue import CONFIG, Component, Model
 from l4guide.errors import BadInput, CannotDo
 from l4guide.frozen import frozen
 from l4guide.model.architecture import FULL, LATENT, WINDOW, Architecture, FeedForward, Layers, Mixer
+from l4guide.model.config import from_config
+from l4guide.model.fields import read_config
 from l4guide.model.stored import published
 from l4guide.table import read_rows
 
 #: "512 on 27 of 36 layers", "4096 on every other layer", "1024 on 5 of 6 layers", "4096".
 WINDOW_TEXT = re.compile(r"(\d+)(?: on (?:every (other)|(\d+) of (\d+)) layers?)?")
+#: What a note says of attention beside its sizes.
+SOFTCAP_TEXT, SINKS_TEXT = re.compile(r"attention softcap (\d+)"), "attention sinks"
 
 
 @frozen
@@ -57,10 +66,21 @@ def preset(name: str) -> Architecture:
         CannotDo: what it multiplies beside attention is not known.
     """
     model = catalogue.model(name)
+    if model.status == CONFIG:
+        return from_config(preset_config(model), model.name)
     main = model.components[0]
     if main.layers is None or main.hidden is None:
         raise BadInput("error.model_shape_unknown", model=model.name, component=main.name)
     return _whole(model, main, _widths_of(model, main))
+
+
+def preset_config(model: Model) -> Mapping[str, object]:
+    """The config.json of a preset of that status, with the fields that count.
+
+    Raises:
+        BadInput: the file is missing or malformed.
+    """
+    return read_config(catalogue.data_folder() / "configs" / f"{model.name}.json")
 
 
 def _widths_of(model: Model, component: Component) -> Widths | None:
@@ -96,6 +116,8 @@ def _mixers(component: Component, known: Widths | None) -> list[tuple[int, Mixer
         head_dim=component.head_dim or 0,
         head_dim_v=component.head_dim_v or 0,
         query_rank=rank,
+        softcap=float(cap[1]) if (cap := SOFTCAP_TEXT.search(component.note)) else None,
+        sinks=SINKS_TEXT in component.note,
     )
     count = component.layers or 0
     if component.kind == "MLA":

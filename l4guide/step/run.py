@@ -12,6 +12,8 @@ from l4guide.model import Architecture, Mixer
 from l4guide.step.attention import AttentionTime
 from l4guide.step.forward import NOTHING_KNOWN, Pass, forward, ground_of
 from l4guide.step.plan import Plan
+from l4guide.step.spans import source_tokens
+from l4guide.step.towers import encode
 from l4guide.step.training import training_step
 from l4guide.workload import Workload
 
@@ -79,18 +81,27 @@ def step(
     )
     sequences, keys = (np.array(item) for item in some)
     ground = ground_of(gpu, plan, estimator)
-    per_sequence = 1.0 if plan.task == "decode" else keys
+    read = keys if plan.trains or not model.has_encoder else source_tokens(model, keys)
+    per_sequence = 1.0 if plan.task == "decode" else read
     found: Pass = (
         training_step(ground, model, workload, sequences, keys, implementation)
         if plan.trains
         else forward(ground, model, workload, sequences, keys, implementation, known)
     )
-    batches = plan.gpus if plan.trains else 1
+    copies = plan.gpus if plan.trains else 1
+    batches = copies * plan.recipe.accumulation if plan.trains else 1
+    seconds, parts, flops = found.seconds, found.parts, found.flops
+    # Towers pass once, before the prompt; in training they are taken to be frozen.
+    encoded = None if plan.task == "decode" else encode(ground, plan.media, workload, sequences)
+    if encoded is not None:
+        passes = batches // copies
+        taken = encoded[0].times(passes)
+        seconds, parts, flops = seconds + taken, {**parts, "encoder": taken}, flops + passes * encoded[1]
     return Step(
-        seconds=found.seconds,
-        parts=found.parts,
+        seconds=seconds,
+        parts=parts,
         tokens=sequences * per_sequence * batches,
-        flops=found.flops * batches,
+        flops=flops * copies,
         attention_basis=found.attention_basis,
         implementation=found.implementation,
         runs=found.runs,

@@ -21,6 +21,11 @@ def blanks_of(workload: Workload, gpu: Gpu, library: str, version: str) -> dict[
         "seqlen_kv": workload.seqlen_kv,
         "causal": workload.causal,
         "gqa": workload.kv_heads != workload.heads,
+        "enable_gqa": workload.enable_gqa and workload.kv_heads != workload.heads,
+        "repeat": _repeat(workload),
+        "mask": _mask(workload),
+        "mask_argument": "" if workload.mask == "none" else ", attn_mask=mask",
+        "is_causal": workload.causal and workload.mask == "none",
         "window": workload.window,
         "softcap": workload.softcap,
         "num_splits": workload.num_splits,
@@ -38,6 +43,28 @@ def blanks_of(workload: Workload, gpu: Gpu, library: str, version: str) -> dict[
         "major": (gpu.capability or "").partition(".")[0],
         "minor": (gpu.capability or "").partition(".")[2],
     }
+
+
+def _repeat(workload: Workload) -> str:
+    """The line that gives K and V the heads of Q; nothing where they have them, or are taken with their own."""
+    times = workload.heads // workload.kv_heads
+    if times == 1 or workload.enable_gqa:
+        return ""
+    return f"k, v = (x.repeat_interleave({times}, dim=1) for x in (k, v))\n"
+
+
+def _mask(workload: Workload) -> str:
+    """The line that makes a mask; beside one, PyTorch wants what is causal to be a part of it."""
+    if workload.mask == "none":
+        return ""
+    rows, columns = workload.seqlen_q, workload.seqlen_kv
+    if workload.mask == "bool":
+        lower = f".tril({columns - rows})" if workload.causal else ""
+        return f'mask = torch.ones({rows}, {columns}, device="cuda", dtype=torch.bool){lower}\n'
+    grad = ", requires_grad=True" if workload.mask_grad else ""
+    dtype = {"fp16": "torch.float16", "fp32": "torch.float32"}.get(workload.dtype, "torch.bfloat16")
+    shape = f"1, {workload.heads}, {rows}, {columns}"
+    return f'mask = torch.zeros({shape}, device="cuda", dtype={dtype}{grad})\n'
 
 
 def call_of(workload: Workload, gpu: Gpu, library: str, version: str) -> Call | None:

@@ -16,6 +16,9 @@ Value = str | int | float | bool | None
 GPU_FIELDS = ("capability", "arch", "shared_bytes_per_block")
 
 
+#: What follows from a question and has a limit of its own.
+COUNTED = ("dq_elements",)
+
 #: Fields that hold a number of bytes.
 BYTES = ("gpu.shared_bytes_per_block",)
 
@@ -23,6 +26,7 @@ BYTES = ("gpu.shared_bytes_per_block",)
 def _kinds() -> dict[str, tuple[type, ...]]:
     """What a value of each field is, read from the records; None stands for unknown everywhere."""
     hints = {f"workload.{name}": hint for name, hint in get_type_hints(Workload).items()}
+    hints |= {f"workload.{name}": int for name in COUNTED}
     card = {**get_type_hints(Gpu), "arch": int}
     hints |= {f"gpu.{name}": card[name] for name in GPU_FIELDS}
     kinds = {field: set(get_args(hint) or (hint,)) - {type(None)} for field, hint in hints.items()}
@@ -125,6 +129,8 @@ def all_hold(conditions: tuple[Condition, ...], workload: Workload, gpu: Gpu) ->
     return None if None in answers else True
 
 
+MOST_BLOCKS = 65_535
+
 #: What a question may ask for beyond plain attention; a library supports none of it unless its table says so.
 FEATURES: Mapping[str, Callable[[Workload], bool]] = {
     "gqa": lambda w: w.kv_heads != w.heads,
@@ -141,6 +147,14 @@ FEATURES: Mapping[str, Callable[[Workload], bool]] = {
     "append-kv": lambda w: w.append_kv,
     "split-kv": lambda w: w.num_splits not in (None, 1),
     "score-mod": lambda w: w.score_mod,
+    "mask-bool": lambda w: w.mask == "bool",
+    "mask-additive": lambda w: w.mask == "additive",
+    "mask-grad": lambda w: w.mask == "additive" and w.mask_grad and "backward" in w.passes,
+    "sinks": lambda w: w.sinks,
+    "own-scores": lambda w: w.own_scores,
+    # CUDA launches at most 65,535 blocks along the second and third dimension of a grid.
+    "large-batch": lambda w: w.batch > MOST_BLOCKS,
+    "many-heads": lambda w: w.heads > MOST_BLOCKS,
     # A single query sees every key, so it needs no mask and its alignment does not matter.
     "causal-unequal": lambda w: w.causal and w.seqlen_q not in (1, w.seqlen_kv),
 }

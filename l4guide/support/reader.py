@@ -2,7 +2,7 @@
 
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -45,6 +45,11 @@ BLANKS = frozenset(
         "causal",
         "torch_dtype",
         "gqa",
+        "enable_gqa",
+        "repeat",
+        "mask",
+        "mask_argument",
+        "is_causal",
         "gradient",
         "window",
         "softcap",
@@ -87,6 +92,7 @@ class Reader:
             aliases={str(alias): str(name) for alias, name in top.take("aliases", dict).items()},
             install=self.text(top, "install"),
             install_tag=self.text(top, "install_tag"),
+            installs=self.texts(top, "installs", self.libraries),
             vendor=top.take("vendor", str),
             releases=self.releases,
             rules=tuple(self.rule(entry) for entry in self.tables("rule")),
@@ -176,7 +182,7 @@ class Reader:
             entry=entry.take("entry", str),
             raises=entry.maybe("raises", str),
             snippet=self.text(entry, "snippet"),
-            options=self.options(entry),
+            options=self.texts(entry, "options", FEATURES),
         )
         entry.done()
         return call
@@ -208,11 +214,11 @@ class Reader:
         """The libraries that an entry is about; all of the file's where it does not say."""
         return entry.choices("libraries", self.libraries) if "libraries" in entry.rest else self.libraries
 
-    def options(self, entry: Entry) -> Mapping[str, str]:
-        """What a call needs on top for some features."""
-        table = Entry(entry.take("options", dict, {}), entry.file, f"{entry.where}, options")
-        table.check("options", list(table.rest), FEATURES)
-        return {feature: self.text(table, feature) for feature in list(table.rest)}
+    def texts(self, entry: Entry, key: str, choices: Collection[str]) -> Mapping[str, str]:
+        """The table `key` of texts, whose names are all among `choices`; empty where the entry has none."""
+        table = Entry(entry.take(key, dict, {}), entry.file, f"{entry.where}, {key}")
+        table.check(key, list(table.rest), choices)
+        return {name: self.text(table, name) for name in list(table.rest)}
 
     def consequence(self, entry: Entry) -> str | None:
         """How the consequence is known, where that differs from how the limit is known."""

@@ -173,8 +173,7 @@ def install_line(library: str, version: str | None = None) -> str:
     Raises:
         BadInput: the library or the version is not known.
     """
-    book = book_of(find_library(library))
-    release = find_release(library, version)
-    return (book.install if release.on_index else book.install_tag).format(
-        version=release.version, tag=release.tag
-    )
+    name = find_library(library)
+    book, release = book_of(name), find_release(name, version)
+    line = book.installs.get(name, book.install) if release.on_index else book.install_tag
+    return line.format(version=release.version, tag=release.tag)

@@ -30,6 +30,11 @@ SWITCHES: Mapping[str, object] = {
     "append_kv": False,
     "num_splits": None,
     "score_mod": False,
+    "mask": "none",
+    "mask_grad": False,
+    "sinks": False,
+    "enable_gqa": False,
+    "own_scores": False,
 }
 #: Types that every library takes, the first one everywhere that it runs at all.
 COMMON_DTYPES = ("fp16", "bf16")
@@ -69,9 +74,9 @@ def _remedied(
     if release := _taking(library, ask(workload)):
         fix = Sentence("support.remedy_release", {**named, "version": release.version})
         return replace(reason, remedy="release", fix=fix)
-    for field, value, other in (*_switched(workload), *_padded(workload)):
+    for field, value, other in (*_wider_mask(workload), *_switched(workload), *_padded(workload)):
         if _keeps(rule, library, other, gpu):
-            return replace(reason, remedy="setting", fix=_setting(field, value))
+            return replace(reason, remedy="setting", fix=_setting(field, value, workload.seqlen_kv))
     for field, value, other in _switched(workload):
         if release := _taking(library, ask(other)):
             changed = {"field": label(f"workload.{field}"), "value": _shown(value)}
@@ -85,9 +90,11 @@ def _remedied(
     return replace(reason, remedy=remedy, fix=Sentence(f"support.remedy_{remedy}", named))
 
 
-def _setting(field: str, value: object) -> Sentence:
+def _setting(field: str, value: object, keys: int) -> Sentence:
     if field == "head_dim":
         return Sentence("support.remedy_pad", {"head_dim": value})
+    if field == "seqlen_kv":
+        return Sentence("support.remedy_pad_mask", {"wide": value, "keys": keys})
     return Sentence("support.remedy_setting", {"field": label(f"workload.{field}"), "value": _shown(value)})
 
 
@@ -138,6 +145,13 @@ def _plain(workload: Workload) -> Workload:
     dtype, wide, heads = COMMON_DTYPES[0], workload.head_dim, workload.heads
     plain = {"dtype": dtype, "kv_dtype": dtype, "head_dim_v": wide, "kv_heads": heads}
     return replace(workload, **SWITCHES, **plain)  # type: ignore[arg-type]
+
+
+def _wider_mask(workload: Workload) -> Iterator[Change]:
+    """The question with rows of its mask that start at whole multiples of 8 elements."""
+    if workload.mask != "none" and workload.seqlen_kv % 8:
+        wide = -(-workload.seqlen_kv // 8) * 8
+        yield "seqlen_kv", wide, replace(workload, seqlen_kv=wide)
 
 
 def _padded(workload: Workload) -> Iterator[Change]:

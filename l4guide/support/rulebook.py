@@ -112,13 +112,17 @@ class Dispatch:
 
 @frozen
 class Rulebook:
-    """All that is known of the libraries of one file; `distribution` is what pip calls their package."""
+    """All that is known of the libraries of one file; `distribution` is what pip calls their package.
+
+    `installs` has the install line of a library that needs less, or more, than the others of its file.
+    """
 
     libraries: tuple[str, ...]
     distribution: str
     aliases: Mapping[str, str]
     install: str
     install_tag: str
+    installs: Mapping[str, str]
     vendor: str
     releases: tuple[Release, ...]
     rules: tuple[Rule, ...]

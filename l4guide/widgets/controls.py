@@ -5,15 +5,24 @@ from collections.abc import Sequence
 import ipywidgets
 
 from l4guide import catalogue
-from l4guide.step import WEIGHT_DTYPES
+from l4guide.model import weight_names
+from l4guide.step.recipe import LOSSES, METHODS, OPTIMIZERS, RECOMPUTES, ZERO_STAGES
 from l4guide.text import LANGUAGES, say
 from l4guide.widgets.box import box
-from l4guide.widgets.field import Field, same
+from l4guide.widgets.field import Choices, Field, same
 from l4guide.widgets.markup import render
 from l4guide.widgets.page_state import PageState
-from l4guide.widgets.state import CUSTOM, OF_A_MODEL, GuideState
+from l4guide.widgets.state import CARD, CUSTOM, OF_A_MODEL, GuideState
 from l4guide.workload import DTYPES, TASKS
 
+#: Choices of a training recipe; none of them is what the answer then says to assume.
+TRAINING = {
+    "method": METHODS,
+    "optimizer": OPTIMIZERS,
+    "loss": LOSSES,
+    "recompute": RECOMPUTES,
+    "zero": ZERO_STAGES,
+}
 USUAL_HEAD_DIMS = (32, 64, 72, 80, 96, 128, 192, 256)
 
 
@@ -36,7 +45,9 @@ class Controls:
                 state, "head_dim", ipywidgets.ToggleButtons(), choices=_head_dims, shows_problem=False
             ),
             "head_dim_entry": Field(state, "head_dim", _entry(), key="head_dim_entry"),
-            "gpu": Field(state, "gpu", ipywidgets.Dropdown(), choices=self._gpus),
+            "gpu": Field(state, "gpu", ipywidgets.Dropdown(), choices=self._gpus, shows_problem=False),
+            "gpu_entry": Field(state, "gpu", _entry(), key="gpu_entry"),
+            **{name: Field(state, name, _entry()) for name in CARD},
             "model": Field(state, "model", ipywidgets.Dropdown(), choices=_models),
             "dtype": Field(state, "dtype", ipywidgets.Dropdown(), choices=same(DTYPES)),
             **{
@@ -47,19 +58,26 @@ class Controls:
             "config": Field(state, "config", ipywidgets.Textarea(continuous_update=False, rows=3)),
             "weights": Field(state, "weights", ipywidgets.Dropdown(), choices=_weights),
             **{name: Field(state, name, _entry()) for name in ("gpus", "price", "ttft_ms", "tpot_ms")},
+            **{
+                name: Field(state, name, ipywidgets.Dropdown(), choices=_assumed_or(values))
+                for name, values in TRAINING.items()
+            },
         }
         small = ("dtype", "dropout", "batch", "seqlen", "heads", "kv_heads")
-        plan = ("gpus", "price", "weights", "ttft_ms", "tpot_ms")
-        grid, terms = (
-            box([self.fields[name].view for name in names], "l4g-small-fields") for names in (small, plan)
+        plan = ("gpus", "price", "weights", "ttft_ms", "tpot_ms", *TRAINING)
+        card, grid, terms = (
+            box([self.fields[name].view for name in names], "l4g-small-fields")
+            for names in (CARD, small, plan)
         )
         self.view = ipywidgets.VBox(
             [
                 self._heading,
                 *(
                     self.fields[name].view
-                    for name in ("task", "head_dim", "head_dim_entry", "gpu", "model", "config")
+                    for name in ("task", "head_dim", "head_dim_entry", "gpu", "gpu_entry")
                 ),
+                card,
+                *(self.fields[name].view for name in ("model", "config")),
                 grid,
                 self.fields["causal"].view,
                 terms,
@@ -68,7 +86,7 @@ class Controls:
         )
         self.view.add_class("l4g-card")
         self.view.add_class("l4g-controls")
-        watched = ["language", "problem", "problem_field", "model", "config"]
+        watched = ["language", "problem", "problem_field", "model", "config", "task"]
         state.observe(state.guarded(lambda _: self._speak()), watched)
         self._speak()
 
@@ -81,6 +99,9 @@ class Controls:
         self._general.layout.display = None if homeless else "none"
         for name in OF_A_MODEL:
             self.fields[name].view.layout.display = None if state.has_model else "none"
+        trains = state.has_model and state.task == "training"
+        for name in TRAINING:
+            self.fields[name].view.layout.display = None if trains else "none"
 
     def _gpus(self, language: str) -> list[tuple[str, str]]:
         def label(name: str) -> str:
@@ -113,7 +134,12 @@ def _head_dims(_language: str) -> list[tuple[str, str]]:
 
 
 def _weights(language: str) -> list[tuple[str, str]]:
-    return [(say("guide.weights_as_published", language), ""), *((name, name) for name in WEIGHT_DTYPES)]
+    return [(say("guide.weights_as_published", language), ""), *((name, name) for name in weight_names())]
+
+
+def _assumed_or(values: Sequence[str]) -> Choices:
+    """What is assumed, or one of the values."""
+    return lambda language: [(say("guide.assumed", language), ""), *((value, value) for value in values)]
 
 
 def _models(language: str) -> list[tuple[str, str]]:

@@ -5,16 +5,31 @@ from collections.abc import Mapping
 import traitlets
 
 from l4guide import catalogue
-from l4guide.advise import PutRight, advise, found_records, model_of, put_right_by
+from l4guide.advise import (
+    PutRight,
+    advise,
+    asked,
+    found_records,
+    model_of,
+    preset_model,
+    put_right_by,
+    takes_seconds,
+)
+from l4guide.catalogue import find_instance
 from l4guide.errors import Problem
 from l4guide.measure.measurement import Record
 from l4guide.measure.probe import Machine
 from l4guide.text import Sentence
+from l4guide.widgets.beside import do_beside, has_page
 from l4guide.widgets.page_state import PageState, Settled
 from l4guide.workload import DEFAULTS
 
 #: Inputs that a model fills in; changing one of them by hand leaves the model.
 SHAPE = ("head_dim", "heads", "kv_heads")
+#: What is said of a card in place of what is listed.
+CARD = ("compute_capability", "memory_gib", "bandwidth_gb_s", "tflops")
+#: Inputs of how a model is trained.
+OF_TRAINING = ("method", "optimizer", "loss", "recompute", "zero")
 INPUTS = (
     "task",
     "head_dim",
@@ -33,9 +48,11 @@ INPUTS = (
     "weights",
     "ttft_ms",
     "tpot_ms",
+    *OF_TRAINING,
+    *CARD,
 )
 #: Inputs that may be left empty, and those among them that only a whole model has.
-OPTIONAL = ("config", "gpus", "price", "weights", "ttft_ms", "tpot_ms")
+OPTIONAL = ("config", "gpus", "price", "weights", "ttft_ms", "tpot_ms", *OF_TRAINING, *CARD)
 OF_A_MODEL = ("weights", "ttft_ms", "tpot_ms")
 #: What `model` holds when the shape was given by hand.
 CUSTOM = ""
@@ -45,6 +62,9 @@ FIELD_OF = {
     "error.model_shape_unknown": "head_dim",
     "error.no_decode": "task",
     "error.unknown_gpu": "gpu",
+    "error.card_needs": "gpu",
+    "error.card_capability": "compute_capability",
+    "error.unknown_capability": "compute_capability",
     "error.unknown_model": "model",
 }
 
@@ -58,7 +78,8 @@ class GuideState(PageState):
     last run that measured something, with its machine, `records` all of the session that were timed on a card; they
     and those that come with the guide put the estimates right (`put_right`) while `use_runs` says so.
     `diagnosis` is what a pasted error turned out to be, `machine` the one that the guide runs on (None where it was
-    not looked at). `break_even` is the map over `map_axis` and batch, None until it is asked for.
+    not looked at). `break_even` is the map over `map_axis` and batch, None until it is asked for. While `tracing`, a
+    pasted configuration is built beside the page, and the answer is that of what was read of it.
     """
 
     task = traitlets.Unicode(str(DEFAULTS["task"]))
@@ -78,7 +99,17 @@ class GuideState(PageState):
     weights = traitlets.Unicode("")
     ttft_ms = traitlets.Unicode("")
     tpot_ms = traitlets.Unicode("")
+    method = traitlets.Unicode("")
+    optimizer = traitlets.Unicode("")
+    loss = traitlets.Unicode("")
+    recompute = traitlets.Unicode("")
+    zero = traitlets.Unicode("")
+    compute_capability = traitlets.Unicode("")
+    memory_gib = traitlets.Unicode("")
+    bandwidth_gb_s = traitlets.Unicode("")
+    tflops = traitlets.Unicode("")
 
+    tracing = traitlets.Bool(False)
     machine = traitlets.Any(None, allow_none=True)
     advice = traitlets.Any(None, allow_none=True)
     map_axis = traitlets.Unicode("context")
@@ -111,10 +142,14 @@ class GuideState(PageState):
         runs: dict[str, object] = {"measured": self.put_right} if self.use_runs else {"no_measurements": True}
         asked: dict[str, object] = {name: getattr(self, name) for name in INPUTS if name != "gpu"}
         empty = {name for name in ("model", *OPTIONAL) if not str(asked[name]).strip()}
+        if not self.has_model or self.task != "training":
+            empty |= set(OF_TRAINING)
         if not self.has_model:
             return {name: value for name, value in asked.items() if name not in {*empty, *OF_A_MODEL}} | runs
         settled = {name for name in SHAPE if self._of_model(name) is not None or not asked[name]}
         kept = asked.keys() - empty - settled - {"causal"}
+        if self._waits():
+            runs["no_trace"] = True
         return {name: value for name, value in asked.items() if name in kept} | runs
 
     @property
@@ -124,6 +159,7 @@ class GuideState(PageState):
 
     def answer(self) -> None:
         """Ask for advice now; a question that cannot be asked leaves the last good answer in place."""
+        self._trace_beside()
         try:
             advice = advise(self.gpu, self.options(), self.machine)
         except Problem as problem:
@@ -161,11 +197,29 @@ class GuideState(PageState):
     def _of_model(self, name: str) -> object:
         """What the model's first component says of `name`; None where nobody does, or a configuration is unreadable."""
         if self.model != CUSTOM:
-            return getattr(catalogue.model(self.model).components[0], name)
+            return getattr(preset_model(self.model).components[0], name)
         try:
-            return getattr(model_of(self.config).components[0], name)
+            return getattr(model_of(self.config, run=not self._waits()).components[0], name)
         except Problem:  # the answer says what is wrong with it
             return None
+
+    def _waits(self) -> bool:
+        """Whether the page would have to wait for the trace of its configuration."""
+        return bool(self.config.strip()) and has_page() and takes_seconds(self.config)
+
+    def _trace_beside(self) -> None:
+        """Have a new configuration traced beside the page, and answer once more when it was."""
+        if self.tracing or not self._waits():
+            return
+        config = self.config
+        self.tracing = True
+        do_beside(lambda: model_of(config), self.guarded(self._traced))
+
+    def _traced(self) -> None:
+        self.tracing = False
+        if self.config.strip():
+            self._show_shape()
+        self.answer()
 
     def _fill_shape(self, change: traitlets.Bunch) -> None:
         """Write the model's shape into its fields; a shape that is not public is asked for, not borrowed.
@@ -175,9 +229,12 @@ class GuideState(PageState):
         if not change.new.strip():
             return
         setattr(self, "config" if change.name == "model" else "model", "")
+        self._show_shape()
+
+    def _show_shape(self) -> None:
         causal = self._of_model("causal")
         shape = {name: self._of_model(name) for name in SHAPE}
-        if change.name == "config" and shape["head_dim"] is None:
+        if self.model == CUSTOM and shape["head_dim"] is None:
             return
         with self.hold_trait_notifications():
             for name, value in shape.items():
@@ -203,6 +260,17 @@ def _name_of(record: Record) -> str:
     return record.measured_at[11:19]
 
 
+def _canonical_gpu(inputs: Mapping[str, object]) -> str:
+    """A card in the catalogue's writing; one that the user describes, or a provider's instance, as it was written.
+
+    Raises:
+        BadInput: the card is neither known nor described.
+    """
+    written = str(inputs["gpu"])
+    card = asked(written, {name: inputs[name] for name in CARD if inputs.get(name)}).gpu
+    return card.name if card in catalogue.gpus() and find_instance(written) is None else written
+
+
 def _canonical(inputs: Mapping[str, object]) -> dict[str, object]:
     """Inputs as they are kept: names in the catalogue's writing, numbers as text, a preset's shape filled in.
 
@@ -213,9 +281,9 @@ def _canonical(inputs: Mapping[str, object]) -> dict[str, object]:
         name: value if isinstance(value, bool) else str(value) for name, value in inputs.items()
     }
     if "gpu" in kept:
-        kept["gpu"] = catalogue.gpu(str(kept["gpu"])).name
+        kept["gpu"] = _canonical_gpu(kept)
     if kept.get("model"):
-        model = catalogue.model(str(kept["model"]))
+        model = preset_model(str(kept["model"]))
         known = {name: getattr(model.components[0], name) for name in SHAPE}
         shape = {name: "" if value is None else str(value) for name, value in known.items()}
         kept = {**shape, **kept, "model": model.name}

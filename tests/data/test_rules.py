@@ -65,6 +65,8 @@ def test_ranges_of_a_family_neither_overlap_nor_leave_holes(
     assert len(asked) == len(set(map(str, asked)))
 
 
+#: What a library for inference does with training: it refuses, or cuts the gradient off in silence.
+NO_BACKWARD = ("support.forward_only", "support.sage_no_gradient")
 #: From when on there is such a library in the file that describes it with others.
 FIRST = {"torch/cudnn": Version("2.5.0"), "xformers/triton-splitk": Version("0.0.24")}
 FIRST["xformers/flash3"] = Version("0.0.35")
@@ -82,7 +84,7 @@ def test_every_checked_release_has_an_entry_of_what_works(book: Rulebook) -> Non
             here = [e for e in entries if library in e.libraries and release.version in e.versions]
             orders = [entry for entry in here if isinstance(entry, Dispatch)]
             covered = {on for entry in here if isinstance(entry, Cover) for on in entry.passes}
-            refused = [e for e in here if isinstance(e, Rule) and e.finding == "support.forward_only"]
+            refused = [e for e in here if isinstance(e, Rule) and e.finding in NO_BACKWARD]
             wanted = {"forward"} if refused else {"forward", "backward"}
             assert bool(orders) != (wanted == covered), (library, release.version)
 

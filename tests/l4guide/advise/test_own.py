@@ -35,10 +35,12 @@ def question(**options: Any) -> Workload:
         {"task": "prefill", "paged_block_size": 16, "varlen": True, "window": 128, "softcap": 5.0},
         {"task": "decode", "dropout": 0.1},
         {"causal": False},
+        {"sinks": True},
+        {"sinks": True, "task": "decode", "head_dim": 64, "heads": 64, "kv_heads": 8, "window": 128},
     ],
     ids=str,
 )
-def test_what_flash_attn_takes_runs(options: dict[str, Any]) -> None:
+def test_what_the_kernels_take_runs(options: dict[str, Any]) -> None:
     """Every feature, alone or together, forward and backward, on an L4."""
     verdict = own_verdict(question(**options), L4)
     assert ("ok", ()) == (verdict.status, verdict.reasons), verdict.message
@@ -49,6 +51,9 @@ def test_what_flash_attn_takes_runs(options: dict[str, Any]) -> None:
     [
         ({"block_sparse": True}, ["L4G-FEATURE"], "block-sparse"),
         ({"kv_dtype": "fp8"}, ["L4G-FEATURE"], "kv-dtype"),
+        ({"mask": "bool"}, ["L4G-FEATURE"], "mask-bool"),
+        ({"mask": "additive"}, ["L4G-FEATURE"], "mask-additive"),
+        ({"batch": 65536}, ["L4G-FEATURE"], "large-batch"),
         ({"paged_block_size": 16}, ["L4G-PAGED"], "a gradient through a block table"),
         ({"task": "decode", "paged_block_size": 16, "dropout": 0.1}, ["L4G-PAGED"], "set dropout to 0"),
         ({"head_dim": 577}, ["L4G-SERVES"], "head_dim up to 576, not 577"),
@@ -100,6 +105,7 @@ def test_the_call_is_flash_attns_with_values_of_their_own_width() -> None:
     usual = own_snippet(question(window=64), L4)
     assert "from l4guide_kernels import flash_attn_func" in usual
     assert "window_size=(64, 0)" in usual
+    assert "learnable_sink=sinks)" in own_snippet(question(sinks=True), L4)
     latent = own_snippet(question(head_dim=192, head_dim_v=128), L4).splitlines()
     assert latent[-2].startswith("v = torch.randn(*k.shape[:-1], 128,")
     assert latent[-1].startswith("out = ")

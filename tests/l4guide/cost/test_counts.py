@@ -16,13 +16,13 @@ from public_configs import (
     Public,
 )
 
-from l4guide.advise import model_answer
+from l4guide.advise import model_answer, model_lines
 from l4guide.cli import main
 from l4guide.errors import BadInput
 from l4guide.memory import cache_bytes, weight_bytes
 from l4guide.model import FULL, LATENT, LINEAR, WINDOW, Architecture, from_config, preset
 from l4guide.step import Plan
-from l4guide.tracing import describe_read
+from l4guide.tracing import describe_model
 from l4guide.tracing.record import recorded
 
 KEYS = {
@@ -41,14 +41,29 @@ KEYS = {
 def test_public_models_come_out_right(
     public: Public, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Weights within 1 %, the cache of one sequence within 3 %, though sixteen were asked about."""
+    """Where transformers is not installed: weights within 1 %, the cache of one sequence within 3 %."""
+    come_out_right(public, "read", tmp_path, capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("traces")
+@pytest.mark.parametrize("public", PUBLIC, ids=lambda public: public.source)
+def test_public_models_come_out_right_when_traced(
+    public: Public, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where it is installed the same, and nothing is in doubt."""
+    come_out_right(public, "traced", tmp_path, capsys)
+
+
+def come_out_right(public: Public, basis: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The weights and the cache of one sequence, though sixteen were asked about."""
     path = tmp_path / "config.json"
     path.write_text(json.dumps(public.config), encoding="utf-8")
     asked = ["--task", public.task, "--seqlen", str(public.context), "--batch", "16", "--gpu", "H200"]
     assert 0 == main(["cost", "--config", str(path), *asked, "--json"])
     said = json.loads(capsys.readouterr().out)
     assert set() == KEYS - said.keys()
-    assert ("read", True) == (said["model_basis"], said["model_compared"])
+    assert (basis, True) == (said["model_basis"], said["model_compared"])
     assert public.parameters == pytest.approx(said["parameters"], rel=0.01)
     assert (public.weight_bytes or 2 * said["parameters"]) == pytest.approx(said["weight_bytes"], rel=0.01)
     assert public.cache_bytes == pytest.approx(said["cache_bytes"], rel=0.03)
@@ -93,9 +108,24 @@ def test_a_preset_has_the_same_keys(capsys: pytest.CaptureFixture[str]) -> None:
     assert ("read", [], False) == (said["model_basis"], said["unread_fields"], "model_compared" in said)
 
 
+def test_weights_in_32_bits_say_as_what_they_are_loaded() -> None:
+    """bge-m3's checkpoint has four bytes a weight: 2.27 GB; an answer in 16 bits says so, one in 32 counts them."""
+    config = next(public.config for public in PUBLIC if public.source == "BAAI/bge-m3")
+    half, whole, asked = (
+        model_answer("L4", {"config": config, "task": "prefill", **options})
+        for options in ({}, {"weights": "fp32"}, {"dtype": "fp32"})
+    )
+    (line,) = (line for line in model_lines(half.whole) if line.key == "counted.loaded")
+    assert ("2.27", "bf16") == (line.values["gb"], line.values["weights"])
+    assert line.say() in half.to_json()["remarks"]  # type: ignore[operator]
+    for answer in (whole, asked):
+        assert "counted.loaded" not in [line.key for line in model_lines(answer.whole)]
+        assert 2 * half.whole.to_json()["weight_bytes"] == answer.whole.to_json()["weight_bytes"]  # type: ignore[operator]
+
+
 def test_gpt_oss_keeps_its_attention_in_16_bits() -> None:
     """The preset's experts take 4.25 bits a weight, all else 16: 13.8 GB, as its files do, and not 11."""
-    found = describe_read(preset("gpt-oss-20b"), context=1)
+    found = describe_model(preset("gpt-oss-20b"), context=1)
     assert 13.76e9 == pytest.approx(found.weight_bytes, rel=0.01)
 
 
@@ -117,11 +147,11 @@ def test_the_answer_counts_as_memory_does() -> None:
         if model is None:
             continue
         plan = Plan(weights=model.weight_dtype or "bf16")
-        told = describe_read(model, context=1000)
+        told = describe_model(model, context=1000)
         kept = cache_bytes(model, plan, np.array([1.0]), np.array([1000.0])).item() if model.causal else 0
         assert kept == (told.cache_bytes or 0) + (told.trace.state_bytes or 0), one.model_type
         once = replace(model, stored=replace(model.kept_in(plan.weights), further=0))
-        assert weight_bytes(model, plan) == describe_read(once, context=1).weight_bytes, one.model_type
+        assert weight_bytes(model, plan) == describe_model(once, context=1).weight_bytes, one.model_type
         assert model.parameters == sum(model.modules.values()), one.model_type
         kinds |= {group.mixer.kind for group in model.layers}
     assert {FULL, WINDOW, LATENT, LINEAR} <= kinds

@@ -42,12 +42,22 @@ def test_every_backend_answers_and_the_last_event_ends_it() -> None:
 def test_the_question_reaches_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shapes are heads first and small; training wants gradients; dropout, mask and grouping are passed on."""
     seen = overhear(monkeypatch)
-    events_of(head_dim=96, heads=8, kv_heads=2, seqlen=4096, dropout=0.1, dtype="fp16")
+    events_of(head_dim=96, heads=8, kv_heads=2, seqlen=4096, dropout=0.1, dtype="fp16", enable_gqa=True)
     (params,) = seen
     assert (1, 8, 256, 96) == tuple(params.query.shape)
     assert (1, 2, 256, 96) == tuple(params.key.shape)
     assert (torch.float16, True) == (params.query.dtype, params.query.requires_grad)
     assert (0.1, True, True) == (params.dropout, params.is_causal, params.enable_gqa)
+
+
+def test_a_mask_reaches_pytorch_with_repeated_heads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trained bias wants its gradient, is causal itself, and lies beside K and V that have the heads of Q."""
+    seen = overhear(monkeypatch)
+    events_of(head_dim=64, heads=8, kv_heads=2, dtype="fp16", mask="additive", mask_grad=True)
+    (params,) = seen
+    assert (1, 8, 256, 64) == tuple(params.key.shape)
+    assert (torch.float16, True) == (params.attn_mask.dtype, params.attn_mask.requires_grad)
+    assert (False, False) == (params.is_causal, params.enable_gqa)
 
 
 def test_inference_wants_no_gradients_and_one_query_no_mask(monkeypatch: pytest.MonkeyPatch) -> None:

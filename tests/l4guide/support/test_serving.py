@@ -195,7 +195,7 @@ def test_what_serving_libraries_do(
     assert text in str(verdict.message)
 
 
-@pytest.mark.parametrize("library", ["vllm/flash-attn", "vllm/flashinfer", "vllm/triton", "sageattention"])
+@pytest.mark.parametrize("library", ["vllm/flash-attn", "vllm/flashinfer", "vllm/triton"])
 @pytest.mark.parametrize("card", ["L4", "A100-80GB-SXM", "H20", "RTX 5090", "T4"])
 def test_libraries_for_inference_refuse_training_by_name(check: Check, library: str, card: str) -> None:
     """Training is refused on every card because there is no backward pass, and the message says which library."""
