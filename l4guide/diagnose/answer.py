@@ -26,6 +26,8 @@ LONGEST_PASSAGE, MOST_EVIDENCE = 300, 6
 TOLD = {"required_bytes", "limit_bytes", "required_size", "limit_size", "listed", "number", "size"}
 #: How the key of a way out ends that says a number of the paste.
 WITH_NUMBER = "_to"
+#: Of a text that several causes print, the rules count only where a frame names their library.
+SEVERAL = "one of several"
 #: The way out that needs another card is none where no card is enough.
 BIGGER_SHARED = "symptom.fix_bigger_shared"
 
@@ -45,6 +47,8 @@ def _whose(one: Sighting) -> tuple[str, tuple[Rule, ...]]:
         return one.symptom.library, one.rules
     printing = tuple(dict.fromkeys(library for rule in one.rules for library in rule.libraries))
     traced = one.setting.origin(printing)
+    if traced is None and one.symptom is not None and one.symptom.confidence == SEVERAL:
+        return one.symptom.library, ()
     if traced is None:
         own = one.symptom.library if one.symptom else printing[0]
         return (printing[0] if printing and own not in printing else own), one.rules
