@@ -45,7 +45,7 @@ class Mixer:
     stride: int = 1
     recent: int = 0
     #: What an implementation must do beyond products and a softmax: cap the scores, let a learnt score a head join
-    #: them without a key, add a term of its own for each head; `chunked` keys are those of the same stretch of `window`.
+    #: them without a key, add a term of its own for each head; `chunked` keys are those of one stretch of `window`.
     softcap: float | None = None
     sinks: bool = False
     bias: bool = False
