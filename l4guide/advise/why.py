@@ -21,8 +21,14 @@ def why(
     What an older release refused is said of training a bare shape alone: of serving, or of a model, nobody asked it.
     """
     flash = next(verdict for verdict in part.implementations if verdict.library == FLASH)
-    lines = _lines(question, part, flash, tiles, alone=len(parts) == 1)
-    return (*lines, *(_calls(question, parts, mix) if len(parts) > 1 else ()))
+    lines = tuple(_lines(question, part, flash, tiles, alone=len(parts) == 1))
+    if len(parts) == 1:
+        return lines
+    if lines and flash.status != "ok":
+        # Which of the calls it is that decides.
+        first = Sentence("headline.component", {"component": part.component, "rest": lines[0]})
+        lines = (first, *lines[1:])
+    return (*lines, *_calls(question, parts, mix))
 
 
 def _calls(question: Question, parts: tuple[Part, ...], mix: Mix) -> Iterator[Sentence]:
