@@ -45,7 +45,7 @@ PRICE = (
 )
 #: Options of a whole model.
 MODEL = (
-    ("weights", "dtype of the stored weights: bf16, fp16, fp32, fp8 or int4"),
+    ("weights", "type of the stored weights: bf16, fp8, int4, nf4, mxfp4-experts, q4_k_m and others"),
     ("method", "training method: full, lora or qlora"),
     ("lora-rank", "LoRA rank (default 16)"),
     ("load", "tokens per second to sustain for a month"),
@@ -62,7 +62,10 @@ MODEL_FLAGS = (
 
 
 #: What the question holds beside the options listed above, which have no text of their own or one a command.
-UNLISTED = ("causal", "model", "config", "component", "spot", "measured", "no_measurements")
+UNLISTED = (
+    *("causal", "model", "config", "index", "component", "no_trace"),
+    *("spot", "measured", "no_measurements"),
+)
 
 
 def question(options: argparse.Namespace) -> dict[str, object]:
@@ -94,6 +97,15 @@ def add_question(
     if model:
         parser.add_argument("--model", help="a model preset; sets heads, kv-heads and head-dim")
         parser.add_argument("--config", metavar="FILE", help="a model's config.json, instead of a preset")
+        parser.add_argument(
+            "--no-trace",
+            action="store_true",
+            default=None,
+            help="read the config.json where transformers could build it: quicker, but may miscount rare types",
+        )
+        parser.add_argument(
+            "--index", metavar="FILE", help="the checkpoint's model.safetensors.index.json, beside --config"
+        )
         for name, text in MODEL:
             parser.add_argument(f"--{name}", help=text)
         for name, text in MODEL_FLAGS:

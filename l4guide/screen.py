@@ -204,7 +204,13 @@ def model_table(answer: ModelAnswer, *, every: bool) -> Table:
     """The asked card and its neighbours in the ranking, with the cheapest and the fastest."""
     shown = answer.ranking if every else nearest_in_rank(answer.ranking, answer.gpu)
     return Table(
-        heading=("card", "step_ms", "tokens_per_s", "usd", "compared"),
+        heading=(
+            "card",
+            "step_ms",
+            "sequences_per_s" if answer.whole.encodes else "tokens_per_s",
+            "usd",
+            "compared",
+        ),
         rows=tuple(_model_row(item, answer) for item in shown),
         more=len(answer.ranking) - len(shown),
     )
@@ -222,10 +228,11 @@ def _model_row(item: Contender, answer: ModelAnswer) -> tuple[str | Sentence, ..
     if item.whole is None:
         return (name, NOTHING, NOTHING, NOTHING, reason)
     dollars = item.whole.usd_per_million_tokens
+    pace = item.whole.sequences_per_s if item.whole.encodes else item.whole.step.tokens_per_s
     return (
         name,
         digits(item.whole.latency_ms.value.item()),
-        digits(item.whole.step.tokens_per_s.value.item()),
+        digits(pace.value.item()),
         NOTHING if dollars is None else digits(dollars.value.item()),
         reason,
     )

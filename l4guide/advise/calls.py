@@ -8,7 +8,6 @@ from l4guide.errors import BadInput
 from l4guide.frozen import frozen
 from l4guide.model import LATENT, Architecture, Mixer
 from l4guide.model.traced import Call
-from l4guide.tracing.reading import as_trace
 from l4guide.workload import Workload
 
 #: Parts of a model that read what they are given at once, and generate nothing.
@@ -30,6 +29,8 @@ def named_calls(architecture: Architecture) -> dict[str, Call]:
     Raises:
         BadInput: none of its layers attends.
     """
+    from l4guide.tracing.reading import as_trace
+
     alike: dict[Call, int] = {}
     for call in as_trace(architecture).calls:
         # Whether what is causal or windowed comes as a mask is the implementation's affair.

@@ -5,33 +5,58 @@ from pathlib import Path
 
 from l4guide.advise.calls import named_calls
 from l4guide.catalogue import Component, Model
-from l4guide.model import LATENT, Architecture, from_config, from_file, parse_config
+from l4guide.errors import BadInput
+from l4guide.model import LATENT, Architecture, named_file, parse_config
+from l4guide.model.checkpoint_index import KEY, read_index
 from l4guide.model.traced import Call
 
 PASTED = "config.json"
 
 
-def read_architecture(config: object) -> Architecture:
+def read_architecture(config: object, index: object = None, *, run: bool = True) -> Architecture:
     """The architecture of a configuration: the path of a config.json, its text, or the object in it.
 
+    It is traced where transformers is installed, which takes seconds; without `run` it is read. `index` is the path of
+    its checkpoint's index; one that lies beside a file is found, one in a text is read.
+
     Raises:
-        BadInput: it cannot be read, or a field is missing, malformed or out of limits.
+        BadInput: one of them cannot be read, or a field is missing, malformed or out of limits.
     """
+    from l4guide.tracing.architecture import architecture_of
+
+    found, name = _object(config)
+    if index is not None:
+        found = {**found, KEY: read_index(Path(str(index)))}
+    return architecture_of(found, name, run=run)
+
+
+def takes_seconds(config: object) -> bool:
+    """Whether a configuration would be traced first; False for one that cannot be read."""
+    from l4guide.tracing.architecture import is_waiting
+
+    try:
+        return is_waiting(*_object(config))
+    except BadInput:
+        return False
+
+
+def _object(config: object) -> tuple[Mapping[str, object], str]:
+    """The object of a configuration, and what to call the model."""
     if isinstance(config, Mapping):
-        return from_config(config, PASTED)
+        return config, PASTED
     text = str(config)
     if text.lstrip().startswith(("{", "[")):
-        return from_config(parse_config(text, PASTED), PASTED)
-    return from_file(Path(text))
+        return parse_config(text, PASTED), PASTED
+    return named_file(Path(text))
 
 
-def model_of(config: object) -> Model:
-    """A configuration as a preset is.
+def model_of(config: object, index: object = None, *, run: bool = True) -> Model:
+    """A configuration as a preset is; `index` as for `read_architecture`.
 
     Raises:
         BadInput: it cannot be read, a field is missing, malformed or out of limits, or nothing in it attends.
     """
-    return as_model(read_architecture(config))
+    return as_model(read_architecture(config, index, run=run))
 
 
 def as_model(architecture: Architecture) -> Model:

@@ -160,7 +160,7 @@ def _model_wordings(
     values: dict[str, object] = {
         "gpu": whole.gpu.name,
         "cards": cards_of(whole.gpu, whole.cards),
-        "what": Sentence(f"headline.what_{plan.task}"),
+        "what": Sentence("headline.what_encode" if whole.encodes else f"headline.what_{plan.task}"),
         "how": Sentence(f"headline.in_{kept}", how),
         "gib": digits(room.sizes.bytes.value.item() / GIB),
         "usable": digits(room.usable.bytes / GIB),
@@ -225,6 +225,10 @@ def _runs_itself(part: Part) -> bool:
 def _pace(whole: Whole) -> dict[str, object]:
     """How fast it is, in the number that its task is judged by."""
     plan = whole.question.plan
+    if whole.encodes:
+        return {
+            "pace": Sentence("headline.pace_encode", {"number": digits(whole.sequences_per_s.value.item())})
+        }
     value = whole.step.tokens_per_s if plan.trains else whole.latency_ms
     return {"pace": Sentence(f"headline.pace_{plan.task}", {"number": digits(value.value.item())})}
 

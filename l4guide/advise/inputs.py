@@ -41,19 +41,26 @@ class Input:
 
 @frozen
 class Inputs:
-    """Every input of a question, and the card and workload that they came to."""
+    """Every input of a question, and the card and workload that they came to; `encodes` where it asks an encoder."""
 
     gpu: Gpu
     workload: Workload
     items: tuple[Input, ...]
+    encodes: bool = False
 
     def said(self) -> Sentence:
         """The question in one line, what was assumed apart."""
-        given = Joined(tuple(item.phrase for item in self.items if item.given))
-        assumed = Joined(tuple(item.phrase for item in self.items if not item.given))
+        given = Joined(tuple(self._phrase(item) for item in self.items if item.given))
+        assumed = Joined(tuple(self._phrase(item) for item in self.items if not item.given))
         if not assumed.items:
             return Sentence("question.line", {"given": given})
         return Sentence("question.line_assumed", {"given": given, "assumed": assumed})
+
+    def _phrase(self, item: Input) -> Sentence:
+        """An input as a reader is told it; what other models call prefill is all that an encoder does."""
+        if item.name == "task" and self.encodes and item.value != "training":
+            return Sentence("headline.what_encode")
+        return item.phrase
 
     def to_json(self, language: str = "en") -> dict[str, object]:
         """The inputs by name, and `line`: all of them as a sentence."""
@@ -68,6 +75,7 @@ def inputs_of(
     model: str | None = None,
     component: str | None = None,
     plan: Plan | None = None,
+    encodes: bool = False,
 ) -> Inputs:
     """Every input of a question that was given, and what was assumed for those that were not.
 
@@ -78,23 +86,28 @@ def inputs_of(
         model: the name of the model that was asked about; its own shape is not said again.
         component: the component of it, where it has several.
         plan: how the model runs; None for a shape, or where the model's widths are not known.
+        encodes: whether the model is an encoder, so that its prefill is all that it does.
     """
     said = {name for name, value in options.items() if value is not None}
     items = (
-        *_subject(said, gpu, model, component),
+        *_subject(said, gpu, model, component, options.get("index")),
         *_plan(options, said, workload, plan),
         *_shape(said, workload, model),
         *_lengths(said, workload),
         *_features(said, workload, model),
         *_terms(options),
     )
-    return Inputs(gpu=gpu, workload=workload, items=items)
+    return Inputs(gpu=gpu, workload=workload, items=items, encodes=encodes)
 
 
-def _subject(said: set[str], gpu: Gpu, model: str | None, component: str | None) -> Iterator[Input]:
+def _subject(
+    said: set[str], gpu: Gpu, model: str | None, component: str | None, index: object
+) -> Iterator[Input]:
     yield Input(name="gpu", value=gpu.name, given=True)
     if model is not None:
         yield Input(name="model", value=model, given=True)
+    if index is not None:
+        yield Input(name="index", value=Path(str(index)).name, given=True)
     if component is not None and "component" in said:
         yield Input(name="component", value=component, given=True)
 

@@ -2,10 +2,10 @@
 
 from l4guide.advise.inputs import Inputs
 from l4guide.catalogue import Gpu
-from l4guide.cost import MOST_CARDS, Contender, Rate, Whole, memory_json
+from l4guide.cost import MOST_CARDS, Contender, Question, Rate, Whole, memory_json
 from l4guide.frozen import frozen
 from l4guide.memory.sizes import GIB
-from l4guide.model import Architecture
+from l4guide.model import Architecture, stored_bytes
 from l4guide.text import Sentence, digits
 
 
@@ -61,6 +61,7 @@ class ModelAnswer:
 
     def to_json(self, language: str = "en") -> dict[str, object]:
         """The keys of `l4guide cost` for a model."""
+        question = self.whole.question
         return {
             "gpu": self.gpu.name,
             "question": self.inputs.to_json(language),
@@ -70,7 +71,10 @@ class ModelAnswer:
             "memory": memory_json(self.whole.memory, self.whole.cards),
             "ranking": [item.to_json(language) for item in self.ranking],
             "what_would_change": [sentence.say(language) for sentence in self.changes],
-            "remarks": [sentence.say(language) for sentence in (*self.caveats, *self.remarks)],
+            "remarks": [
+                sentence.say(language)
+                for sentence in (*self.caveats, *self.remarks, *loaded(question), *counted(question.model))
+            ],
         }
 
 
@@ -116,19 +120,39 @@ def provider_of(rate: Rate) -> Sentence:
 
 
 def caveats(model: Architecture) -> tuple[Sentence, ...]:
-    """What puts a model's numbers in doubt: that its type was never found to be read right."""
-    if model.model_type is None:
+    """What puts a model's numbers in doubt: its type was never found to be read right, or it could not be traced."""
+    if model.trace is not None or model.model_type is None:
         return ()
     from l4guide.tracing import not_compared
 
     found = not_compared(model.model_type)
+    if model.untraced is not None:
+        key = "counted.untraced" if found is None else "counted.untraced_uncompared"
+        return (Sentence(key, {"reason": model.untraced}),)
     return () if found is None else (found,)
+
+
+def counted(model: Architecture) -> tuple[Sentence, ...]:
+    """How a model's parameters, cache and calls were found, where no caveat says it; a preset's may be published."""
+    if model.trace is not None:
+        return (Sentence("counted.traced", {"version": model.trace.transformers}),)
+    return () if model.model_type is None or caveats(model) else (Sentence("counted.read"),)
+
+
+def loaded(question: Question) -> tuple[Sentence, ...]:
+    """That weights take other bytes than in their checkpoint, where it is kept in 32 bits."""
+    model, weights = question.model, question.plan.weights
+    if model.stored is None or model.weight_dtype != "fp32" or weights == "fp32":
+        return ()
+    kept = digits(stored_bytes(model.modules, model.stored, model.layer_count) / 1e9)
+    return (Sentence("counted.loaded", {"gb": kept, "weights": weights}),)
 
 
 def model_lines(whole: Whole) -> tuple[Sentence, ...]:
     """Memory, time and cost, each in a sentence, after what puts them in doubt; what does not fit has memory alone."""
+    model = whole.question.model
     figures = () if whole.memory.fits == "no" else _speed_lines(whole)
-    return (*caveats(whole.question.model), _memory_line(whole), *figures)
+    return (*caveats(model), _memory_line(whole), *loaded(whole.question), *figures, *counted(model))
 
 
 def _memory_line(whole: Whole) -> Sentence:
@@ -150,8 +174,7 @@ def _memory_line(whole: Whole) -> Sentence:
 
 
 def _speed_lines(whole: Whole) -> tuple[Sentence, ...]:
-    low, value, high = (digits(end) for end in whole.step.tokens_per_s.ends())
-    said = [Sentence("model.speed", {"speed": value, "low": low, "high": high})]
+    said = [_pace(whole)]
     if whole.step.runs:
         said.append(Sentence("model.put_right", {"runs": whole.step.runs, "gpu": whole.gpu.name}))
     if whole.prefill is not None and whole.decode is not None:
@@ -163,6 +186,7 @@ def _speed_lines(whole: Whole) -> tuple[Sentence, ...]:
         return (*said, Sentence("model.unpriced", {"gpu": whole.gpu.name}))
     low, value, high = (digits(end) for end in dollars.ends())
     money = {"usd": value, "low": low, "high": high, "hourly": digits(whole.rate.usd_per_hour)}
+    said += _per_sequence(whole)
     if whole.rate.as_of is None:
         return (*said, Sentence("model.cost_own", money))
     dated = {
@@ -172,3 +196,25 @@ def _speed_lines(whole: Whole) -> tuple[Sentence, ...]:
     }
     key = "model.cost_old" if whole.rate.is_old else "model.cost"
     return (*said, Sentence(key, {**money, **dated}))
+
+
+def _pace(whole: Whole) -> Sentence:
+    """Tokens in a second; of an encoder sequences, how long a call takes, and that nothing is kept from it."""
+    tokens = tuple(digits(end) for end in whole.step.tokens_per_s.ends())
+    if not whole.encodes:
+        low, value, high = tokens
+        return Sentence("model.speed", {"speed": value, "low": low, "high": high})
+    low, value, high = (digits(end) for end in whole.sequences_per_s.ends())
+    values = {"batch": whole.question.batch, "context": whole.question.context, "speed": tokens[1]}
+    values |= {"ms": digits(whole.latency_ms.value.item()), "sequences": value, "low": low, "high": high}
+    return Sentence("model.encoder_speed", values)
+
+
+def _per_sequence(whole: Whole) -> list[Sentence]:
+    """What an encoder's sequences cost."""
+    dollars = whole.usd_per_million_sequences
+    if not whole.encodes or dollars is None:
+        return []
+    low, value, high = (digits(end) for end in dollars.ends())
+    values = {"usd": value, "low": low, "high": high, "context": whole.question.context}
+    return [Sentence("model.encoder_cost", values)]

@@ -11,20 +11,24 @@ from l4guide.catalogue import Component, Gpu, Model, find_gpu, model
 from l4guide.cost.whole import LATENCIES
 from l4guide.errors import BadInput, Problem
 from l4guide.frozen import frozen
-from l4guide.model import Architecture, preset
+from l4guide.model import Architecture
 from l4guide.model.traced import Call
 from l4guide.text import Sentence
-from l4guide.workload import DEFAULTS, Workload, ask
+from l4guide.workload import DEFAULTS, Workload, ask, yes_or_no
 
+#: What an encoder is asked for where nothing is said: one pass over whole sequences.
+ENCODING = "prefill"
 #: What can be asked of a whole model alone.
 OF_A_MODEL = ("weights", "method", "lora_rank", "load", "run_tokens", *LATENCIES)
 #: The option that leaves every recorded run out, and what it was called before.
 NO_MEASUREMENTS = ("no_measurements", "as_fitted")
+#: The option that has a configuration read where it could be traced.
+NO_TRACE = "no_trace"
 #: Options of the question that are about the model, the price or recorded runs, not the workload.
 BESIDE_THE_WORKLOAD = (
-    *("model", "component", "config"),
+    *("model", "component", "config", "index"),
     *("gpus", "price", "provider", "region", "spot", "tariff"),
-    *("recompute", "flash", "measured", *NO_MEASUREMENTS, *OF_A_MODEL),
+    *("recompute", "flash", "measured", *NO_MEASUREMENTS, NO_TRACE, *OF_A_MODEL),
 )
 
 
@@ -35,6 +39,16 @@ def workload_options(options: Mapping[str, object]) -> dict[str, object]:
         for name, value in options.items()
         if name not in BESIDE_THE_WORKLOAD and value is not None
     }
+
+
+def is_run(options: Mapping[str, object]) -> bool:
+    """Whether a configuration among the options is traced where that can be.
+
+    Raises:
+        BadInput: `no_trace` is neither yes nor no.
+    """
+    said = options.get(NO_TRACE)
+    return said is None or not yes_or_no("no-trace", said)
 
 
 def ask_for_shape(gpu: Gpu, options: Mapping[str, object]) -> tuple[Workload, tuple[str, ...]]:
@@ -119,8 +133,8 @@ def complete(gpu_name: str, options: Mapping[str, object]) -> tuple[Question, tu
     chosen, architecture = _model_of(options)
     named = options.get("component")
     asked = _component(chosen, None if named is None else str(named))
-    said = workload_options(options)
     calls = _calls(chosen, asked, architecture, alone=named is not None)
+    said, encodes = _task_of(calls[0], workload_options(options))
     found = [
         (one, _workload_of(gpu, chosen, one.component, _shape(one, architecture, said), _said(one, said)))
         for one in calls
@@ -136,7 +150,7 @@ def complete(gpu_name: str, options: Mapping[str, object]) -> tuple[Question, tu
         gpu=gpu,
         model=chosen,
         component=first.name,
-        assumed=tuple(name for name in assumed if name not in _shape(first, architecture, said)),
+        assumed=(*encodes, *(name for name in assumed if name not in _shape(first, architecture, said))),
         notes=notes,
         inputs=inputs_of(options, gpu, workload, model=chosen.name, component=asked.name),
         layers=1 if first.call is None else first.call.layers,
@@ -151,11 +165,13 @@ def _model_of(options: Mapping[str, object]) -> tuple[Model, Architecture | None
         BadInput: it cannot be read, or no model is called so.
     """
     if options.get("config") is not None:
-        found = read_architecture(options["config"])
+        found = read_architecture(options["config"], options.get("index"), run=is_run(options))
         return as_model(found), found
+    from l4guide.tracing.architecture import preset_architecture
+
     chosen = model(str(options["model"]))
     try:
-        return chosen, preset(chosen.name)
+        return chosen, preset_architecture(chosen.name)
     except Problem:
         return chosen, None
 
@@ -187,10 +203,17 @@ def _shape(one: _Call, architecture: Architecture | None, said: Mapping[str, obj
     return {} if one.call is None else options_of(one.call, architecture, said.get("task"))
 
 
+def _task_of(first: _Call, said: dict[str, object]) -> tuple[dict[str, object], tuple[str, ...]]:
+    """What was said, with the task of an encoder where none was; and the names of what that assumes."""
+    if "task" in said or first.call is None or not reads_at_once(first.call):
+        return said, ()
+    return {**said, "task": ENCODING}, ("task",)
+
+
 def _said(one: _Call, said: Mapping[str, object]) -> Mapping[str, object]:
     """What was said of the workload, as this call hears it: an encoder runs its forward where the model decodes."""
     at_once = one.call is not None and reads_at_once(one.call)
-    return {**said, "task": "prefill"} if at_once and said.get("task") == "decode" else said
+    return {**said, "task": ENCODING} if at_once and said.get("task") == "decode" else said
 
 
 def _check_decodes(chosen: Model, asked: Component, first: _Call, said: Mapping[str, object]) -> None:

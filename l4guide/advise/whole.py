@@ -5,11 +5,12 @@ from dataclasses import replace
 
 from l4guide.advise.able import borrowed_time, refusal
 from l4guide.advise.changes import changes
+from l4guide.advise.checkpoint import checkpoint_lines
 from l4guide.advise.config import read_architecture
 from l4guide.advise.inputs import Inputs, inputs_of
 from l4guide.advise.measured import put_right
-from l4guide.advise.model import ModelAnswer, caveats
-from l4guide.advise.question import ask_for, ask_for_shape, workload_options
+from l4guide.advise.model import ModelAnswer, caveats, counted
+from l4guide.advise.question import ENCODING, ask_for, ask_for_shape, is_run, workload_options
 from l4guide.catalogue import Gpu, find_gpu, gpus
 from l4guide.cost import (
     BreakEven,
@@ -30,7 +31,6 @@ from l4guide.model import (
     FeedForward,
     Layers,
     Mixer,
-    preset,
 )
 from l4guide.step import plan_of
 from l4guide.text import Sentence
@@ -48,9 +48,15 @@ def architecture_of(options: Mapping[str, object]) -> Architecture | None:
     """
     config = options.get("config")
     if config is not None:
-        return read_architecture(config)
+        return read_architecture(config, options.get("index"), run=is_run(options))
+    if options.get("index") is not None:
+        raise BadInput("error.index_alone")
     name = options.get("model")
-    return None if name is None else preset(str(name))
+    if name is None:
+        return None
+    from l4guide.tracing.architecture import preset_architecture
+
+    return preset_architecture(str(name))
 
 
 def bare(workload: Workload) -> Architecture:
@@ -83,6 +89,8 @@ def question_of(
         BadInput: an option is malformed, contradicts another, or is more than the model takes.
     """
     said = {name: value for name, value in workload_options(options).items() if value is not None}
+    if not model.causal:
+        said.setdefault("task", ENCODING)
     if not {"seqlen", "seqlen_kv"} & said.keys():
         said["seqlen"] = min(DEFAULT_CONTEXT, model.max_context or DEFAULT_CONTEXT)
     mixer = next((group.mixer for group in model.layers if group.mixer.attends), None)
@@ -101,7 +109,7 @@ def question_of(
         values = {"context": workload.seqlen_kv, "model": model.name, "limit": model.max_context}
         raise BadInput("error.context_over_model", **values)
     if not model.causal and workload.task == "decode":
-        raise BadInput("error.no_decode", model=model.name, component="encoder")
+        raise BadInput("error.no_decode", model=model.name, component=model.model_type or model.name)
     stored = model.weight_dtype
     plan = plan_of(
         {**options, "rank": options.get("lora_rank")}, task=workload.task, dtype=workload.dtype, stored=stored
@@ -145,7 +153,8 @@ def answer_about(
     terms, order = terms_of(options), order_of(options)
     whole = whole_of(gpu, question, terms, order)
     ranking = rank(question, gpus(), terms, order, lambda card: refusal(question, card), asked=gpu)
-    remarks = [*remarks_on(model), *borrowed_time(question, gpu, whole.step.implementation)]
+    remarks = [*remarks_on(model), *checkpoint_lines(question)]
+    remarks += borrowed_time(question, gpu, whole.step.implementation)
     remarks += put_right(options).said(gpu, question.plan.task, whole=True)
     return ModelAnswer(
         gpu=gpu,
@@ -160,6 +169,11 @@ def answer_about(
 def remarks_on(model: Architecture) -> Iterator[Sentence]:
     """What the counts of a model leave out, what was filled in, and which numbers of its configuration nothing read."""
     yield from (Sentence(key) for key in model.remarks)
+    if model.has_encoder:
+        heard = next((g.mixer.source_tokens for g in model.layers if g.mixer.source_tokens), None)
+        yield (
+            Sentence("remark.reads_prompt") if heard is None else Sentence("remark.hears", {"tokens": heard})
+        )
     if model.assumed:
         yield Sentence("remark.assumed", {"fields": ", ".join(model.assumed)})
     if model.unread:
@@ -178,6 +192,7 @@ def inputs_about(gpu: Gpu, question: Question, options: Mapping[str, object]) ->
         model=question.model.name,
         component=None if named is None else str(named),
         plan=question.plan,
+        encodes=not question.model.causal,
     )
 
 
@@ -215,4 +230,4 @@ def break_even(
     terms: Terms = terms_of(options)
     able = [card for card in gpus() if refusal(question, card) is None]
     drawn = by_context if axis == "context" else by_head_dim
-    return replace(drawn(question, able, terms, cells=cells), caveats=caveats(model))
+    return replace(drawn(question, able, terms, cells=cells), caveats=(*caveats(model), *counted(model)))

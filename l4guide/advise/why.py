@@ -69,7 +69,8 @@ def _said_by(verdict: Verdict) -> Sentence:
 def limit(reason: Reason) -> Sentence:
     """What a broken rule found, and what it wants, with their unit; of what can only be on or off, which it must be."""
     if isinstance(reason.found, bool):
-        return Sentence(f"why.limit_{'off' if reason.found else 'on'}", {"field": label(reason.field)})
+        key = "why.limit_off" if reason.found else "why.limit_on"
+        return Sentence(key, {"field": label(reason.field)})
     values = {"field": label(reason.field), "found": reason.quantity, "needed": reason.needed}
     return Sentence("why.limit", values)
 

@@ -189,7 +189,7 @@ def _attention(
     question: Question, offer: Offer, models: Sequence[Architecture], batch: Numbers, context: Numbers
 ) -> Mapping[Mixer, AttentionTime]:
     """Attention of all the models on one card, timed at once."""
-    if question.plan.trains or question.implementation is not None:
+    if question.plan.trains or question.implementation is not None or question.model.has_encoder:
         return NOTHING_KNOWN
     workload = suited(question, offer.gpu).workload
     mixers = list(dict.fromkeys(mixer for model in models for mixer in kinds(model, offer.cards)))

@@ -86,16 +86,17 @@ class Question:
     def counts(self) -> dict[str, object]:
         """Parameters, bytes and attention calls of the model as it is asked about: one sequence, on all cards together.
 
-        `model_compared` says of a configuration whether its type was found to be read right; a preset was not read
-        from one.
+        `model_compared` says of a configuration whether its type was found to be read right, or it was traced; a preset
+        without a trace was not read from one.
         """
-        from l4guide.tracing import describe_read, not_compared
+        from l4guide.tracing import describe_model, not_compared
 
-        found = describe_read(
+        found = describe_model(
             self.model, context=self.context, weights=self.plan.weights, kv_dtype=self.plan.kv_dtype
         ).counts()
-        if self.model.model_type is not None:
-            found["model_compared"] = not_compared(self.model.model_type) is None
+        if self.model.trace is not None or self.model.model_type is not None:
+            traced = self.model.trace is not None
+            found["model_compared"] = traced or not_compared(self.model.model_type or "-") is None
         return found
 
 
@@ -118,6 +119,22 @@ class Whole:
     def serves(self) -> bool:
         """Whether it writes tokens one after another."""
         return self.question.model.causal and not self.question.plan.trains
+
+    @property
+    def encodes(self) -> bool:
+        """Whether its answer is what it makes of whole sequences, as an embedding: an encoder's."""
+        return not self.question.model.causal and not self.question.plan.trains
+
+    @property
+    def sequences_per_s(self) -> Interval:
+        """Sequences that all cards encode in a second."""
+        return self.step.seconds.inverse(float(self.question.batch))
+
+    @property
+    def usd_per_million_sequences(self) -> Interval | None:
+        """Rent of all cards while they encode a million sequences."""
+        dollars = self.usd_per_million_tokens
+        return None if dollars is None else dollars.times(float(self.question.context))
 
     @property
     def prefill(self) -> Step | None:
@@ -197,6 +214,7 @@ class Whole:
             "of": "model",
             "model": self.question.model.name,
             "layers": self.question.model.layer_count,
+            "model_kind": self.question.model.kind,
             "task": self.question.plan.task,
             "gpus": self.cards,
             # Without the memory the figures below are those of a card that had it.
@@ -210,6 +228,7 @@ class Whole:
             "tokens_per_s_low": low,
             "tokens_per_s_high": high,
             **_named("step_ms", self.latency_ms),
+            **self._sequences(),
             **self._latencies(),
             **self._utilisation(),
             "parts_ms": {name: part.value.item() * 1e3 for name, part in self.step.parts.items()},
@@ -225,6 +244,14 @@ class Whole:
             said |= {"method": plan.method, "recompute": plan.recompute}
         said |= self._money() | self._energy()
         return said | self.question.counts() | {"assumed": list(self.question.model.assumed)}
+
+    def _sequences(self) -> dict[str, object]:
+        if not self.encodes:
+            return {}
+        said = _named("sequences_per_s", self.sequences_per_s)
+        said |= _named("ms_per_sequence", self.sequences_per_s.inverse(1e3))
+        dollars = self.usd_per_million_sequences
+        return said if dollars is None else said | _named("usd_per_million_sequences", dollars)
 
     def _latencies(self) -> dict[str, object]:
         prefill, decode = self.prefill, self.decode

@@ -6,6 +6,7 @@ from l4guide.frozen import frozen
 from l4guide.interval import Interval, Numbers, total
 from l4guide.model import LATENT, LINEAR, WINDOW, Architecture, Layers, Mixer, stored_bytes
 from l4guide.step.plan import Plan
+from l4guide.step.spans import source_tokens
 from l4guide.step.training import trained_weights
 from l4guide.workload import ELEMENT_BYTES
 
@@ -64,7 +65,7 @@ def weight_bytes(model: Architecture, plan: Plan) -> float:
 
     Layers that predict further tokens are not counted: a checkpoint holds them, but a run does not load them.
     """
-    return stored_bytes(model.modules, model.kept_in(plan.weights))
+    return stored_bytes(model.modules, model.kept_in(plan.weights), model.layer_count, loaded=True)
 
 
 def cache_bytes(model: Architecture, plan: Plan, batch: Numbers, context: Numbers) -> Numbers:
@@ -101,14 +102,21 @@ def _elements(mixer: Mixer, context: Numbers) -> Numbers:
 
 def working_bytes(model: Architecture, plan: Plan, batch: Numbers, context: Numbers) -> Numbers:
     """What a serving step needs while it runs: the widest layer's tensors and the logits."""
-    rows = batch * 1.0 if plan.task == "decode" else np.minimum(batch * context, PREFILL_CHUNK)
+    rows = batch * 1.0 if plan.task == "decode" else _rows_at_once(model, batch, context)
     widest = max(_columns(group, model.hidden) for group in model.layers)
     scores = np.zeros_like(rows)
     if not plan.flash:
         heads = max((group.mixer.heads for group in model.layers if group.mixer.attends), default=0)
         scores = SCORE_BYTES * rows * heads / plan.gpus * context
     found: Numbers = rows * (4.0 * model.hidden + 2.0 * widest / plan.gpus) + scores
-    return found + batch * model.vocabulary * LOGIT_BYTES
+    return found + batch * model.vocabulary * LOGIT_BYTES * model.causal
+
+
+def _rows_at_once(model: Architecture, batch: Numbers, context: Numbers) -> Numbers:
+    """Tokens of a prompt that are worked on at once: a chunk, but all where every token sees every other."""
+    if model.has_encoder:
+        return batch * source_tokens(model, context)
+    return np.minimum(batch * context, PREFILL_CHUNK) if model.causal else batch * context
 
 
 def kept_bytes(model: Architecture, plan: Plan, batch: Numbers, context: Numbers) -> Numbers:

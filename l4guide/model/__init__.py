@@ -11,27 +11,32 @@ from l4guide.model.architecture import (
     Layers,
     Mixer,
 )
-from l4guide.model.config import from_config, from_file
+from l4guide.model.config import from_config, from_file, named_file
 from l4guide.model.fields import parse_config
 from l4guide.model.presets import preset
-from l4guide.model.stored import WEIGHT_BYTES, Stored, in_type, stored_bytes
+from l4guide.model.quantised import Kept
+from l4guide.model.stored import Stored, counted_bytes, in_type, stored_bytes
+from l4guide.model.weight_types import weight_names
 
 __all__ = [
     "FULL",
     "LATENT",
     "LINEAR",
     "NONE",
-    "WEIGHT_BYTES",
     "WINDOW",
     "Architecture",
     "FeedForward",
+    "Kept",
     "Layers",
     "Mixer",
     "Stored",
+    "counted_bytes",
     "from_config",
     "from_file",
     "in_type",
+    "named_file",
     "parse_config",
     "preset",
     "stored_bytes",
+    "weight_names",
 ]

@@ -2,6 +2,8 @@
 
 from l4guide.frozen import frozen
 from l4guide.model.stored import Stored, in_type
+from l4guide.model.traced import Trace
+from l4guide.text import Sentence
 
 FULL, WINDOW, LATENT, LINEAR, NONE = "full", "window", "latent", "linear", "none"
 #: A recurrent state is kept in fp32.
@@ -44,6 +46,9 @@ class Mixer:
     #: One key is kept for every so many tokens, beside those of the `recent` last ones.
     stride: int = 1
     recent: int = 0
+    #: Elements that a token leaves in the cache, where they were counted and do not follow from the heads.
+    kept_columns: int | None = None
+    state_element_bytes: float = STATE_ELEMENT_BYTES
     #: What an implementation must do beyond products and a softmax: cap the scores, let a learnt score a head join
     #: them without a key, add a term of its own for each head; `chunked` keys are those of one stretch of `window`.
     softcap: float | None = None
@@ -63,7 +68,7 @@ class Mixer:
         if self.kind == LINEAR:
             return hidden * (self.columns_in + self.columns_out) + self.inner_weights
         if not self.attends:
-            return 0
+            return self.inner_weights
         wide_q, wide_o = self.heads * self.head_dim, self.heads * self.head_dim_v
         query = hidden * self.query_rank + self.query_rank * wide_q if self.query_rank else hidden * wide_q
         if self.kind == LATENT:
@@ -72,21 +77,25 @@ class Mixer:
             up = self.latent_rank * self.heads * (nope + self.head_dim_v)
             return query + down + up + wide_o * hidden + self.inner_weights
         if self.borrows_kv:
-            return query + wide_o * hidden
+            return query + wide_o * hidden + self.inner_weights
+        return query + self.source_weights(hidden) + wide_o * hidden + self.inner_weights
+
+    def source_weights(self, hidden: int) -> int:
+        """Weights that make keys and values of the tokens that are read."""
         values = 0 if self.shared_kv else self.head_dim_v
-        return (
-            query + hidden * self.kv_heads * (self.head_dim + values) + wide_o * hidden + self.inner_weights
-        )
+        return hidden * self.kv_heads * (self.head_dim + values)
 
     @property
     def state_bytes(self) -> int:
         """Bytes of the state of one sequence, which does not grow with it."""
-        return self.state_elements * STATE_ELEMENT_BYTES
+        return round(self.state_elements * self.state_element_bytes)
 
     def cached_columns(self) -> int:
         """Elements that one token leaves in the cache of one layer; 0 where the state has constant size."""
         if not self.attends or not self.cached or self.borrows_kv:
             return 0
+        if self.kept_columns is not None:
+            return self.kept_columns
         if self.kind == LATENT:
             return self.latent_rank + self.rope_dim + self.index_columns
         return self.kv_heads * (self.head_dim + (0 if self.shared_kv else self.head_dim_v))
@@ -154,7 +163,8 @@ class Architecture:
     `model_type` is what a config.json says of itself, "-" where it says none; None where none was read. `stored` is
     how its checkpoint keeps the weights; None where there is no checkpoint.
     Embeddings are `embedding_width` wide where that is not the hidden size; `table_weights` are those of positions,
-    types and layers, which are looked up.
+    types and layers, which are looked up. `trace` is what transformers was seen to build and run, now or when it was
+    recorded: its counts then go before those of the layers. `untraced` is why there is none where it was tried.
     """
 
     name: str
@@ -172,6 +182,8 @@ class Architecture:
     assumed: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    trace: Trace | None = None
+    untraced: Sentence | None = None
 
     @property
     def weight_dtype(self) -> str | None:
@@ -182,13 +194,26 @@ class Architecture:
         """How its weights are kept in a type: as its checkpoint does where that is its type, else all layers alike."""
         if self.stored is None:
             return in_type(weights)
-        if weights == (self.stored.dtype or "bf16"):
+        own = self.stored.dtype or "bf16"
+        if weights == own or {weights, own} <= {"bf16", "fp16"}:
             return self.stored
         return in_type(weights, further=self.stored.further)
 
     @property
+    def has_encoder(self) -> bool:
+        """Whether it has a decoder that reads an encoder of its own."""
+        return any(group.mixer.cross for group in self.layers)
+
+    @property
+    def kind(self) -> str:
+        """What it is: a decoder, an encoder (nothing but reads), or an encoder-decoder."""
+        return "encoder-decoder" if self.has_encoder else "decoder" if self.causal else "encoder"
+
+    @property
     def modules(self) -> dict[str, int]:
-        """Weights by kind of module, as a trace names them; norms and biases are left out."""
+        """Weights by kind of module, as a trace names them; without one, norms and biases are left out."""
+        if self.trace is not None:
+            return dict(self.trace.modules)
         hidden, tied = self.hidden, self.tied_embeddings
         head = 0 if tied else self.vocabulary * (self.embedding_width or hidden)
         found = {"embedding": self.embedding_weights - head, "head": head, "tower": self.tower_weights}
@@ -231,11 +256,15 @@ class Architecture:
     @property
     def parameters(self) -> int:
         """All weights, towers included."""
+        if self.trace is not None:
+            return self.trace.parameters
         return self.layer_weights + self.embedding_weights + self.tower_weights
 
     @property
     def active_parameters(self) -> int:
         """Weights that one token is multiplied with, the output product included."""
+        if self.trace is not None and self.trace.active_parameters is not None:
+            return self.trace.active_parameters
         inside = sum(
             g.count * (g.mixer.weights(self.hidden) + g.feed_forward.active_weights(self.hidden))
             for g in self.layers

@@ -6,6 +6,7 @@ from itertools import groupby
 from pathlib import Path
 
 from l4guide.model.architecture import NONE, Architecture, FeedForward, Layers, Mixer
+from l4guide.model.checkpoint_index import holds_head
 from l4guide.model.fields import Fields, read_config
 from l4guide.model.mixers import STATES_ALONE, hidden_size, layer_count, mixers
 from l4guide.model.stacks import has_two, stacks
@@ -53,6 +54,7 @@ CONTEXT = (
     "max_seq_len",
     "seq_length",
     "n_ctx",
+    "max_target_positions",
 )
 MOST_CONTEXT = 2**31
 #: Characters of a type's name that are kept; none that exists is as long.
@@ -67,8 +69,17 @@ def from_file(path: Path) -> Architecture:
     Raises:
         BadInput: the file, or a field in it, is missing, malformed or out of limits.
     """
+    return from_config(*named_file(path))
+
+
+def named_file(path: Path) -> tuple[Mapping[str, object], str]:
+    """The configuration in a file, and what to call the model: a config.json is called as its folder is.
+
+    Raises:
+        BadInput: the file is missing, too large, or no JSON object.
+    """
     name = path.stem if path.stem.lower() != "config" else (path.resolve().parent.name or path.stem)
-    return from_config(read_config(path), name)
+    return read_config(path), name
 
 
 def from_config(config: Mapping[str, object], name: str) -> Architecture:
@@ -90,8 +101,8 @@ def from_config(config: Mapping[str, object], name: str) -> Architecture:
         tied_embeddings=_tied(fields),
         layers=with_traits(fields, layers),
         max_context=fields.whole(*CONTEXT, at_least=1, at_most=MOST_CONTEXT),
-        stored=stored(fields),
-        model_type=_named_type(config),
+        stored=stored(fields, sum(group.count for group in layers)),
+        model_type=named_type(config),
         tower_weights=sum(weights or 0 for weights in towers),
         causal=causal,
         embedding_width=fields.whole(*EMBEDDING),
@@ -103,7 +114,7 @@ def from_config(config: Mapping[str, object], name: str) -> Architecture:
     return replace(found, unread=fields.unread)
 
 
-def _named_type(config: Mapping[str, object]) -> str:
+def named_type(config: Mapping[str, object]) -> str:
     """The type as it says itself, in one line of a sentence; "-" where it says none."""
     return " ".join(str(config.get("model_type") or "-").split())[:MOST_TYPE] or "-"
 
@@ -251,6 +262,9 @@ def _gated(fields: Fields) -> bool:
 
 def _tied(fields: Fields) -> bool:
     said = fields.whole_model_flag("tie_word_embeddings")
+    head = holds_head(fields.outer)
+    if head is not None and not fields.says("tie_word_embeddings"):
+        return not head
     if not fields.says("tie_word_embeddings"):
         fields.assumed.append("tied_embeddings")
         known = fields.model_type
@@ -264,6 +278,4 @@ def _remarks(fields: Fields, towers: list[int | None]) -> tuple[str, ...]:
     found += ["remark.config_towers"] if None in towers else []
     if fields.get("index_topk", "compress_ratios", "compress_rates", "sparse_attention_config") is not None:
         found.append("remark.sparse_attention")
-    if fields.get("num_nextn_predict_layers", "num_mtp_modules", "mtp_num_hidden_layers"):
-        found.append("remark.next_tokens")
     return tuple(found)

@@ -10,6 +10,7 @@ from pathlib import Path
 from l4guide import catalogue
 from l4guide.errors import BadInput
 from l4guide.frozen import frozen
+from l4guide.model.checkpoint_index import KEY, NAMES, QUANTISATIONS, QUANTISED, beside, is_index
 from l4guide.model.defaults import defaults, taken
 from l4guide.table import read_rows
 
@@ -71,22 +72,36 @@ def read_config(path: Path) -> Mapping[str, object]:
     except (OSError, UnicodeDecodeError) as error:
         problem = getattr(error, "strerror", None) or error
         raise BadInput("error.config_unreadable", path=path, problem=problem) from error
-    return parse_config(text, path.name)
+    config = parse_config(text, path.name)
+    lies = {KEY: NAMES, QUANTISED: QUANTISATIONS}
+    found = {key: beside(path, names) for key, names in lies.items() if key not in config}
+    return {**config, **{key: value for key, value in found.items() if value is not None}}
 
 
 def parse_config(text: str, name: str) -> Mapping[str, object]:
-    """The object in a JSON text called `name`.
+    """The object in a JSON text called `name`; a checkpoint's index may stand before or behind it.
 
     Raises:
         BadInput: it is no JSON, or no object.
     """
     try:
-        found = json.loads(text)
+        found, rest = _documents(text)
     except (ValueError, RecursionError) as error:
         raise BadInput("error.config_no_json", path=name, problem=str(error)[:120]) from error
+    if is_index(found) and rest is not None:
+        found, rest = rest, found
     if not isinstance(found, dict):
         raise BadInput("error.config_no_object", path=name, kind=type(found).__name__)
-    return found
+    return {**found, KEY: rest} if is_index(rest) else found
+
+
+def _documents(text: str) -> tuple[object, object]:
+    """The one value in a JSON text, or the two where one follows the other; the second is None where there is none."""
+    decoder = json.JSONDecoder()
+    text = text.strip()
+    first, end = decoder.raw_decode(text)
+    rest = text[end:].strip()
+    return first, json.loads(rest) if rest else None
 
 
 class Fields:

@@ -46,7 +46,8 @@ def stacks(fields: Fields, *, gated: bool) -> tuple[Layers, ...]:
 
 def _mixer(fields: Fields, hidden: int, heads: int, *, cached: bool = True, cross: bool = False) -> Mixer:
     wide = fields.whole(*HEAD_DIM, at_least=1) or hidden // heads
-    heard = fields.whole("max_source_positions") if cross and fields.whole("num_mel_bins") else None
+    reads = cross or not cached
+    heard = fields.whole("max_source_positions") if reads and fields.whole("num_mel_bins") else None
     return Mixer(
         kind=FULL,
         heads=heads,

@@ -1,6 +1,6 @@
 """The time of one step of a whole model: prefill, decode or training."""
 
-from l4guide.step.plan import MAX_GPUS, METHODS, WEIGHT_DTYPES, Plan, plan_of
+from l4guide.step.plan import MAX_GPUS, METHODS, Plan, plan_of
 from l4guide.step.run import Step, step
 
-__all__ = ["MAX_GPUS", "METHODS", "WEIGHT_DTYPES", "Plan", "Step", "plan_of", "step"]
+__all__ = ["MAX_GPUS", "METHODS", "Plan", "Step", "plan_of", "step"]

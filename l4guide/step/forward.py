@@ -1,6 +1,6 @@
 """One forward pass of a whole model: products by roofline on the sustained rate, attention by the estimator."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,10 +10,19 @@ from l4guide.errors import CannotDo
 from l4guide.estimate import NO_RUNS, LiveEstimator
 from l4guide.frozen import frozen
 from l4guide.interval import Interval, Numbers, total
-from l4guide.model import LINEAR, Architecture, FeedForward, Layers, Mixer, Stored
+from l4guide.model import LINEAR, Architecture, Kept, Layers, Mixer, Stored
 from l4guide.step.attention import AttentionTime, attention_seconds
 from l4guide.step.plan import Plan
-from l4guide.step.rates import NOT_MEASURED, gemm_rate, link_rate, memory_rate, share, step_latency
+from l4guide.step.rates import (
+    NOT_MEASURED,
+    gemm_rate,
+    link_rate,
+    memory_rate,
+    over_16_bits,
+    share,
+    step_latency,
+)
+from l4guide.step.spans import Span, span_of
 from l4guide.workload import ELEMENT_BYTES, Workload
 
 #: Times that the hidden state is read or written in a layer beside the products: two norms fused with their sums.
@@ -61,9 +70,8 @@ def ground_of(gpu: Gpu, plan: Plan, estimator: LiveEstimator = NO_RUNS) -> Groun
         CannotDo: the card has no rate for the type.
     """
     dtype = "bf16" if plan.dtype == "fp8" else plan.dtype
-    weights = "fp8" if plan.weights == "fp8" and not plan.trains else plan.weights
     ceilings = estimator.ceilings.get(gpu.name, NOT_MEASURED)
-    rate = gemm_rate(gpu, dtype, weights, ceilings)
+    rate = gemm_rate(gpu, dtype, dtype, ceilings)
     reached = Interval.exactly(1.0) if plan.trains else share("serving_gemm")
     pairs = ((rate.per_second.low, reached.low), (rate.per_second.value, reached.value))
     low, value = (a * b for a, b in pairs)
@@ -94,10 +102,12 @@ def forward(
         CannotDo: the plan divides the model among cards that no known link joins.
     """
     tokens = batch if workload.task == "decode" else batch * context
-    products, elementwise, flops = _products(ground, model, tokens, batch)
-    attention, work, timed = _attention(ground, model, workload, batch, context, implementation, known)
+    spans = _spans(ground, model, workload, context)
+    products, elementwise, flops = _products(ground, model, spans, tokens, batch)
+    attention, work, timed = _attention(ground, spans, workload, batch, implementation, known)
     # Attention alone (no hidden state around it) brings its launches with it.
-    gaps = share("layer_gap_us").times(1e-6 * model.layer_count * (model.hidden > 0) * np.ones_like(tokens))
+    layers = sum(group.count for group, _ in spans) * (model.hidden > 0)
+    gaps = share("layer_gap_us").times(1e-6 * layers * np.ones_like(tokens))
     parts = {"products": products, "attention": attention, "elementwise": elementwise, "gaps": gaps}
     # Training divides the batch, not the layers: its links carry weights and gradients instead.
     if ground.plan.gpus > 1 and workload.task != "training":
@@ -112,48 +122,110 @@ def forward(
     )
 
 
+def _spans(
+    ground: Ground, model: Architecture, workload: Workload, context: Numbers
+) -> list[tuple[Layers, Span]]:
+    """The layers that the step runs, each with the tokens that pass it."""
+    found = [
+        (
+            group,
+            span_of(
+                group,
+                model,
+                task=workload.task,
+                trains=ground.plan.trains,
+                causal=workload.causal,
+                context=context,
+            ),
+        )
+        for group in model.layers
+    ]
+    return [(group, span) for group, span in found if span is not None]
+
+
 def _products(
-    ground: Ground, model: Architecture, tokens: Numbers, batch: Numbers
+    ground: Ground,
+    model: Architecture,
+    spans: list[tuple[Layers, Span]],
+    tokens: Numbers,
+    batch: Numbers,
 ) -> tuple[Interval, Interval, Numbers]:
     """Seconds of all products and of what lies between them, and the products' FLOPs."""
     times, between = [], []
     flops = np.zeros_like(tokens)
     kept = model.kept_in(ground.plan.weights)
-    for group in model.layers:
-        for weights, rows, read in _matrices(group, model.hidden, tokens, kept):
-            times.append(_product(ground, weights, rows, read).times(group.count))
-            flops = flops + 2.0 * group.count * weights * rows
-        between.append(_between(ground, group, model.hidden, tokens).times(group.count))
-    # Serving needs the next token's logits alone; training those of every token.
+    for group, span in spans:
+        for one in _matrices(group, model.hidden, batch * span.rows, batch * span.source, kept):
+            times.append(_product(ground, one).times(group.count))
+            flops = flops + 2.0 * group.count * one.weights * one.rows
+        between.append(_between(ground, group, model.hidden, batch * span.rows).times(group.count))
+    # Serving needs the next token's logits alone, training those of every token; an encoder's answer needs none.
     rows = tokens if ground.plan.trains else np.minimum(batch, tokens)
-    if model.vocabulary:
+    if model.vocabulary and (model.causal or ground.plan.trains):
         head = float(model.vocabulary * model.hidden)
-        times.append(_product(ground, head, rows, head * kept.outside))
+        times.append(_product(ground, _matrix([(head, kept.of("head"))], rows)))
         flops = flops + 2.0 * head * rows
     return total(times), total(between), flops
 
 
-def _matrices(
-    group: Layers, hidden: int, tokens: Numbers, kept: Stored
-) -> list[tuple[float, Numbers, Numbers]]:
-    """Weights, rows that are multiplied with them, and bytes of weights that are read, of each product of a layer."""
-    wide: FeedForward = group.feed_forward
-    always = float(group.mixer.weights(hidden) + wide.dense_weights(hidden))
-    found = [(always, tokens, np.full_like(tokens, always * kept.layers))]
+@frozen
+class Matrix:
+    """A product: its weights, the rows that are multiplied with them, the bytes of weights read, and their type."""
+
+    weights: float
+    rows: Numbers
+    read: Numbers
+    type: str
+
+
+def _matrix(weights: Sequence[tuple[float, Kept]], rows: Numbers) -> Matrix:
+    """A product of weights that are kept in one type and all read."""
+    read = sum(number * kept.bits / 8 for number, kept in weights)
+    return Matrix(
+        weights=sum(number for number, _ in weights),
+        rows=rows,
+        read=np.full_like(rows, read),
+        type=weights[0][1].type,
+    )
+
+
+def _matrices(group: Layers, hidden: int, tokens: Numbers, source: Numbers, kept: Stored) -> list[Matrix]:
+    """The products of a layer, those of one type together."""
+    wide, mixer = group.feed_forward, group.mixer
+    router, mixing = float(wide.router_weights(hidden)), float(mixer.weights(hidden))
+    found = []
+    if mixer.cross:
+        # Keys and values are made of the encoder's tokens, once; what one token more is multiplied with is the rest.
+        once = float(mixer.source_weights(hidden))
+        mixing -= once
+        if source.any():
+            found.append(_matrix([(once, kept.of("attention"))], source))
+    always: dict[str, list[tuple[float, Kept]]] = {}
+    parts = {
+        "state" if mixer.kind == LINEAR else "attention": mixing,
+        "mlp": wide.dense_weights(hidden) - router,
+        "router": router,
+    }
+    for kind, number in parts.items():
+        always.setdefault(kept.of(kind).type, []).append((number, kept.of(kind)))
+    found += [_matrix(alike, tokens) for alike in always.values()]
     if wide.experts:
-        one = float(wide.expert_weights(hidden))
+        one, each = float(wide.expert_weights(hidden)), kept.of("experts")
         # Experts that nobody's token is routed to are not read; tokens are taken to spread evenly.
         touched = wide.experts * (1.0 - (1.0 - wide.active / wide.experts) ** tokens)
-        found.append((wide.active * one, tokens, touched * one * kept.experts))
-    return found
+        read = touched * one * each.bits / 8
+        found.append(Matrix(weights=wide.active * one, rows=tokens, read=read, type=each.type))
+    return [one for one in found if one.weights]
 
 
-def _product(ground: Ground, weights: float, rows: Numbers, read: Numbers | float) -> Interval:
+def _product(ground: Ground, one: Matrix) -> Interval:
     """Seconds of a product: of its arithmetic or of its weights' bytes and rows through memory, whichever is longer."""
     share_of = _share(ground)
-    compute = ground.flops.inverse(2.0 * weights * rows / share_of)
-    side = np.sqrt(weights)  # rows in and out are as wide as a square matrix of as many weights
-    moved = np.asarray(read) + 4.0 * rows * side
+    # A backward pass multiplies with widened weights.
+    faster = 1.0 if ground.plan.trains else over_16_bits(ground.gpu, one.type)
+    compute = ground.flops.inverse(2.0 * one.weights * one.rows / (share_of * faster))
+    side = np.sqrt(one.weights)  # rows in and out are as wide as a square matrix of as many weights
+    moved = one.read + 4.0 * one.rows * side
     return compute.upper(ground.bytes.inverse(moved / share_of))
 
 
@@ -180,10 +252,9 @@ def _chunk(ground: Ground) -> int:
 
 def _attention(
     ground: Ground,
-    model: Architecture,
+    spans: list[tuple[Layers, Span]],
     workload: Workload,
     batch: Numbers,
-    context: Numbers,
     implementation: str | None,
     known: Mapping[Mixer, AttentionTime],
 ) -> tuple[Interval, Numbers, AttentionTime | None]:
@@ -191,12 +262,17 @@ def _attention(
     times: list[Interval] = []
     longest: tuple[float, AttentionTime] | None = None
     flops = np.zeros_like(batch)
-    for mixer, count in kinds(model, _share(ground)).items():
+    attending = [(group, span) for group, span in spans if group.mixer.attends]
+    for mixer, count in _alike((group for group, _ in attending), _share(ground)).items():
+        span = next(span for group, span in attending if _divided(group.mixer, _share(ground)) == mixer)
+        asked = replace(workload, task=span.task, causal=span.causal)
         timed = known.get(mixer) or attention_seconds(
-            ground.gpu, mixer, workload, batch, context, implementation, ground.estimator
+            ground.gpu, mixer, asked, batch, span.keys, implementation, ground.estimator
         )
+        timed = replace(timed, seconds=timed.seconds.times(span.queries))
         times.append(timed.seconds.times(count))
-        flops = flops + count * _share(ground) * _score_flops(mixer, workload, batch, context)
+        work = span.queries * _score_flops(mixer, asked, batch, span.keys)
+        flops = flops + count * _share(ground) * work
         here = count * float(timed.seconds.value.max())
         if longest is None or here > longest[0]:
             longest = (here, timed)
@@ -206,8 +282,12 @@ def _attention(
 
 def kinds(model: Architecture, cards: int) -> dict[Mixer, int]:
     """Layers by their attention, as one of `cards` sees it: its part of the heads."""
+    return _alike(model.layers, cards)
+
+
+def _alike(layers: Iterable[Layers], cards: int) -> dict[Mixer, int]:
     found: dict[Mixer, int] = {}
-    for group in model.layers:
+    for group in layers:
         if group.mixer.attends:
             part = _divided(group.mixer, cards)
             found[part] = found.get(part, 0) + group.count

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from l4guide.errors import BadInput
 from l4guide.frozen import frozen
+from l4guide.model.weight_types import WHOLE_TYPES, weight_names
 from l4guide.workload import one_of, whole_number, yes_or_no
 
-WEIGHT_DTYPES = ("bf16", "fp16", "fp32", "fp8", "int4")
 METHODS = ("full", "lora", "qlora")
 MAX_GPUS = 1024
 DEFAULT_RANK = 16
@@ -50,8 +50,10 @@ def plan_of(options: Mapping[str, object], *, task: str, dtype: str, stored: str
     """
     said = {name: value for name, value in options.items() if value is not None}
     method = one_of("method", said.get("method", "full"), METHODS)
-    weights = one_of("weights", said.get("weights", _usual(stored, method, task, dtype)), WEIGHT_DTYPES)
-    if task == "training" and method == "full" and weights in ("int4", "fp8"):
+    weights = _usual(stored, method, task, dtype)
+    if "weights" in said:
+        weights = one_of("weights", said["weights"], weight_names())
+    if task == "training" and method == "full" and weights not in WHOLE_TYPES:
         raise BadInput("error.full_training_weights", weights=weights)
     return Plan(
         task=task,
@@ -70,6 +72,6 @@ def _usual(stored: str | None, method: str, task: str, dtype: str) -> str:
     """The type of the weights where it is not said: as published, but in 16 bits for training."""
     if task == "training" and method == "full":
         return dtype if dtype in ("fp16", "bf16", "fp32") else "bf16"
-    if stored is None or stored in ("bf16", "fp16", "fp32"):
-        return dtype if dtype in ("fp16", "bf16") else "bf16"
-    return "int4" if "4" in stored else "fp8" if "8" in stored else "bf16"
+    if stored is None or stored in WHOLE_TYPES:
+        return dtype if dtype in ("fp16", "bf16", "fp32") else "bf16"
+    return stored

@@ -10,12 +10,16 @@ from l4guide.errors import BadData, CannotDo
 from l4guide.estimate import Ceilings
 from l4guide.frozen import frozen
 from l4guide.interval import Interval
+from l4guide.model.weight_types import weight_type
 from l4guide.toml import read_toml
 
 #: GB/s of sixteen PCIe lanes in one direction, by generation: 8, 16 and 32 GT/s with 128b/130b coding.
 PCIE_GB_PER_S = {3: 15.75, 4: 31.5, 5: 63.0}
 #: Scaling and quantising keep FP8 products from the full ratio of the peaks.
 FP8_LOSS = 0.85
+#: From which compute capability tensor cores multiply FP4, and over FP8: Blackwell's, at twice the rate
+#: (NVIDIA Blackwell architecture, dense FP4 against FP8).
+FP4_CAPABILITY, FP4_OVER_FP8 = 10.0, 2.0
 SECTIONS = (
     *("gemm_over_peak", "serving_gemm", "memory_bandwidth", "copy_over_bandwidth", "layer_gap_us"),
     *("power", "link"),
@@ -71,7 +75,7 @@ def gemm_rate(gpu: Gpu, dtype: str, weights: str, ceilings: Ceilings = NOT_MEASU
     """FLOP/s of large products with activations of type `dtype` and weights of type `weights`.
 
     What `ceilings` hold of this very card takes the place of what was published or follows from the peak. fp8 weights
-    are multiplied as fp8 where the card has such cores; otherwise they, and int4 ones, are widened first.
+    are multiplied as fp8, and fp4 ones as fp4, where the card has such cores; all others are widened first.
 
     Raises:
         CannotDo: the card has no rate for the type.
@@ -88,10 +92,20 @@ def gemm_rate(gpu: Gpu, dtype: str, weights: str, ceilings: Ceilings = NOT_MEASU
         rate = Rate(per_second=Interval.of(low, (low + high) / 2, high).times(1e12), kind="published")
     else:
         rate = Rate(per_second=share("gemm_over_peak").times((peak or 0.0) * 1e12), kind="estimated")
-    if weights == "fp8" and gpu.fp8_tflops and gpu.tensor_16bit_tflops:
-        faster = gpu.fp8_tflops / gpu.tensor_16bit_tflops
-        rate = Rate(per_second=rate.per_second.times(faster * FP8_LOSS), kind="estimated")
-    return rate
+    faster = over_16_bits(gpu, weights)
+    return rate if faster == 1.0 else Rate(per_second=rate.per_second.times(faster), kind="estimated")
+
+
+def over_16_bits(gpu: Gpu, weights: str) -> float:
+    """How many times as fast as in 16 bits a card multiplies weights of a type: 1 where it has no cores for them."""
+    products = weight_type(weights).products
+    if products is None or not gpu.fp8_tflops or not gpu.tensor_16bit_tflops:
+        return 1.0
+    if products == "fp4":
+        if gpu.vendor != "NVIDIA" or float(gpu.capability or 0) < FP4_CAPABILITY:
+            return 1.0
+        return FP4_OVER_FP8 * FP8_LOSS * gpu.fp8_tflops / gpu.tensor_16bit_tflops
+    return FP8_LOSS * gpu.fp8_tflops / gpu.tensor_16bit_tflops
 
 
 def _published(gpu: Gpu, dtype: str) -> tuple[float, float] | None:

@@ -12,6 +12,7 @@ from l4guide.model import Architecture, Mixer
 from l4guide.step.attention import AttentionTime
 from l4guide.step.forward import NOTHING_KNOWN, Pass, forward, ground_of
 from l4guide.step.plan import Plan
+from l4guide.step.spans import source_tokens
 from l4guide.step.training import training_step
 from l4guide.workload import Workload
 
@@ -79,7 +80,8 @@ def step(
     )
     sequences, keys = (np.array(item) for item in some)
     ground = ground_of(gpu, plan, estimator)
-    per_sequence = 1.0 if plan.task == "decode" else keys
+    read = keys if plan.trains or not model.has_encoder else source_tokens(model, keys)
+    per_sequence = 1.0 if plan.task == "decode" else read
     found: Pass = (
         training_step(ground, model, workload, sequences, keys, implementation)
         if plan.trains

@@ -8,11 +8,12 @@ from typing import Any
 
 from l4guide.errors import BadInput, Problem
 from l4guide.frozen import frozen
-from l4guide.model import Architecture, Stored, from_config, in_type, preset, stored_bytes
+from l4guide.model import Architecture, Stored, counted_bytes, from_config, in_type, stored_bytes
 from l4guide.model.fields import Fields, read_config
 from l4guide.model.stored import stored
 from l4guide.model.traced import Call, Kept, Trace
 from l4guide.text import Joined, Sentence, digits
+from l4guide.tracing.architecture import known, preset_architecture
 from l4guide.tracing.comparison import not_compared
 from l4guide.tracing.reading import as_trace
 from l4guide.workload import ELEMENT_BYTES, whole_number
@@ -27,7 +28,8 @@ MOST_NAMED = 12
 class Description:
     """A model's parts, what it keeps of a sequence of `context` tokens, and how it attends.
 
-    `basis` is traced or read; `weight_bytes` are those of its checkpoint; an element of the cache has `kv_bytes`.
+    `basis` is traced or read; `weight_bytes` are those of its checkpoint, whose weights are kept as `kept` says;
+    `layers` are those beside its further ones; an element of the cache has `kv_bytes`.
     """
 
     name: str
@@ -37,6 +39,8 @@ class Description:
     weight_bytes: float
     kv_bytes: float = ELEMENT_BYTES["bf16"]
     remarks: tuple[Sentence, ...] = ()
+    kept: Stored | None = None
+    layers: int = 0
 
     @property
     def cache_bytes(self) -> int | None:
@@ -49,15 +53,36 @@ class Description:
         trace = self.trace
         said = {
             "model_basis": self.basis,
+            "transformers": trace.transformers or None,
             "parameters": trace.parameters,
             "active_parameters": trace.active_parameters,
             "weight_bytes": round(self.weight_bytes),
+            **self._checkpoint(),
             "cache_bytes": self.cache_bytes,
             "state_bytes": trace.state_bytes,
             "calls": [_call_json(call) for call in trace.calls],
             "unread_fields": list(trace.unread),
         }
         return {name: value for name, value in said.items() if value is not None}
+
+    def _checkpoint(self) -> dict[str, Any]:
+        """What the bytes of the weights stand on, and the checkpoint's own figures; nothing where none is known."""
+        kept, modules = self.kept, self.trace.modules
+        if kept is None:
+            return {}
+        counted = counted_bytes(modules, kept, self.layers)
+        said = {
+            "type": kept.dtype,
+            "method": kept.method or kept.unknown,
+            "bits_per_weight": {kind: kept.of(kind).bits for kind in modules},
+            "counted_bytes": round(counted),
+            "further_layers": kept.further or None,
+            "further_bytes": round(counted - counted_bytes(modules, kept, 0)) or None,
+        }
+        if kept.index is not None:
+            said |= {"index_bytes": kept.index.total, "index_tensors": kept.index.tensors}
+        known = {name: value for name, value in said.items() if value is not None}
+        return {"weight_bytes_basis": kept.bytes_basis, "checkpoint": known}
 
     def to_json(self, language: str = "en") -> dict[str, Any]:
         """The description as JSON; what is not known is absent."""
@@ -66,7 +91,6 @@ class Description:
             "model": self.name,
             "model_type": trace.model_type,
             "model_class": trace.model_class or None,
-            "transformers": trace.transformers or None,
             **self.counts(),
             "modules": dict(trace.modules),
             "context": self.context,
@@ -153,21 +177,20 @@ def describe(config: Mapping[str, object], name: str, *, context: int) -> Descri
 
     Raises:
         BadInput: a field is missing, malformed, out of limits, or refused by transformers and not to be read either.
-        CannotDo: tracing took too much time or memory.
+        CannotDo: tracing took too much time or memory, and it is not to be read either.
     """
-    from l4guide.tracing.process import Tracer, is_at_hand
-
-    if not is_at_hand():
-        return _read(config, name, context, Sentence("model_trace.read_for_want"))
+    found = known(config, name)
+    if found.trace is not None:
+        return _traced(found.trace, name, context, stored(Fields(config, name), _layers(found.trace)))
+    refused = found.untraced
     try:
-        with Tracer() as tracer:
-            found = tracer.config(config, name)
-    except BadInput as refused:
-        try:
-            return _read(config, name, context, refused.sentence)
-        except Problem:
-            raise refused from None
-    return _traced(found, name, context, stored(Fields(config, name)))
+        model = from_config(config, name)
+    except Problem as problem:
+        raise refused or problem from None
+    why = Sentence("model_trace.read_for_want") if refused is None else refused.sentence
+    caveat = not_compared(model.model_type or "-")
+    remarks = (why, *(() if caveat is None else (caveat,)))
+    return replace(describe_model(model, context=context), remarks=remarks)
 
 
 def describe_type(model_type: str, *, context: int) -> Description:
@@ -191,21 +214,23 @@ def describe_preset(name: str, *, context: int) -> Description:
         BadInput: no model is called so, or nobody published its shape.
         CannotDo: what it multiplies beside attention is not known.
     """
-    return describe_read(preset(name), context=context)
+    return describe_model(preset_architecture(name), context=context)
 
 
-def describe_read(
+def describe_model(
     model: Architecture, *, context: int, weights: str | None = None, kv_dtype: str = "bf16"
 ) -> Description:
-    """A model described as it was read: weights as its checkpoint keeps them, or in another type."""
+    """A model described by its trace or as it was read: weights as its checkpoint keeps them, or in another type."""
     kept = model.kept_in(weights or model.weight_dtype or "bf16")
     trace = as_trace(model)
     return Description(
         name=model.name,
-        basis=READ,
+        basis=READ if model.trace is None else TRACED,
         trace=trace,
         context=context,
         weight_bytes=stored_bytes(trace.modules, kept, model.layer_count),
+        kept=kept,
+        layers=model.layer_count,
         kv_bytes=ELEMENT_BYTES[kv_dtype],
     )
 
@@ -218,14 +243,6 @@ def unread_line(unread: Sequence[str]) -> tuple[Sentence, ...]:
     return (Sentence("model_trace.unread", {"fields": ", ".join(named)}),)
 
 
-def _read(config: Mapping[str, object], name: str, context: int, why: Sentence) -> Description:
-    model = from_config(config, name)
-    caveat = not_compared(model.model_type or "-")
-    return replace(
-        describe_read(model, context=context), remarks=(why, *(() if caveat is None else (caveat,)))
-    )
-
-
 def _traced(trace: Trace, name: str, context: int, kept: Stored) -> Description:
     remarks = (Sentence("model_trace.no_forward", {"reason": trace.unsaid}),) if trace.unsaid else ()
     return Description(
@@ -234,6 +251,8 @@ def _traced(trace: Trace, name: str, context: int, kept: Stored) -> Description:
         trace=trace,
         context=context,
         weight_bytes=stored_bytes(trace.modules, kept, _layers(trace)),
+        kept=kept,
+        layers=_layers(trace),
         remarks=remarks,
     )
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from l4guide.errors import BadData, BadInput
 from l4guide.model import from_config
-from l4guide.model.traced import Call, Trace
+from l4guide.model.traced import Trace
 from l4guide.text import Sentence
-from l4guide.tracing.reading import as_trace
+from l4guide.tracing.reading import as_trace, language_calls
 from l4guide.tracing.record import folder
 
 #: Outcomes by type, at its default and at another configuration; written by `l4guide.tracing.recorder`.
@@ -58,7 +58,7 @@ def outcome(config: Mapping[str, Any], traced: Trace) -> str:
         for name, ratio in (("parameters", _parameters(read, traced)), ("cache", _cache(read, traced)))
         if ratio is not None and abs(ratio - 1) > TOLERANCE
     ]
-    if traced.kept is not None and _calls(read) != _calls(traced):
+    if traced.kept is not None and language_calls(read) != language_calls(traced):
         off.append("calls")
     return "; ".join(off) or WITHIN
 
@@ -75,26 +75,3 @@ def _cache(read: Trace, traced: Trace) -> float | None:
     if not wanted:
         return float("inf") if found else 1.0
     return (found or 0) / wanted
-
-
-def _calls(trace: Trace) -> list[tuple[object, ...]]:
-    """Calls of the language model, as far as the reader says them."""
-    alike: dict[tuple[object, ...], int] = {}
-    for call in trace.calls:
-        if call.component not in ("vision", "audio"):
-            alike[_shape(call)] = alike.get(_shape(call), 0) + call.layers
-    return sorted((*shape, layers) for shape, layers in alike.items())
-
-
-def _shape(call: Call) -> tuple[object, ...]:
-    window = call.window or call.chunk or 0
-    return (
-        call.component,
-        call.cross,
-        call.head_dim,
-        call.head_dim_v,
-        call.heads,
-        call.kv_heads,
-        call.causal,
-        window,
-    )

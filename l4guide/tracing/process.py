@@ -7,10 +7,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Self
 
+from l4guide.distributions import version_of
 from l4guide.errors import BadInput, CannotDo, Problem
 from l4guide.model.traced import Trace
 from l4guide.process_group import signal_group
@@ -20,6 +22,8 @@ from l4guide.tracing.guard import cleaned
 DEADLINE_S = 120.0
 WORKER = (sys.executable, "-m", "l4guide.tracing.worker")
 NEEDED = ("torch", "transformers")
+#: Older ones have no interface that a trace can watch.
+OLDEST_TRANSFORMERS = (5, 6)
 #: No hub, no telemetry, no card, no bytecode: what is built here needs none of them.
 SETTINGS = {
     "HF_HUB_OFFLINE": "1",
@@ -39,8 +43,15 @@ def is_at_hand() -> bool:
     return not _missing()
 
 
+@cache
 def _missing() -> list[str]:
-    return [name for name in NEEDED if name not in sys.modules and find_spec(name) is None]
+    """What has to be installed first."""
+    missing = [name for name in NEEDED if name not in sys.modules and find_spec(name) is None]
+    if missing:
+        return missing
+    numbers = (version_of("transformers") or "").split(".")[:2]
+    old = all(part.isdigit() for part in numbers) and tuple(map(int, numbers)) < OLDEST_TRANSFORMERS
+    return [f"transformers >= {'.'.join(map(str, OLDEST_TRANSFORMERS))}"] if old else []
 
 
 class Tracer:
@@ -60,7 +71,7 @@ class Tracer:
     def __exit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop()
+        self.stop()
 
     def config(self, config: Mapping[str, object], name: str) -> Trace:
         """The trace of a configuration called `name`, without what could fetch or execute anything.
@@ -117,7 +128,7 @@ class Tracer:
         finally:
             timer.cancel()
         if not line:
-            self._stop()
+            self.stop()
             if self._late:
                 self._late = False
                 raise CannotDo("model_trace.too_slow", path=name, deadline_s=f"{self._deadline_s:g}")
@@ -152,7 +163,8 @@ class Tracer:
                 raise CannotDo("error.worker_not_started", reason=str(problem)) from problem
         return self._process
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """End the process; the next question starts another."""
         process, self._process = self._process, None
         if process is None:
             return

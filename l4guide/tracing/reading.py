@@ -3,10 +3,14 @@
 from l4guide.model import WINDOW, Architecture, Layers, Mixer
 from l4guide.model.traced import Call, Kept, Trace
 
+#: Contexts at which caches are compared, short and long, as their windows and strides differ; and how closely.
+CONTEXTS = (100, 4096, 131072)
+NEAR = 0.01
+
 
 def as_trace(model: Architecture) -> Trace:
-    """An architecture as a trace would say it; its norms are left out, and its products are not counted."""
-    return Trace(
+    """An architecture as a trace says it: its own, or as one would; norms and products are then not counted."""
+    return model.trace or Trace(
         model_type=model.model_type or "-",
         model_class="",
         transformers="",
@@ -18,6 +22,43 @@ def as_trace(model: Architecture) -> Trace:
         tokens=0,
         flops=None,
         unread=model.unread,
+    )
+
+
+def language_calls(trace: Trace) -> list[tuple[object, ...]]:
+    """Calls of the language model, as far as the reader says them."""
+    alike: dict[tuple[object, ...], int] = {}
+    for call in trace.calls:
+        if call.component not in ("vision", "audio"):
+            alike[_shape(call)] = alike.get(_shape(call), 0) + call.layers
+    return sorted((*shape, layers) for shape, layers in alike.items())
+
+
+def _shape(call: Call) -> tuple[object, ...]:
+    window = call.window or call.chunk or 0
+    return (
+        call.component,
+        call.cross,
+        call.head_dim,
+        call.head_dim_v,
+        call.heads,
+        call.kv_heads,
+        call.causal,
+        window,
+    )
+
+
+def attends_alike(read: Architecture, traced: Trace) -> bool:
+    """Whether layers that were read attend and keep as the model was seen to: same calls, cache within a hundredth."""
+    told = as_trace(read)
+    if language_calls(told) != language_calls(traced):
+        return False
+    if bool(traced.state_bytes) != bool(told.state_bytes):
+        return False
+    return all(
+        abs((told.cache_elements(tokens) or 0) - wanted) <= NEAR * wanted
+        for tokens in CONTEXTS
+        if (wanted := traced.cache_elements(tokens)) is not None
     )
 
 

@@ -12,6 +12,8 @@ from l4guide.frozen import frozen
 from l4guide.model.traced import Trace
 
 TRACES, CONFIGS = "traces.jsonl", "configs.jsonl"
+#: The traces of presets, one a line, which begins with the preset's name.
+PRESETS = "presets.jsonl"
 
 
 @frozen
@@ -47,6 +49,26 @@ def recorded() -> Mapping[str, Recorded]:
             refused=line.get("refused", ""),
         )
     return found
+
+
+def preset_trace(name: str) -> Trace | None:
+    """The recorded trace of a preset; None where its configuration is not known. No other line is parsed.
+
+    Raises:
+        BadData: the file is missing, or the preset's line is broken.
+    """
+    begins = preset_line(name, "").removesuffix('""}')
+    try:
+        with (folder() / PRESETS).open(encoding="utf-8") as lines:
+            line = next((line for line in lines if line.startswith(begins)), None)
+        return None if line is None else Trace.from_json(json.loads(line)["trace"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadData("error.unreadable_table", file=folder() / PRESETS, reason=error) from None
+
+
+def preset_line(name: str, trace: object) -> str:
+    """A preset's line in the file."""
+    return json.dumps({"preset": name, "trace": trace}, separators=(",", ":"), ensure_ascii=False)
 
 
 def _lines(name: str) -> Iterator[dict[str, Any]]:

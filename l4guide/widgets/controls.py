@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import ipywidgets
 
 from l4guide import catalogue
-from l4guide.step import WEIGHT_DTYPES
+from l4guide.model import weight_names
 from l4guide.text import LANGUAGES, say
 from l4guide.widgets.box import box
 from l4guide.widgets.field import Field, same
@@ -113,7 +113,7 @@ def _head_dims(_language: str) -> list[tuple[str, str]]:
 
 
 def _weights(language: str) -> list[tuple[str, str]]:
-    return [(say("guide.weights_as_published", language), ""), *((name, name) for name in WEIGHT_DTYPES)]
+    return [(say("guide.weights_as_published", language), ""), *((name, name) for name in weight_names())]
 
 
 def _models(language: str) -> list[tuple[str, str]]:

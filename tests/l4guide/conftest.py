@@ -30,6 +30,18 @@ def _row(card: str, task: str, length: int, factor: float, implementation: str) 
     )
 
 
+@pytest.fixture(autouse=True)
+def reads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Configurations are read, as where transformers is not installed; tests of the fixture `traces` are traced."""
+    if "traces" not in request.fixturenames:
+        monkeypatch.setattr("l4guide.tracing.architecture.is_at_hand", lambda: False)
+
+
+@pytest.fixture
+def traces() -> None:
+    """Configurations are traced, which takes seconds: mark such a test `slow`."""
+
+
 @pytest.fixture(scope="session")
 def recorded() -> Callable[..., Record]:
     """A function that makes a record of six prompts and six steps, each `factor` times its estimate."""

@@ -22,7 +22,7 @@ from l4guide.errors import BadInput
 from l4guide.memory import cache_bytes, weight_bytes
 from l4guide.model import FULL, LATENT, LINEAR, WINDOW, Architecture, from_config, preset
 from l4guide.step import Plan
-from l4guide.tracing import describe_read
+from l4guide.tracing import describe_model
 from l4guide.tracing.record import recorded
 
 KEYS = {
@@ -95,7 +95,7 @@ def test_a_preset_has_the_same_keys(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_gpt_oss_keeps_its_attention_in_16_bits() -> None:
     """The preset's experts take 4.25 bits a weight, all else 16: 13.8 GB, as its files do, and not 11."""
-    found = describe_read(preset("gpt-oss-20b"), context=1)
+    found = describe_model(preset("gpt-oss-20b"), context=1)
     assert 13.76e9 == pytest.approx(found.weight_bytes, rel=0.01)
 
 
@@ -117,11 +117,11 @@ def test_the_answer_counts_as_memory_does() -> None:
         if model is None:
             continue
         plan = Plan(weights=model.weight_dtype or "bf16")
-        told = describe_read(model, context=1000)
+        told = describe_model(model, context=1000)
         kept = cache_bytes(model, plan, np.array([1.0]), np.array([1000.0])).item() if model.causal else 0
         assert kept == (told.cache_bytes or 0) + (told.trace.state_bytes or 0), one.model_type
         once = replace(model, stored=replace(model.kept_in(plan.weights), further=0))
-        assert weight_bytes(model, plan) == describe_read(once, context=1).weight_bytes, one.model_type
+        assert weight_bytes(model, plan) == describe_model(once, context=1).weight_bytes, one.model_type
         assert model.parameters == sum(model.modules.values()), one.model_type
         kinds |= {group.mixer.kind for group in model.layers}
     assert {FULL, WINDOW, LATENT, LINEAR} <= kinds

@@ -214,7 +214,6 @@ def test_quantised_weights_are_seen() -> None:
     """The method of a quantised checkpoint says how many bits its weights have."""
     assert "fp8" == read(quantization_config={"quant_method": "fp8"}).weight_dtype
     assert "int4" == read(quantization_config={"quant_method": "awq", "bits": 4}).weight_dtype
-    assert "int4" == read(quantization_config={"quant_method": "mxfp4"}).weight_dtype
 
 
 @pytest.mark.parametrize(

@@ -12,3 +12,8 @@ def tracer() -> Iterator[Tracer]:
     """A tracing process."""
     with Tracer() as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def reads() -> None:
+    """Here configurations are traced."""
