@@ -85,11 +85,17 @@ def check_timed(workload: Workload, gpu: Gpu, implementation: str) -> None:
 
 
 def usual(workload: Workload, gpu: Gpu, estimator: LiveEstimator) -> str | None:
-    """The implementation to time where nobody names one: the fastest, of those that run a mask or sinks where asked."""
+    """The implementation to time where nobody names one: the fastest, of those that run a mask or sinks where asked.
+
+    Raises:
+        CannotDo: what runs them was not measured with them.
+    """
     if not features_of(workload) & UNTIMED:
         return estimator.best_implementation(workload, gpu)
     found = choose(workload, gpu, estimator)
-    return found.verdict.library if found.estimate is not None else None
+    if found.estimate is None and found.gap is not None:
+        raise CannotDo(found.gap.key, **found.gap.values)
+    return found.verdict.library
 
 
 def _is_judged(implementation: str) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from l4guide.advise.calls import Asked
-from l4guide.advise.choice import FIRST, NOT_COUNTED, choose, in_order, judge
+from l4guide.advise.choice import FIRST, NOT_COUNTED, choose, in_order, judge, runs_itself
 from l4guide.advise.headline import of_attention, of_model
 from l4guide.advise.install import install_flash_attn
 from l4guide.advise.measured import put_right
@@ -141,10 +141,13 @@ def worst(answers: Iterable[str]) -> str:
 
 def _part(asked: Asked, gpu: Gpu) -> Part:
     verdicts = tuple(judge(asked.workload, gpu, library) for library in in_order())
+    answer = answer_of(verdicts)
+    if answer == "no" and asked.call is not None and runs_itself(asked.workload, verdicts):
+        answer = "depends"
     return Part(
         component=asked.name,
         workload=asked.workload,
-        answer=answer_of(verdicts),
+        answer=answer,
         implementations=verdicts,
         call=asked.call,
     )

@@ -86,6 +86,12 @@ def judge(workload: Workload, gpu: Gpu, library: str) -> Verdict:
     return own_verdict(workload, gpu) if library == LIBRARY else check(workload, gpu, library)
 
 
+def runs_itself(workload: Workload, verdicts: Iterable[Verdict]) -> bool:
+    """Whether the model's own code runs what no kernel need know of: sinks, a mask, scores of its own."""
+    needed = bool(features_of(workload) & UNTIMED)
+    return needed and any(verdict.library == EAGER and verdict.status == "ok" for verdict in verdicts)
+
+
 def _why_not(tried: Mapping[str, Verdict]) -> Verdict:
     """Of verdicts that are all not ok, the one that says most: what nobody knows before what flash-attn says."""
     first: Iterable[Verdict] = (tried[name] for name in FIRST if name in tried)

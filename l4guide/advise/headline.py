@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from l4guide.advise.choice import EAGER, FIRST, NOT_COUNTED
+from l4guide.advise.choice import FIRST, NOT_COUNTED, runs_itself
 from l4guide.advise.mix import ENGINES, Mix
 from l4guide.advise.model import cards_of
 from l4guide.advise.own import FLASH, LIBRARY
@@ -203,7 +203,7 @@ def _attention_decides(gpu: Gpu, part: Part, mix: Mix | None) -> tuple[tuple[str
     """What runs a model's attention where flash-attn does not, or is silently wrong: one for all calls, or several."""
     taken = () if mix is None else tuple(dict.fromkeys(mix.chosen))
     if None in taken or not (running := runs_with(gpu, part)):
-        if part.workload.own_scores and _runs_itself(part):
+        if runs_itself(part.workload, part.implementations):
             return ("headline.model_eager", "headline.model_eager_short"), {}
         which = {"depends": "unknown", "unsafe": "unsafe"}.get(part.answer, "refused")
         return (f"headline.model_nothing_{which}",), {}
@@ -215,11 +215,6 @@ def _attention_decides(gpu: Gpu, part: Part, mix: Mix | None) -> tuple[tuple[str
     which = "unsafe" if part.answer == "unsafe" else "runs_with"
     named: dict[str, object] = {"running": Sentence("headline.always", {"library": first})}
     return (f"headline.model_{which}", f"headline.model_{which}_short"), named
-
-
-def _runs_itself(part: Part) -> bool:
-    """Whether a model's own code runs a call."""
-    return any(verdict.library == EAGER and verdict.status == "ok" for verdict in part.implementations)
 
 
 def _pace(whole: Whole) -> dict[str, object]:

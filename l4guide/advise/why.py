@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from l4guide.advise.choice import EAGER
+from l4guide.advise.choice import runs_itself
 from l4guide.advise.headline import runs_with
 from l4guide.advise.mix import Mix
 from l4guide.advise.own import FLASH
@@ -41,7 +41,7 @@ def _calls(question: Question, parts: tuple[Part, ...], mix: Mix) -> Iterator[Se
         if running:
             yield Sentence("why.call", {**values, "running": Joined(running), "taken": taken})
         else:
-            itself = any(v.library == EAGER and v.status == "ok" for v in part.implementations)
+            itself = runs_itself(part.workload, part.implementations)
             yield Sentence("why.call_eager" if itself else "why.call_nothing", values)
 
 
@@ -54,8 +54,15 @@ def _lines(
     running = runs_with(question.gpu, part)
     if len(running) > 1 and alone:
         yield Sentence("why.runs", {"running": Joined(running)})
+    asked = part.workload
+    if asked.kv_heads != asked.heads and not asked.enable_gqa and any(_is_torch(name) for name in running):
+        yield Sentence("why.repeated", {"heads": asked.heads, "kv_heads": asked.kv_heads})
     if flash.status == "ok" and question.model is None and question.workload.task == "training":
         yield from _lifted(question, part, flash, tiles)
+
+
+def _is_torch(running: Sentence) -> bool:
+    return str(running.values["library"]).startswith("torch/")
 
 
 def _said_by(verdict: Verdict) -> Sentence:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from l4guide.advise import advise, model_answer
 from l4guide.advise.answer import worst
 from l4guide.advise.choice import NOT_COUNTED
-from l4guide.advise.mix import mix_of, running
+from l4guide.advise.headline import of_model
+from l4guide.advise.mix import Mix, mix_of, running
 from l4guide.advise.records import Advice, Part
 from l4guide.errors import BadInput, Problem
 
@@ -198,6 +199,25 @@ def test_no_time_is_of_what_does_not_run() -> None:
     assert any("without attention sinks" in line for line in said)
     if answer.whole.step.implementation not in ("vllm/triton", "flashinfer", "l4guide", None):
         assert any(f"timed as {answer.whole.step.implementation}" in line for line in said)
+
+
+def test_a_card_without_a_kernel_for_sinks_still_runs_the_model() -> None:
+    """gpt-oss on a T4: nobody says that vLLM's Triton backend has them there, and the model's own code does."""
+    advice = advise("T4", {"config": GPT_OSS, "task": "decode"})
+    assert ("depends", (None, None)) == (advice.answer, advice.recommended)
+    assert "own code" in str(advice.headline)
+
+
+def test_a_mix_is_told_in_the_headline() -> None:
+    """Where no one implementation runs every call, all that it takes are named, in the room that a headline has."""
+    advice = advise("L4", {"config": GEMMA4, "task": "prefill"})
+    assert advice.model is not None
+    mix = Mix(common=(), chosen=("vllm/triton", "flash-attn"))
+    headline = of_model(advice.model.whole, advice.parts[0], mix=mix)
+    for language in ("en", "zh"):
+        said = headline.say(language)
+        assert len(said) <= 90
+        assert all(name in said for name in mix.chosen if name is not None)
 
 
 def part(name: str, *libraries: str) -> Part:
