@@ -1,7 +1,7 @@
 """Makes `.venv` ready for a chore of the Makefile; standard library only, so that a bare Python can run it.
 
     python3 setup_environment.py base       the guide's answers and reports: no torch
-    python3 setup_environment.py all        and the kernels and JupyterLab
+    python3 setup_environment.py all        and the kernels, JupyterLab and transformers
     python3 setup_environment.py dev        and the tools that `make check` and `make test` need
     python3 setup_environment.py chromium   a browser for the tests: the one that is here, else Debian's
     python3 setup_environment.py tritons    the other versions of Triton that the kernels are compiled with

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from l4guide.advise.answer import advise, support_of
-from l4guide.advise.config import model_of
+from l4guide.advise.config import model_of, preset_model, takes_seconds
 from l4guide.advise.figures import cost_for, estimate_of, estimate_rows, whole_estimate
 from l4guide.advise.guard import supports
 from l4guide.advise.install import Installation, install_flash_attn
@@ -36,11 +36,13 @@ __all__ = [
     "model_answer",
     "model_lines",
     "model_of",
+    "preset_model",
     "put_right",
     "put_right_by",
     "question_line",
     "support_of",
     "supports",
+    "takes_seconds",
     "whole_estimate",
 ]
 

@@ -83,8 +83,8 @@ def _kind(call: Call, latent: set[tuple[int, int]]) -> str:
 
 
 def calls_in(component: Component, architecture: Architecture | None) -> dict[str, Call]:
-    """The calls of a preset's component: as its layers make them, or as its row has it."""
-    if architecture is not None and component.name not in TOWERS:
+    """The calls of a preset's component: as the layers of its `architecture` make them, or as its row has it."""
+    if architecture is not None:
         found = {n: call for n, call in named_calls(architecture).items() if call.component not in TOWERS}
         if len(found) == 1:
             return {component.name: next(iter(found.values()))}

@@ -1,10 +1,12 @@
 """A pasted configuration as the rules see it: a model with a component for each kind of call in it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from l4guide import catalogue
 from l4guide.advise.calls import named_calls
-from l4guide.catalogue import Component, Model
+from l4guide.catalogue import CONFIG, Component, Model
 from l4guide.errors import BadInput
 from l4guide.model import LATENT, Architecture, named_file, parse_config
 from l4guide.model.checkpoint_index import KEY, read_index
@@ -57,6 +59,22 @@ def model_of(config: object, index: object = None, *, run: bool = True) -> Model
         BadInput: it cannot be read, a field is missing, malformed or out of limits, or nothing in it attends.
     """
     return as_model(read_architecture(config, index, run=run))
+
+
+def preset_model(name: str) -> Model:
+    """The preset that `name` means; one whose config.json is at hand has the components that follow from it.
+
+    Raises:
+        BadInput: no model is called so.
+    """
+    chosen = catalogue.model(name)
+    if chosen.status != CONFIG:
+        return chosen
+    from l4guide.tracing.architecture import preset_architecture
+
+    row, found = chosen.components[0], as_model(preset_architecture(name))
+    first, *others = (replace(part, sources=row.sources) for part in found.components)
+    return replace(found, status=CONFIG, components=(replace(first, note=row.note), *others))
 
 
 def as_model(architecture: Architecture) -> Model:

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 from l4guide.advise.calls import Asked, calls_in, named_calls, options_of, reads_at_once
-from l4guide.advise.config import as_model, read_architecture
+from l4guide.advise.config import as_model, preset_model, read_architecture
 from l4guide.advise.inputs import inputs_of
 from l4guide.advise.records import Question
-from l4guide.catalogue import Component, Gpu, Model, find_gpu, model
+from l4guide.catalogue import Component, Gpu, Model, find_gpu
 from l4guide.cost.whole import LATENCIES
 from l4guide.errors import BadInput, Problem
 from l4guide.frozen import frozen
@@ -169,7 +169,7 @@ def _model_of(options: Mapping[str, object]) -> tuple[Model, Architecture | None
         return as_model(found), found
     from l4guide.tracing.architecture import preset_architecture
 
-    chosen = model(str(options["model"]))
+    chosen = preset_model(str(options["model"]))
     try:
         return chosen, preset_architecture(chosen.name)
     except Problem:
@@ -191,7 +191,9 @@ def _calls(chosen: Model, asked: Component, architecture: Architecture | None, *
     order = [asked, *(one for one in chosen.components if one is not asked and not alone)]
     found: list[_Call] = []
     for part in order:
-        calls = {part.name: own[part.name]} if part.name in own else calls_in(part, architecture)
+        calls = calls_in(part, architecture if part is chosen.components[0] else None)
+        if part.name in own:
+            calls = {part.name: own[part.name]}
         if not calls and part is asked:
             found.append(_Call(name=part.name, component=part, call=None))
         found += [_Call(name=name, component=part, call=call) for name, call in calls.items()]

@@ -199,14 +199,14 @@ def _attention(
 
 
 def with_head_dim(model: Architecture, head_dim: int) -> Architecture:
-    """The same model with heads of another width; latent and linear layers keep theirs."""
+    """The same model with heads of another width, which nobody traced; latent and linear layers keep theirs."""
     layers = tuple(
-        replace(group, mixer=replace(group.mixer, head_dim=head_dim, head_dim_v=head_dim))
+        replace(group, mixer=replace(group.mixer, head_dim=head_dim, head_dim_v=head_dim, kept_columns=None))
         if group.mixer.attends and not group.mixer.latent_rank
         else group
         for group in model.layers
     )
-    return replace(model, layers=layers)
+    return replace(model, layers=layers, trace=None)
 
 
 def _steps(first: int, last: int, cells: int) -> NDArray[np.int64]:

@@ -13,7 +13,7 @@ from l4guide.model.architecture import (
 )
 from l4guide.model.config import from_config, from_file, named_file
 from l4guide.model.fields import parse_config
-from l4guide.model.presets import preset
+from l4guide.model.presets import preset, preset_config
 from l4guide.model.quantised import Kept
 from l4guide.model.stored import Stored, counted_bytes, in_type, stored_bytes
 from l4guide.model.weight_types import weight_names
@@ -37,6 +37,7 @@ __all__ = [
     "named_file",
     "parse_config",
     "preset",
+    "preset_config",
     "stored_bytes",
     "weight_names",
 ]

@@ -1,14 +1,21 @@
-"""The catalogue's model presets as architectures: attention from `models.csv`, the rest from `architectures.csv`."""
+"""The catalogue's model presets as architectures.
+
+A preset is a published config.json in `data/configs/`, read as a user's own is; where none is at hand, its attention is
+that of `models.csv` and the rest that of `architectures.csv`.
+"""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 
 from l4guide import catalogue
-from l4guide.catalogue import Component, Model
+from l4guide.catalogue import CONFIG, Component, Model
 from l4guide.errors import BadInput, CannotDo
 from l4guide.frozen import frozen
 from l4guide.model.architecture import FULL, LATENT, WINDOW, Architecture, FeedForward, Layers, Mixer
+from l4guide.model.config import from_config
+from l4guide.model.fields import read_config
 from l4guide.model.stored import published
 from l4guide.table import read_rows
 
@@ -59,10 +66,21 @@ def preset(name: str) -> Architecture:
         CannotDo: what it multiplies beside attention is not known.
     """
     model = catalogue.model(name)
+    if model.status == CONFIG:
+        return from_config(preset_config(model), model.name)
     main = model.components[0]
     if main.layers is None or main.hidden is None:
         raise BadInput("error.model_shape_unknown", model=model.name, component=main.name)
     return _whole(model, main, _widths_of(model, main))
+
+
+def preset_config(model: Model) -> Mapping[str, object]:
+    """The config.json of a preset of that status, with the fields that count.
+
+    Raises:
+        BadInput: the file is missing or malformed.
+    """
+    return read_config(catalogue.data_folder() / "configs" / f"{model.name}.json")
 
 
 def _widths_of(model: Model, component: Component) -> Widths | None:

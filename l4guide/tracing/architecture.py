@@ -8,9 +8,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 
+from l4guide import catalogue
 from l4guide.errors import BadInput, CannotDo, Problem
 from l4guide.frozen import frozen
-from l4guide.model import Architecture, from_config, preset
+from l4guide.model import Architecture, from_config, preset, preset_config
 from l4guide.model.checkpoint_index import without_index
 from l4guide.model.traced import Trace
 from l4guide.tracing.corrected import corrected
@@ -59,9 +60,11 @@ def preset_architecture(name: str) -> Architecture:
         BadInput: no model is called so, or nobody published its shape.
         CannotDo: what it multiplies beside attention is not known.
     """
-    model = preset(name)
-    trace = preset_trace(model.name)
-    return model if trace is None else corrected(model, trace, {}, model.name)
+    model = catalogue.model(name)
+    read, trace = preset(name), preset_trace(model.name)
+    if trace is None:
+        return read
+    return corrected(read, trace, preset_config(model), model.name)
 
 
 def known(config: Mapping[str, object], name: str) -> Known:

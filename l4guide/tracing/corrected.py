@@ -10,7 +10,7 @@ from dataclasses import replace
 from l4guide.model import LINEAR, Architecture, FeedForward, Layers
 from l4guide.model.traced import Trace
 from l4guide.tracing.found import Found
-from l4guide.tracing.layers import layers_of
+from l4guide.tracing.layers import as_called, layers_of
 from l4guide.tracing.reading import as_trace, attends_alike
 
 #: Layers' weights that every token passes, as a trace names their kinds.
@@ -38,7 +38,8 @@ def corrected(
     trace = _completed(trace, read)
     fits = read is not None and attends_alike(read, trace)
     layers = base.layers if fits else layers_of(trace, found, () if read is None else read.layers)
-    layers = _weighed(_stated(_routed(layers, trace, found), trace), base.hidden, trace)
+    layers = _stated(_routed(as_called(layers, trace), trace, found), trace)
+    layers = _weighed(layers, base.hidden, trace)
     return replace(
         base,
         layers=layers,

@@ -38,6 +38,30 @@ def layers_of(trace: Trace, found: Found, read: Sequence[Layers]) -> tuple[Layer
     return tuple(groups)
 
 
+def as_called(layers: Sequence[Layers], trace: Trace) -> tuple[Layers, ...]:
+    """Layers whose attention needs what its calls were seen to: sinks, a softcap, a bias, chunks, code of its own."""
+    calls = [call for call in trace.calls if call.component not in TOWERS]
+    return tuple(
+        replace(group, mixer=_told(group.mixer, calls)) if group.mixer.attends else group for group in layers
+    )
+
+
+def _told(mixer: Mixer, calls: Sequence[Call]) -> Mixer:
+    """A mixer with what the call of its heads, and where there are several of its window, needs."""
+    near = [call for call in calls if _shape(call) == _shape(mixer) and call.cross == mixer.cross]
+    same = [call for call in near if (call.window or call.chunk) == mixer.window] or near
+    if not same:
+        return mixer
+    return replace(
+        mixer,
+        softcap=same[0].softcap,
+        sinks=same[0].sinks,
+        bias=same[0].bias,
+        chunked=mixer.window is not None and same[0].chunk is not None,
+        own_scores=same[0].through == "eager",
+    )
+
+
 class _Caches:
     """What layers keep that no call has been found for yet."""
 
@@ -128,7 +152,7 @@ def _like(call: Call, read: Sequence[Layers]) -> Mixer:
     )
 
 
-def _shape(mixer: Mixer) -> tuple[int, ...]:
+def _shape(mixer: Mixer | Call) -> tuple[int, ...]:
     return mixer.heads, mixer.kv_heads, mixer.head_dim, mixer.head_dim_v
 
 

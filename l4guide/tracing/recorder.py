@@ -1,10 +1,12 @@
 """Write `data/traces/` anew: `python -m l4guide.tracing.recorder`, or `make traces`.
 
 Every type that the installed transformers has a language model of is built and run at its default, all in one process.
-Two files of JSON lines: the traces, and the configurations without what no count depends on. Then the light reader is
-held to the traces, at the default and at another configuration: `reader.csv`.
+Two files of JSON lines: the traces, and the configurations without what no count depends on; a third has the traces of
+presets that are published configurations. Then the light reader is held to the traces, at the default and at another
+configuration: `reader.csv`.
 """
 
+import contextlib
 import csv
 import io
 import json
@@ -12,12 +14,15 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from l4guide.errors import Problem
+from l4guide import catalogue
+from l4guide.catalogue import CONFIG
+from l4guide.errors import BadInput, Problem
 from l4guide.files import write_text
+from l4guide.model import preset_config
 from l4guide.model.defaults import forget
 from l4guide.tracing.comparison import COLUMNS, READER, outcome
 from l4guide.tracing.process import Tracer
-from l4guide.tracing.record import CONFIGS, TRACES, Recorded, folder, recorded
+from l4guide.tracing.record import CONFIGS, PRESETS, TRACES, Recorded, folder, preset_line, recorded
 
 #: The other configuration is chosen by this number; a test tries further ones.
 SEED = 1
@@ -37,6 +42,14 @@ def lines(tracer: Tracer) -> Iterator[tuple[dict[str, Any], dict[str, Any] | Non
             yield {"type": name, "trace": tracer.model_type(name).to_json()}, config
         except Problem as refused:
             yield {"type": name, "refused": reason(refused)}, config
+
+
+def presets(tracer: Tracer) -> Iterator[str]:
+    """The line of each preset that is a published configuration; none for a type that transformers does not know."""
+    for model in catalogue.models():
+        if model.status == CONFIG:
+            with contextlib.suppress(BadInput):
+                yield preset_line(model.name, tracer.config(preset_config(model), model.name).to_json())
 
 
 def comparisons(tracer: Tracer, found: Iterable[Recorded]) -> Iterator[tuple[str, str, str]]:
@@ -75,6 +88,7 @@ def main() -> int:
     recorded.cache_clear()
     forget()
     with Tracer() as tracer:
+        write_text(folder() / PRESETS, "".join(f"{line}\n" for line in presets(tracer)))
         outcomes = as_csv(comparisons(tracer, recorded().values()))
     write_text(folder() / READER, outcomes)
     traced = sum("trace" in trace for trace, _ in found)

@@ -5,11 +5,20 @@ from collections.abc import Mapping
 import traitlets
 
 from l4guide import catalogue
-from l4guide.advise import PutRight, advise, found_records, model_of, put_right_by
+from l4guide.advise import (
+    PutRight,
+    advise,
+    found_records,
+    model_of,
+    preset_model,
+    put_right_by,
+    takes_seconds,
+)
 from l4guide.errors import Problem
 from l4guide.measure.measurement import Record
 from l4guide.measure.probe import Machine
 from l4guide.text import Sentence
+from l4guide.widgets.beside import do_beside, has_page
 from l4guide.widgets.page_state import PageState, Settled
 from l4guide.workload import DEFAULTS
 
@@ -58,7 +67,8 @@ class GuideState(PageState):
     last run that measured something, with its machine, `records` all of the session that were timed on a card; they
     and those that come with the guide put the estimates right (`put_right`) while `use_runs` says so.
     `diagnosis` is what a pasted error turned out to be, `machine` the one that the guide runs on (None where it was
-    not looked at). `break_even` is the map over `map_axis` and batch, None until it is asked for.
+    not looked at). `break_even` is the map over `map_axis` and batch, None until it is asked for. While `tracing`, a
+    pasted configuration is built beside the page, and the answer is that of what was read of it.
     """
 
     task = traitlets.Unicode(str(DEFAULTS["task"]))
@@ -79,6 +89,7 @@ class GuideState(PageState):
     ttft_ms = traitlets.Unicode("")
     tpot_ms = traitlets.Unicode("")
 
+    tracing = traitlets.Bool(False)
     machine = traitlets.Any(None, allow_none=True)
     advice = traitlets.Any(None, allow_none=True)
     map_axis = traitlets.Unicode("context")
@@ -115,6 +126,8 @@ class GuideState(PageState):
             return {name: value for name, value in asked.items() if name not in {*empty, *OF_A_MODEL}} | runs
         settled = {name for name in SHAPE if self._of_model(name) is not None or not asked[name]}
         kept = asked.keys() - empty - settled - {"causal"}
+        if self._waits():
+            runs["no_trace"] = True
         return {name: value for name, value in asked.items() if name in kept} | runs
 
     @property
@@ -124,6 +137,7 @@ class GuideState(PageState):
 
     def answer(self) -> None:
         """Ask for advice now; a question that cannot be asked leaves the last good answer in place."""
+        self._trace_beside()
         try:
             advice = advise(self.gpu, self.options(), self.machine)
         except Problem as problem:
@@ -161,11 +175,29 @@ class GuideState(PageState):
     def _of_model(self, name: str) -> object:
         """What the model's first component says of `name`; None where nobody does, or a configuration is unreadable."""
         if self.model != CUSTOM:
-            return getattr(catalogue.model(self.model).components[0], name)
+            return getattr(preset_model(self.model).components[0], name)
         try:
-            return getattr(model_of(self.config).components[0], name)
+            return getattr(model_of(self.config, run=not self._waits()).components[0], name)
         except Problem:  # the answer says what is wrong with it
             return None
+
+    def _waits(self) -> bool:
+        """Whether the page would have to wait for the trace of its configuration."""
+        return bool(self.config.strip()) and has_page() and takes_seconds(self.config)
+
+    def _trace_beside(self) -> None:
+        """Have a new configuration traced beside the page, and answer once more when it was."""
+        if self.tracing or not self._waits():
+            return
+        config = self.config
+        self.tracing = True
+        do_beside(lambda: model_of(config), self.guarded(self._traced))
+
+    def _traced(self) -> None:
+        self.tracing = False
+        if self.config.strip():
+            self._show_shape()
+        self.answer()
 
     def _fill_shape(self, change: traitlets.Bunch) -> None:
         """Write the model's shape into its fields; a shape that is not public is asked for, not borrowed.
@@ -175,9 +207,12 @@ class GuideState(PageState):
         if not change.new.strip():
             return
         setattr(self, "config" if change.name == "model" else "model", "")
+        self._show_shape()
+
+    def _show_shape(self) -> None:
         causal = self._of_model("causal")
         shape = {name: self._of_model(name) for name in SHAPE}
-        if change.name == "config" and shape["head_dim"] is None:
+        if self.model == CUSTOM and shape["head_dim"] is None:
             return
         with self.hold_trait_notifications():
             for name, value in shape.items():
@@ -215,7 +250,7 @@ def _canonical(inputs: Mapping[str, object]) -> dict[str, object]:
     if "gpu" in kept:
         kept["gpu"] = catalogue.gpu(str(kept["gpu"])).name
     if kept.get("model"):
-        model = catalogue.model(str(kept["model"]))
+        model = preset_model(str(kept["model"]))
         known = {name: getattr(model.components[0], name) for name in SHAPE}
         shape = {name: "" if value is None else str(value) for name, value in known.items()}
         kept = {**shape, **kept, "model": model.name}

@@ -31,7 +31,7 @@ class VerdictCard:
     def __init__(self, state: GuideState) -> None:
         self.state = state
         self.install, self.snippet = Snippet(), Snippet()
-        watches = ["advice", "problem", "language"]
+        watches = ["advice", "problem", "tracing", "language"]
         self.answer = HtmlPanel(state, _draw, watches, "l4g-answer")
         for widget, css_class in ((self.install, "guide-install"), (self.snippet, "guide-snippet")):
             widget.add_class("l4g-snippet")
@@ -74,6 +74,7 @@ def _draw(state: GuideState) -> str:
         first=advice.implementations[0],
         featured=_featured(advice),
         stale=state.problem is not None,
+        tracing=state.tracing,
         said=said,
         number=number,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from l4guide import catalogue
+from l4guide.catalogue import folder
 from l4guide.errors import BadData, BadInput
 from l4guide.text import LANGUAGES
 
@@ -141,8 +142,8 @@ def test_data_inside_the_package_wins(tmp_path: Path, monkeypatch: pytest.Monkey
     """An installed package reads the data it ships, a checkout the folder beside the package."""
     package = tmp_path / "l4guide"
     package.mkdir()
-    monkeypatch.setattr(catalogue, "__file__", str(package / "catalogue.py"))
-    find = catalogue.data_folder.__wrapped__
+    monkeypatch.setattr(folder, "__file__", str(package / "catalogue" / "folder.py"))
+    find = folder.data_folder.__wrapped__
     assert tmp_path / "data" == find()
     (package / "data").mkdir()
     assert package / "data" == find()
@@ -237,6 +238,7 @@ def test_a_broken_price_cell_is_named(tmp_path: Path, column: str, value: str) -
         ("head_dim", "-64"),
         ("sources", "LITGPT"),
         ("inferred", "size"),
+        ("status", "guessed"),
     ],
 )
 def test_a_broken_model_cell_is_named(tmp_path: Path, column: str, value: str) -> None:

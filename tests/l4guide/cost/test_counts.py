@@ -16,7 +16,7 @@ from public_configs import (
     Public,
 )
 
-from l4guide.advise import model_answer
+from l4guide.advise import model_answer, model_lines
 from l4guide.cli import main
 from l4guide.errors import BadInput
 from l4guide.memory import cache_bytes, weight_bytes
@@ -41,14 +41,29 @@ KEYS = {
 def test_public_models_come_out_right(
     public: Public, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Weights within 1 %, the cache of one sequence within 3 %, though sixteen were asked about."""
+    """Where transformers is not installed: weights within 1 %, the cache of one sequence within 3 %."""
+    come_out_right(public, "read", tmp_path, capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("traces")
+@pytest.mark.parametrize("public", PUBLIC, ids=lambda public: public.source)
+def test_public_models_come_out_right_when_traced(
+    public: Public, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where it is installed the same, and nothing is in doubt."""
+    come_out_right(public, "traced", tmp_path, capsys)
+
+
+def come_out_right(public: Public, basis: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The weights and the cache of one sequence, though sixteen were asked about."""
     path = tmp_path / "config.json"
     path.write_text(json.dumps(public.config), encoding="utf-8")
     asked = ["--task", public.task, "--seqlen", str(public.context), "--batch", "16", "--gpu", "H200"]
     assert 0 == main(["cost", "--config", str(path), *asked, "--json"])
     said = json.loads(capsys.readouterr().out)
     assert set() == KEYS - said.keys()
-    assert ("read", True) == (said["model_basis"], said["model_compared"])
+    assert (basis, True) == (said["model_basis"], said["model_compared"])
     assert public.parameters == pytest.approx(said["parameters"], rel=0.01)
     assert (public.weight_bytes or 2 * said["parameters"]) == pytest.approx(said["weight_bytes"], rel=0.01)
     assert public.cache_bytes == pytest.approx(said["cache_bytes"], rel=0.03)
@@ -91,6 +106,21 @@ def test_a_preset_has_the_same_keys(capsys: pytest.CaptureFixture[str]) -> None:
         said["state_bytes"],
     )
     assert ("read", [], False) == (said["model_basis"], said["unread_fields"], "model_compared" in said)
+
+
+def test_weights_in_32_bits_say_as_what_they_are_loaded() -> None:
+    """bge-m3's checkpoint has four bytes a weight: 2.27 GB; an answer in 16 bits says so, one in 32 counts them."""
+    config = next(public.config for public in PUBLIC if public.source == "BAAI/bge-m3")
+    half, whole, asked = (
+        model_answer("L4", {"config": config, "task": "prefill", **options})
+        for options in ({}, {"weights": "fp32"}, {"dtype": "fp32"})
+    )
+    (line,) = (line for line in model_lines(half.whole) if line.key == "counted.loaded")
+    assert ("2.27", "bf16") == (line.values["gb"], line.values["weights"])
+    assert line.say() in half.to_json()["remarks"]  # type: ignore[operator]
+    for answer in (whole, asked):
+        assert "counted.loaded" not in [line.key for line in model_lines(answer.whole)]
+        assert 2 * half.whole.to_json()["weight_bytes"] == answer.whole.to_json()["weight_bytes"]  # type: ignore[operator]
 
 
 def test_gpt_oss_keeps_its_attention_in_16_bits() -> None:

@@ -1,16 +1,22 @@
 """The state: inputs become answers, mistakes become lines beside their field, nothing is lost."""
 
 import asyncio
+import threading
 from collections.abc import Mapping
 
 import pytest
 
 from l4guide.advise import Advice, advise
 from l4guide.errors import BadInput
+from l4guide.model.traced import Trace
 from l4guide.text import Sentence
+from l4guide.tracing import architecture
+from l4guide.tracing.record import recorded
+from l4guide.tracing.shared import SHARED
 from l4guide.widgets.page import Guide
 from l4guide.widgets.page_state import SETTLE_S
 from l4guide.widgets.state import CUSTOM, GuideState
+from l4guide.widgets.verdict import VerdictCard
 
 
 def test_the_first_question_is_answered_at_once() -> None:
@@ -159,6 +165,43 @@ def test_a_pasted_configuration_is_a_model() -> None:
     assert CUSTOM == state.model
     state.head_dim = "96"
     assert ("", None) == (state.config, state.advice.model)
+
+
+def test_a_page_does_not_wait_for_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read is answered at once and says that it is being traced; the traced answer follows by itself."""
+    trace, asked = recorded()["llama"].trace, threading.Event()
+
+    def slow(config: Mapping[str, object], name: str) -> Trace:
+        assert trace is not None
+        assert asked.wait(30)
+        return trace
+
+    monkeypatch.setattr(architecture, "_known", {})
+    monkeypatch.setattr(architecture, "is_at_hand", lambda: True)
+    monkeypatch.setattr(SHARED, "config", slow)
+
+    async def paste() -> GuideState:
+        state = GuideState(task="decode")
+        card = VerdictCard(state)
+        state.config = CONFIG
+        await asyncio.sleep(4 * SETTLE_S)
+        assert (True, "read") == (state.tracing, basis_of(state))
+        assert "guide-tracing" in card.answer.view.value
+        asked.set()
+        async with asyncio.timeout(30):
+            while state.tracing:
+                await asyncio.sleep(SETTLE_S)
+        assert "guide-tracing" not in card.answer.view.value
+        return state
+
+    state = asyncio.run(paste())
+    assert ("traced", None, None) == (basis_of(state), state.error, state.problem)
+    assert ("128", "32") == (state.head_dim, state.kv_heads)
+
+
+def basis_of(state: GuideState) -> object:
+    """How the model of the answer was counted."""
+    return state.advice.model.whole.to_json()["model_basis"]
 
 
 def test_a_configuration_that_cannot_be_read_is_marked() -> None:

@@ -1,0 +1,53 @@
+"""Every row of each table, read once."""
+
+from collections.abc import Mapping
+from functools import cache
+
+from l4guide.catalogue.folder import data_folder
+from l4guide.catalogue.reading import read_aliases, read_gpus, read_models, read_prices, read_sources
+from l4guide.catalogue.records import Alias, Gpu, Model, Price, Source
+
+
+@cache
+def sources() -> tuple[Source, ...]:
+    """Every source that a fact, price or rule names."""
+    return read_sources(data_folder() / "sources.csv")
+
+
+@cache
+def _sources_by_key() -> Mapping[str, Source]:
+    return {source.key: source for source in sources()}
+
+
+def source(key: str) -> Source:
+    """The source called `key`.
+
+    Raises:
+        KeyError: there is none.
+    """
+    return _sources_by_key()[key]
+
+
+@cache
+def gpus() -> tuple[Gpu, ...]:
+    """Every card that the guide knows."""
+    return read_gpus(data_folder() / "gpus.csv", _sources_by_key())
+
+
+@cache
+def models() -> tuple[Model, ...]:
+    """Every model preset."""
+    return read_models(data_folder() / "models.csv", _sources_by_key())
+
+
+@cache
+def all_prices() -> tuple[Price, ...]:
+    """Every price, in the order of the file."""
+    return read_prices(data_folder() / "prices.csv", {gpu.name for gpu in gpus()}, _sources_by_key())
+
+
+@cache
+def aliases() -> tuple[Alias, ...]:
+    """Every alias of a card or model."""
+    names = {gpu.name for gpu in gpus()} | {model.name for model in models()}
+    return read_aliases(data_folder() / "aliases.csv", names)
