@@ -38,11 +38,11 @@ def _support(options: Options) -> tuple[object, str]:
 
 
 def _resources(options: Options) -> tuple[object, str]:
-    from l4guide.catalogue import find_gpu
+    from l4guide.advise.asked import asked
     from l4guide.resources import resources_for
     from l4guide.workload import whole_number
 
-    gpu, _ = find_gpu(options.gpu)
+    gpu = asked(options.gpu, question(options)).gpu
     tile: dict[str, Any] = {
         name: None
         if (value := getattr(options, name)) is None

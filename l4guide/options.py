@@ -43,9 +43,25 @@ PRICE = (
     ("region", "use the published price of this region"),
     ("tariff", "your electricity price in USD per kWh"),
 )
+#: What a card has that is not listed, or not so.
+CARD = (
+    ("compute-capability", "compute capability of a GPU that is not listed, such as 8.9"),
+    ("memory-gib", "the GPU's memory in GiB, in place of the listed one"),
+    ("bandwidth-gb-s", "its memory bandwidth in GB/s"),
+    ("tflops", "its dense 16-bit tensor rate in TFLOP/s, with fp32 accumulation"),
+    ("sms", "its number of SMs"),
+    ("boost-mhz", "its boost clock in MHz"),
+    ("tdp-w", "its power limit in W"),
+    ("nvlink-gb-s", "its NVLink bandwidth in GB/s, both directions"),
+)
 #: Options of a whole model.
 MODEL = (
     ("weights", "type of the stored weights: bf16, fp8, int4, nf4, mxfp4-experts, q4_k_m and others"),
+    ("images", "images of a request"),
+    ("image-size", "pixels of an image: WIDTHxHEIGHT, or all of them (default 1024x1024)"),
+    ("image-tokens", "tokens of one image, if the model's rule is not known"),
+    ("audio-s", "seconds of sound in a request"),
+    ("audio-tokens", "tokens of the sound, if the model's rule is not known"),
     ("method", "training method: full, lora or qlora"),
     ("lora-rank", "LoRA rank (default 16)"),
     ("load", "tokens per second to sustain for a month"),
@@ -70,7 +86,7 @@ UNLISTED = (
 
 def question(options: argparse.Namespace) -> dict[str, object]:
     """What was said of the workload, the model and the price, by option name; what was not said is absent."""
-    listed = [name.replace("-", "_") for name, _ in (*QUESTION, *PRICE, *MODEL, *MODEL_FLAGS)]
+    listed = [name.replace("-", "_") for name, _ in (*QUESTION, *CARD, *PRICE, *MODEL, *MODEL_FLAGS)]
     names = (*listed, *FLAGS, *UNLISTED)
     return {name: value for name in names if (value := getattr(options, name, None)) is not None}
 
@@ -81,13 +97,16 @@ def add_question(
     model: bool = False,
     price: bool = False,
     runs: bool = False,
+    card: bool = True,
     gpu: str | None = "L4",
 ) -> None:
     """Let a command take the question: of the workload, and where asked for of a model, its price and recorded runs."""
     parser.add_argument(
-        "--gpu", default=gpu, help=f"a GPU, in any spelling (default {gpu or 'the attached one'})"
+        "--gpu",
+        default=gpu,
+        help=f"a GPU in any spelling, or a provider's instance (default {gpu or 'the attached one'})",
     )
-    for name, text in QUESTION + (PRICE if price else ()):
+    for name, text in QUESTION + (CARD if card else ()) + (PRICE if price else ()):
         parser.add_argument(f"--{name}", help=text)
     parser.add_argument(
         "--causal", action=argparse.BooleanOptionalAction, default=None, help="causal mask (default yes)"
@@ -145,7 +164,7 @@ def add_trace(parser: argparse.ArgumentParser) -> None:
 
 def add_matrix(parser: argparse.ArgumentParser) -> None:
     """The options of `l4guide matrix`."""
-    add_question(parser)
+    add_question(parser, card=False)
     parser.add_argument("--head-dims", help="head_dims of the columns, separated by commas")
     parser.add_argument("--library", help="libraries, separated by commas (default: all)")
     parser.add_argument("--version", help="a release of the library, or all (default: the newest)")
@@ -185,6 +204,8 @@ def add_support(parser: argparse.ArgumentParser) -> None:
 def add_resources(parser: argparse.ArgumentParser) -> None:
     """The options of `l4guide resources`."""
     parser.add_argument("--gpu", default="L4")
+    for name, text in CARD:
+        parser.add_argument(f"--{name}", help=text)
     parser.add_argument("--kernel", default="forward", help="forward, backward-dkdv, backward-dq or decode")
     parser.add_argument("--head-dim", default="128")
     parser.add_argument("--head-dim-v", help="head_dim of V (default: that of Q and K)")
@@ -228,7 +249,7 @@ def add_diagnose(parser: argparse.ArgumentParser) -> None:
 
 def add_doctor(parser: argparse.ArgumentParser) -> None:
     """The options of `l4guide doctor`."""
-    add_question(parser, gpu=None)
+    add_question(parser, card=False, gpu=None)
 
 
 def add_report(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from l4guide.advise.answer import advise, support_of
+from l4guide.advise.asked import asked
 from l4guide.advise.config import model_of, preset_model, takes_seconds
 from l4guide.advise.figures import cost_for, estimate_of, estimate_rows, whole_estimate
 from l4guide.advise.guard import supports
@@ -25,6 +26,7 @@ __all__ = [
     "PutRight",
     "Question",
     "advise",
+    "asked",
     "break_even",
     "cards_of",
     "cost_for",

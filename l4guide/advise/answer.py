@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from l4guide.advise.calls import Asked
+from l4guide.advise.asked import asked
+from l4guide.advise.calls import AskedCall
 from l4guide.advise.choice import FIRST, NOT_COUNTED, choose, in_order, judge, runs_itself
 from l4guide.advise.headline import of_attention, of_model
 from l4guide.advise.install import install_flash_attn
@@ -16,7 +17,7 @@ from l4guide.advise.ranking import alternatives_to, recommend
 from l4guide.advise.records import Advice, Part, Question
 from l4guide.advise.whole import answer_about, architecture_of
 from l4guide.advise.why import why
-from l4guide.catalogue import Gpu, find_gpu
+from l4guide.catalogue import Gpu
 from l4guide.cost import Terms, rate_of, terms_of
 from l4guide.errors import BadInput, CannotDo
 from l4guide.estimate import Estimate
@@ -52,8 +53,8 @@ def advise(
         BadData: a file of `measured` is no record.
         CannotDo: a file of `measured` cannot be read.
     """
-    said = dict(options or {})
-    question, shapes = complete(gpu, said)
+    question, shapes = complete(gpu, options or {})
+    said = asked(gpu, options or {}).options
     _check_terms(question.gpu, terms_of(said))
     parts = tuple(_part(one, question.gpu) for one in shapes)
     resources, problem = own_resources(question.workload, question.gpu)
@@ -113,7 +114,7 @@ def support_of(gpu: str, options: Mapping[str, object], library: str, version: s
     Raises:
         BadInput: the card, an option, the library or its version is not known.
     """
-    card, _ = find_gpu(gpu)
+    card = asked(gpu, options).gpu
     workload, _ = ask_for(card, workload_options(options))
     if library.strip().lower() == LIBRARY and version is None:
         return judge(workload, card, LIBRARY)
@@ -139,17 +140,17 @@ def worst(answers: Iterable[str]) -> str:
     return next(answer for answer in ("no", "unsafe", "depends", "yes") if answer in found)
 
 
-def _part(asked: Asked, gpu: Gpu) -> Part:
-    verdicts = tuple(judge(asked.workload, gpu, library) for library in in_order())
+def _part(one: AskedCall, gpu: Gpu) -> Part:
+    verdicts = tuple(judge(one.workload, gpu, library) for library in in_order())
     answer = answer_of(verdicts)
-    if answer == "no" and asked.call is not None and runs_itself(asked.workload, verdicts):
+    if answer == "no" and one.call is not None and runs_itself(one.workload, verdicts):
         answer = "depends"
     return Part(
-        component=asked.name,
-        workload=asked.workload,
+        component=one.name,
+        workload=one.workload,
         answer=answer,
         implementations=verdicts,
-        call=asked.call,
+        call=one.call,
     )
 
 

@@ -15,7 +15,7 @@ TOWERS = ("vision", "audio")
 
 
 @frozen
-class Asked:
+class AskedCall:
     """One kind of call as it is asked: its name, and the call itself, None for a shape that is of no model."""
 
     name: str | None

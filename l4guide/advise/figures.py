@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 
 from l4guide.advise.able import check_timed, usual
+from l4guide.advise.asked import asked
 from l4guide.advise.measured import put_right
 from l4guide.advise.question import BESIDE_THE_WORKLOAD, ask_for_shape, complete
 from l4guide.advise.whole import architecture_of, question_of
-from l4guide.catalogue import find_gpu
 from l4guide.cost import Cost, Whole, cost_of, order_of, terms_of, whole_of
 from l4guide.errors import BadInput, CannotDo, Problem
 from l4guide.estimate import Estimate
@@ -36,7 +36,8 @@ def estimate_of(
         BadInput: the card, an option or the implementation is not known.
         CannotDo: nothing measured supports a number.
     """
-    card, _ = find_gpu(gpu)
+    settled = asked(gpu, options)
+    card, options = settled.gpu, settled.options
     workload, _ = ask_for_shape(card, options)
     terms_of(options)
     runs = put_right(options)
@@ -93,7 +94,8 @@ def whole_estimate(
         BadInput: an option is malformed, unknown, or contradicts another; the configuration cannot be used.
         CannotDo: the model's widths are not known, or the card has no rate for the type.
     """
-    card, _ = find_gpu(gpu)
+    settled = asked(gpu, options)
+    card, options = settled.gpu, settled.options
     model = architecture_of(options)
     if model is None:
         raise BadInput("error.no_model")
@@ -134,6 +136,7 @@ def cost_for(gpu: str, options: Mapping[str, object], implementation: str | None
         BadInput: an option is malformed, unknown, or contradicts another.
         CannotDo: nothing measured supports a number, or no price is known.
     """
+    options = asked(gpu, options).options
     question, _ = complete(gpu, options)
     estimator = put_right(options).estimator
     chosen = implementation or usual(question.workload, question.gpu, estimator)

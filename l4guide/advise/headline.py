@@ -212,9 +212,14 @@ def _attention_decides(gpu: Gpu, part: Part, mix: Mix | None) -> tuple[tuple[str
         keys = ("headline.model_mix", "headline.model_mix_short", "headline.model_mix_bare")
         return keys, {"running": several, "number": len(taken)}
     first = taken[0] if taken else running[0].values["library"]
-    which = "unsafe" if part.answer == "unsafe" else "runs_with"
     named: dict[str, object] = {"running": Sentence("headline.always", {"library": first})}
-    return (f"headline.model_{which}", f"headline.model_{which}_short"), named
+    if part.answer == "unsafe":
+        return ("headline.model_unsafe", "headline.model_unsafe_short"), named
+    return (
+        "headline.model_runs_with",
+        "headline.model_runs_with_short",
+        "headline.model_runs_with_bare",
+    ), named
 
 
 def _pace(whole: Whole) -> dict[str, object]:

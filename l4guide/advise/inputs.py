@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from l4guide.advise.asked import OF_A_CARD
 from l4guide.catalogue import Gpu
 from l4guide.frozen import frozen
 from l4guide.step import Plan
@@ -16,6 +17,8 @@ NAMES = ("provider", "region", "implementation")
 #: Digits of a number that is repeated as it was given.
 IN_FULL = 12
 LENGTHS = ("seqlen", "seqlen_q", "seqlen_kv")
+#: What is asked of the images and the sound of a request.
+MEDIA = ("images", "image_size", "image_tokens", "audio_s", "audio_tokens")
 
 
 @frozen
@@ -90,10 +93,11 @@ def inputs_of(
     """
     said = {name for name, value in options.items() if value is not None}
     items = (
-        *_subject(said, gpu, model, component, options.get("index")),
+        *_subject(options, said, gpu, model, component),
         *_plan(options, said, workload, plan),
         *_shape(said, workload, model),
         *_lengths(said, workload),
+        *(Input(name=name, value=str(options[name]), given=True) for name in MEDIA if name in said),
         *_features(said, workload, model),
         *_terms(options),
     )
@@ -101,13 +105,14 @@ def inputs_of(
 
 
 def _subject(
-    said: set[str], gpu: Gpu, model: str | None, component: str | None, index: object
+    options: Mapping[str, object], said: set[str], gpu: Gpu, model: str | None, component: str | None
 ) -> Iterator[Input]:
     yield Input(name="gpu", value=gpu.name, given=True)
+    yield from (Input(name=n, value=str(options[n]), given=True) for n in OF_A_CARD if n in said)
     if model is not None:
         yield Input(name="model", value=model, given=True)
-    if index is not None:
-        yield Input(name="index", value=Path(str(index)).name, given=True)
+    if "index" in said:
+        yield Input(name="index", value=Path(str(options["index"])).name, given=True)
     if component is not None and "component" in said:
         yield Input(name="component", value=component, given=True)
 

@@ -121,11 +121,11 @@ def provider_of(rate: Rate) -> Sentence:
 
 def caveats(model: Architecture) -> tuple[Sentence, ...]:
     """What puts a model's numbers in doubt: its type was never found to be read right, or it could not be traced."""
-    if model.trace is not None or model.model_type is None:
+    if model.is_traced or model.model_type is None:
         return ()
     from l4guide.tracing import not_compared
 
-    found = not_compared(model.model_type)
+    found = None if model.trace is not None else not_compared(model.model_type)
     if model.untraced is not None:
         key = "counted.untraced" if found is None else "counted.untraced_uncompared"
         return (Sentence(key, {"reason": model.untraced}),)
@@ -134,8 +134,9 @@ def caveats(model: Architecture) -> tuple[Sentence, ...]:
 
 def counted(model: Architecture) -> tuple[Sentence, ...]:
     """How a model's parameters, cache and calls were found, where no caveat says it; a preset's may be published."""
-    if model.trace is not None:
-        return (Sentence("counted.traced", {"version": model.trace.transformers}),)
+    if model.trace is not None and model.is_traced:
+        values = {"version": model.trace.transformers, "reason": model.trace.unsaid}
+        return (Sentence("counted.traced_unrun" if model.trace.unsaid else "counted.traced", values),)
     return () if model.model_type is None or caveats(model) else (Sentence("counted.read"),)
 
 

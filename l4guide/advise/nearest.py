@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from l4guide.advise.records import Alternative
-from l4guide.catalogue import Gpu
+from l4guide.catalogue import Gpu, all_prices
 from l4guide.cost import Contender
 from l4guide.estimate import Estimate
 
@@ -15,15 +15,18 @@ BESIDE = 5
 def nearest_in_time(alternatives: Sequence[Alternative], mine: Estimate | None) -> tuple[Alternative, ...]:
     """For attention alone: of the cards that run it, the five whose time is nearest by ratio, the fastest first.
 
-    Where the asked card has no time, or too few others have one, the first of the comparison fill up.
+    Cards that somebody rents out come before those that can only be bought. Where the asked card has no time, or too
+    few others have one, the first of the comparison fill up.
     """
     if mine is None:
         return tuple(alternatives[:BESIDE])
 
-    def apart(item: Alternative) -> float:
+    rented = {price.gpu for price in all_prices()}
+
+    def apart(item: Alternative) -> tuple[bool, float]:
         if item.estimate is None:
-            return math.inf
-        return abs(math.log(item.estimate.latency_ms / mine.latency_ms))
+            return True, math.inf
+        return item.gpu.name not in rented, abs(math.log(item.estimate.latency_ms / mine.latency_ms))
 
     chosen = sorted(alternatives, key=apart)[:BESIDE]
     return tuple(item for item in alternatives if item in chosen)

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import fields
 
-from l4guide.advise.calls import Asked, calls_in, named_calls, options_of, reads_at_once
+from l4guide.advise.asked import OF_A_CARD, asked
+from l4guide.advise.calls import AskedCall, calls_in, named_calls, options_of, reads_at_once
 from l4guide.advise.config import as_model, preset_model, read_architecture
-from l4guide.advise.inputs import inputs_of
+from l4guide.advise.inputs import MEDIA, inputs_of
 from l4guide.advise.records import Question
-from l4guide.catalogue import Component, Gpu, Model, find_gpu
+from l4guide.catalogue import Component, Gpu, Model
 from l4guide.cost.whole import LATENCIES
 from l4guide.errors import BadInput, Problem
 from l4guide.frozen import frozen
@@ -19,7 +20,7 @@ from l4guide.workload import DEFAULTS, Workload, ask, yes_or_no
 #: What an encoder is asked for where nothing is said: one pass over whole sequences.
 ENCODING = "prefill"
 #: What can be asked of a whole model alone.
-OF_A_MODEL = ("weights", "method", "lora_rank", "load", "run_tokens", *LATENCIES)
+OF_A_MODEL = ("weights", *MEDIA, "method", "lora_rank", "load", "run_tokens", *LATENCIES)
 #: The option that leaves every recorded run out, and what it was called before.
 NO_MEASUREMENTS = ("no_measurements", "as_fitted")
 #: The option that has a configuration read where it could be traced.
@@ -28,6 +29,7 @@ NO_TRACE = "no_trace"
 BESIDE_THE_WORKLOAD = (
     *("model", "component", "config", "index"),
     *("gpus", "price", "provider", "region", "spot", "tariff"),
+    *OF_A_CARD,
     *("recompute", "flash", "measured", *NO_MEASUREMENTS, NO_TRACE, *OF_A_MODEL),
 )
 
@@ -106,7 +108,7 @@ def _workload_of(
     return workload, (*lengths, *assumed)
 
 
-def complete(gpu_name: str, options: Mapping[str, object]) -> tuple[Question, tuple[Asked, ...]]:
+def complete(gpu_name: str, options: Mapping[str, object]) -> tuple[Question, tuple[AskedCall, ...]]:
     """Read the question.
 
     Returns:
@@ -116,8 +118,8 @@ def complete(gpu_name: str, options: Mapping[str, object]) -> tuple[Question, tu
     Raises:
         BadInput: an option is malformed, unknown or contradicts another; or the model's shape is not public.
     """
-    gpu, note = find_gpu(gpu_name)
-    notes = (note,) if note is not None else ()
+    settled = asked(gpu_name, options)
+    gpu, options, notes = settled.gpu, settled.options, settled.notes
     if options.get("config") is None and options.get("model") is None:
         workload, assumed = ask_for_shape(gpu, options)
         question = Question(
@@ -129,22 +131,22 @@ def complete(gpu_name: str, options: Mapping[str, object]) -> tuple[Question, tu
             notes=notes,
             inputs=inputs_of(options, gpu, workload),
         )
-        return question, (Asked(name=None, workload=workload),)
+        return question, (AskedCall(name=None, workload=workload),)
     chosen, architecture = _model_of(options)
     named = options.get("component")
-    asked = _component(chosen, None if named is None else str(named))
-    calls = _calls(chosen, asked, architecture, alone=named is not None)
+    part = _component(chosen, None if named is None else str(named))
+    calls = _calls(chosen, part, architecture, alone=named is not None)
     said, encodes = _task_of(calls[0], workload_options(options))
     found = [
         (one, _workload_of(gpu, chosen, one.component, _shape(one, architecture, said), _said(one, said)))
         for one in calls
     ]
     first, (workload, assumed) = found[0]
-    _check_decodes(chosen, asked, first, said)
+    _check_decodes(chosen, part, first, said)
     alone = bool({"head_dim", "heads", "kv_heads"} & said.keys())
-    parts = tuple(Asked(name=one.name, workload=each[0], call=one.call) for one, each in found)
-    if asked.note:
-        notes = (*notes, Sentence("note.model", {"model": chosen.name, "note": asked.note}))
+    parts = tuple(AskedCall(name=one.name, workload=each[0], call=one.call) for one, each in found)
+    if part.note:
+        notes = (*notes, Sentence("note.model", {"model": chosen.name, "note": part.note}))
     question = Question(
         workload=workload,
         gpu=gpu,
@@ -152,7 +154,7 @@ def complete(gpu_name: str, options: Mapping[str, object]) -> tuple[Question, tu
         component=first.name,
         assumed=(*encodes, *(name for name in assumed if name not in _shape(first, architecture, said))),
         notes=notes,
-        inputs=inputs_of(options, gpu, workload, model=chosen.name, component=asked.name),
+        inputs=inputs_of(options, gpu, workload, model=chosen.name, component=part.name),
         layers=1 if first.call is None else first.call.layers,
     )
     return question, parts[:1] if alone else parts

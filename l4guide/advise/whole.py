@@ -4,14 +4,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from l4guide.advise.able import borrowed_time, refusal
+from l4guide.advise.asked import asked, cards_with
 from l4guide.advise.changes import changes
 from l4guide.advise.checkpoint import checkpoint_lines
 from l4guide.advise.config import read_architecture
 from l4guide.advise.inputs import Inputs, inputs_of
 from l4guide.advise.measured import put_right
+from l4guide.advise.media import media_lines, media_of
 from l4guide.advise.model import ModelAnswer, caveats, counted
 from l4guide.advise.question import ENCODING, ask_for, ask_for_shape, is_run, workload_options
-from l4guide.catalogue import Gpu, find_gpu, gpus
+from l4guide.catalogue import Gpu
 from l4guide.cost import (
     BreakEven,
     Question,
@@ -91,8 +93,10 @@ def question_of(
     said = {name: value for name, value in workload_options(options).items() if value is not None}
     if not model.causal:
         said.setdefault("task", ENCODING)
+    media = media_of(model, options)
     if not {"seqlen", "seqlen_kv"} & said.keys():
-        said["seqlen"] = min(DEFAULT_CONTEXT, model.max_context or DEFAULT_CONTEXT)
+        room = (model.max_context or DEFAULT_CONTEXT + media.tokens) - media.tokens
+        said["seqlen"] = max(1, min(DEFAULT_CONTEXT, room))
     mixer = next((group.mixer for group in model.layers if group.mixer.attends), None)
     shape = (
         {"head_dim": 128}
@@ -105,8 +109,9 @@ def question_of(
         }
     )
     workload, _ = ask_for(gpu, {**said, **shape, "causal": said.get("causal", model.causal)})
-    if model.max_context is not None and workload.seqlen_kv > model.max_context:
-        values = {"context": workload.seqlen_kv, "model": model.name, "limit": model.max_context}
+    context = workload.seqlen_kv + media.tokens
+    if model.max_context is not None and context > model.max_context:
+        values = {"context": context, "model": model.name, "limit": model.max_context}
         raise BadInput("error.context_over_model", **values)
     if not model.causal and workload.task == "decode":
         raise BadInput("error.no_decode", model=model.name, component=model.model_type or model.name)
@@ -116,7 +121,7 @@ def question_of(
     )
     return Question(
         model=model,
-        plan=replace(plan, kv_dtype=workload.kv_dtype),
+        plan=replace(plan, kv_dtype=workload.kv_dtype, media=media),
         workload=workload,
         implementation=implementation,
         estimator=put_right(options).estimator,
@@ -132,12 +137,12 @@ def model_answer(
         BadInput: an option is malformed, unknown, or contradicts another; the configuration cannot be used.
         CannotDo: the model's widths are not known, or the card has no rate for the type.
     """
-    gpu, note = find_gpu(gpu_name)
-    model = architecture_of(options)
+    settled = asked(gpu_name, options)
+    model = architecture_of(settled.options)
     if model is None:
         raise BadInput("error.no_model")
-    found = answer_about(gpu, model, options, implementation)
-    return found if note is None else replace(found, remarks=(note, *found.remarks))
+    found = answer_about(settled.gpu, model, settled.options, implementation)
+    return replace(found, remarks=(*settled.notes, *found.remarks))
 
 
 def answer_about(
@@ -152,8 +157,8 @@ def answer_about(
     question = question_of(gpu, model, options, implementation)
     terms, order = terms_of(options), order_of(options)
     whole = whole_of(gpu, question, terms, order)
-    ranking = rank(question, gpus(), terms, order, lambda card: refusal(question, card), asked=gpu)
-    remarks = [*remarks_on(model), *checkpoint_lines(question)]
+    ranking = rank(question, cards_with(gpu), terms, order, lambda card: refusal(question, card), asked=gpu)
+    remarks = [*media_lines(whole), *remarks_on(model), *checkpoint_lines(question)]
     remarks += borrowed_time(question, gpu, whole.step.implementation)
     remarks += put_right(options).said(gpu, question.plan.task, whole=True)
     return ModelAnswer(
@@ -203,12 +208,13 @@ def question_line(gpu_name: str, options: Mapping[str, object]) -> Inputs:
         BadInput: the card is not known, or an option is malformed, unknown, or contradicts another.
         CannotDo: the model's widths are not known.
     """
-    gpu, _ = find_gpu(gpu_name)
-    asked = {name: value for name, value in options.items() if name != "implementation"}
+    settled = asked(gpu_name, options)
+    gpu, options = settled.gpu, settled.options
+    said = {name: value for name, value in options.items() if name != "implementation"}
     model = architecture_of(options)
     if model is None:
-        return inputs_of(options, gpu, ask_for_shape(gpu, asked)[0])
-    return inputs_about(gpu, question_of(gpu, model, asked), options)
+        return inputs_of(options, gpu, ask_for_shape(gpu, said)[0])
+    return inputs_about(gpu, question_of(gpu, model, said), options)
 
 
 def break_even(
@@ -222,12 +228,13 @@ def break_even(
         BadInput: an option is malformed, unknown, or contradicts another.
         CannotDo: the model's widths are not known.
     """
-    gpu, _ = find_gpu(gpu_name)
+    settled = asked(gpu_name, options)
+    gpu, options = settled.gpu, settled.options
     model = architecture_of(options)
     if model is None:
         model = bare(ask_for_shape(gpu, options)[0])
     question = question_of(gpu, model, options)
     terms: Terms = terms_of(options)
-    able = [card for card in gpus() if refusal(question, card) is None]
+    able = [card for card in cards_with(gpu) if refusal(question, card) is None]
     drawn = by_context if axis == "context" else by_head_dim
     return replace(drawn(question, able, terms, cells=cells), caveats=(*caveats(model), *counted(model)))

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import fields, replace
 from pathlib import Path
 
-from l4guide.catalogue.records import CONFIG, Alias, Component, Gpu, Model, Price, Source
+from l4guide.catalogue.records import CONFIG, Alias, Component, Gpu, Instance, Model, Price, Source
 from l4guide.table import read_rows, words
 
 VENDORS = ("NVIDIA", "AMD")
@@ -33,10 +33,10 @@ def read_gpus(path: Path, sources: Collection[str]) -> tuple[Gpu, ...]:
     Raises:
         BadData: a row is broken.
     """
-    columns = _columns(Gpu)
+    columns = [name for name in _columns(Gpu) if name not in ("own", "base")]
     gpus = []
     for row in read_rows(path, columns, ["name"]):
-        gpu = row.fill(Gpu)
+        gpu = row.fill(Gpu, own=(), base=None)
         row.check_known("vendor", [gpu.vendor], VENDORS, ", ".join(VENDORS))
         row.check_known("sources", gpu.sources or ("",), sources, "sources.csv")
         row.check_known("inferred", gpu.inferred, columns, "the header")
@@ -85,6 +85,21 @@ def read_prices(path: Path, gpus: Collection[str], sources: Collection[str]) -> 
         row.check_known("source", [price.source], sources, "sources.csv")
         prices.append(price)
     return tuple(prices)
+
+
+def read_instances(path: Path, gpus: Collection[str], sources: Collection[str]) -> tuple[Instance, ...]:
+    """The machines of an `instances.csv`, whose cards must be among the names `gpus` and sources among `sources`.
+
+    Raises:
+        BadData: a row is broken.
+    """
+    instances = []
+    for row in read_rows(path, _columns(Instance), ["instance"]):
+        instance = row.fill(Instance)
+        row.check_known("gpu", [instance.gpu], gpus, "gpus.csv")
+        row.check_known("source", [instance.source], sources, "sources.csv")
+        instances.append(instance)
+    return tuple(instances)
 
 
 def read_aliases(path: Path, names: Collection[str]) -> tuple[Alias, ...]:

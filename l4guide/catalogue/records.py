@@ -68,6 +68,10 @@ class Gpu:
     unverified: tuple[str, ...]
     disagreements: str
     sources: tuple[str, ...]
+    #: What the user said of it in place of what is listed, by field; empty for a card as it is listed.
+    own: tuple[str, ...] = ()
+    #: The listed card of which it is a part, or that the user changed; None for every other.
+    base: str | None = None
 
     @property
     def arch(self) -> int | None:
@@ -132,6 +136,23 @@ class Price:
     region: str
     as_of: date
     note: str
+    source: str
+
+
+@frozen
+class Instance:
+    """A virtual or bare machine that a provider rents out with so many cards, or with a part of one.
+
+    `part` is a fraction such as "1/8", empty for whole cards.
+    """
+
+    instance: str
+    provider: str
+    gpu: str
+    count: int
+    part: str
+    vcpus: int | None
+    host_memory_gib: float | None
     source: str
 
 

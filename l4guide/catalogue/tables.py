@@ -4,8 +4,15 @@ from collections.abc import Mapping
 from functools import cache
 
 from l4guide.catalogue.folder import data_folder
-from l4guide.catalogue.reading import read_aliases, read_gpus, read_models, read_prices, read_sources
-from l4guide.catalogue.records import Alias, Gpu, Model, Price, Source
+from l4guide.catalogue.reading import (
+    read_aliases,
+    read_gpus,
+    read_instances,
+    read_models,
+    read_prices,
+    read_sources,
+)
+from l4guide.catalogue.records import Alias, Gpu, Instance, Model, Price, Source
 
 
 @cache
@@ -44,6 +51,12 @@ def models() -> tuple[Model, ...]:
 def all_prices() -> tuple[Price, ...]:
     """Every price, in the order of the file."""
     return read_prices(data_folder() / "prices.csv", {gpu.name for gpu in gpus()}, _sources_by_key())
+
+
+@cache
+def instances() -> tuple[Instance, ...]:
+    """Every machine whose name stands for its cards."""
+    return read_instances(data_folder() / "instances.csv", {gpu.name for gpu in gpus()}, _sources_by_key())
 
 
 @cache

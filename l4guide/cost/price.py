@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from datetime import date
 
-from l4guide.catalogue import Gpu, Price, prices
+from l4guide.catalogue import Gpu, Price, all_prices
 from l4guide.errors import BadInput, CannotDo
 from l4guide.frozen import frozen
 from l4guide.workload import whole_number, yes_or_no
@@ -107,7 +107,8 @@ def offers_for(
         CannotDo: nobody lists this card in that way.
     """
     pricing = "spot" if spot else "on-demand"
-    found = sorted((p for p in prices(gpu.name) if p.pricing == pricing), key=lambda p: p.usd_per_hour)
+    listed = (p for p in all_prices() if (p.gpu, p.pricing) == (gpu.name, pricing))
+    found = sorted(listed, key=lambda p: p.usd_per_hour)
     if not found:
         raise CannotDo("error.no_price", gpu=gpu.name, pricing=pricing)
     for field, value in (("provider", provider), ("region", region)):

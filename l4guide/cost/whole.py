@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import date
 
 from l4guide.catalogue import Gpu
+from l4guide.cost.encoding import encoding_json, named
 from l4guide.cost.price import Rate, Terms, above_zero, rate_of
 from l4guide.errors import BadInput, CannotDo
 from l4guide.estimate import NO_RUNS, LiveEstimator
@@ -80,8 +81,8 @@ class Question:
 
     @property
     def context(self) -> int:
-        """Tokens of a sequence."""
-        return self.workload.seqlen_kv
+        """Tokens of a sequence, those of its images and its sound included."""
+        return self.workload.seqlen_kv + self.plan.media.tokens
 
     def counts(self) -> dict[str, object]:
         """Parameters, bytes and attention calls of the model as it is asked about: one sequence, on all cards together.
@@ -227,8 +228,8 @@ class Whole:
             "tokens_per_s": value,
             "tokens_per_s_low": low,
             "tokens_per_s_high": high,
-            **_named("step_ms", self.latency_ms),
-            **self._sequences(),
+            **named("step_ms", self.latency_ms),
+            **encoding_json(self),
             **self._latencies(),
             **self._utilisation(),
             "parts_ms": {name: part.value.item() * 1e3 for name, part in self.step.parts.items()},
@@ -245,24 +246,16 @@ class Whole:
         said |= self._money() | self._energy()
         return said | self.question.counts() | {"assumed": list(self.question.model.assumed)}
 
-    def _sequences(self) -> dict[str, object]:
-        if not self.encodes:
-            return {}
-        said = _named("sequences_per_s", self.sequences_per_s)
-        said |= _named("ms_per_sequence", self.sequences_per_s.inverse(1e3))
-        dollars = self.usd_per_million_sequences
-        return said if dollars is None else said | _named("usd_per_million_sequences", dollars)
-
     def _latencies(self) -> dict[str, object]:
         prefill, decode = self.prefill, self.decode
         if prefill is None or decode is None:
             return {}
         first, each = prefill.seconds.times(1e3), decode.seconds.times(1e3)
-        return _named("ttft_ms", first) | _named("tpot_ms", each)
+        return named("ttft_ms", first) | named("tpot_ms", each)
 
     def _utilisation(self) -> dict[str, object]:
         found = self.step.utilisation(self.gpu, self.cards)
-        return {} if found is None else _named("mfu", found)
+        return {} if found is None else named("mfu", found)
 
     def _money(self) -> dict[str, object]:
         dollars = self.usd_per_million_tokens
@@ -283,8 +276,8 @@ class Whole:
             hours = self.step.tokens_per_s.inverse(run / SECONDS_PER_HOUR)
             said["run"] = {
                 "tokens": run,
-                **_named("hours", hours),
-                **_named("usd", dollars.times(run / MILLION)),
+                **named("hours", hours),
+                **named("usd", dollars.times(run / MILLION)),
             }
         return said
 
@@ -292,16 +285,11 @@ class Whole:
         joules = self.joules_per_token
         if joules is None:
             return {}
-        said = _named("joules_per_token", joules)
+        said = named("joules_per_token", joules)
         if self.terms.usd_per_kwh is not None:
             per_million = MILLION / JOULES_PER_KWH * self.terms.usd_per_kwh
-            said |= _named("energy_usd_per_million_tokens", joules.times(per_million))
+            said |= named("energy_usd_per_million_tokens", joules.times(per_million))
         return said
-
-
-def _named(name: str, interval: Interval) -> dict[str, object]:
-    low, value, high = interval.ends()
-    return {name: value, f"{name}_low": low, f"{name}_high": high}
 
 
 def memory_json(found: Fit, cards: int) -> dict[str, object]:

@@ -1,115 +1,54 @@
 """The paste against every symptom and every error text of the support rules -> `Diagnosis`."""
 
-import math
 from collections.abc import Iterator, Mapping
-from functools import cache
 
-from l4guide.diagnose.cards import about_limit, cards_with
-from l4guide.diagnose.finding import Diagnosis, Finding, Remedy
+from l4guide.diagnose.arithmetic import ARITHMETIC
+from l4guide.diagnose.cards import about_limit, cards_enough, cards_with
+from l4guide.diagnose.finding import Diagnosis, Evidence, Finding, Remedy
+from l4guide.diagnose.model_memory import about_model
 from l4guide.diagnose.operators import operators_of
-from l4guide.diagnose.paste import Paste, clean
-from l4guide.diagnose.reader import rules_by_code, symptom_book
-from l4guide.diagnose.symptom import Fix, Symptom
-from l4guide.diagnose.trace import kernel_of, library_of
-from l4guide.diagnose.wording import Match, Wording, bytes_of, places, wording
-from l4guide.frozen import frozen
+from l4guide.diagnose.paste import clean
+from l4guide.diagnose.question import command_of, question_of
+from l4guide.diagnose.reader import symptom_book
+from l4guide.diagnose.setting import Setting
+from l4guide.diagnose.sighting import Sighting, sightings
+from l4guide.diagnose.symptom import CONFIDENCES, Advice, Fix
+from l4guide.diagnose.wording import bytes_of
 from l4guide.support.conditions import label
 from l4guide.support.releases import releases
 from l4guide.support.rulebook import Rule
-from l4guide.text import Sentence
+from l4guide.text import Sentence, placeholders, sentences
 
-#: The same message with other numbers is told so many times.
-MOST_PLACES = 5
 MOST_FINDINGS = 20
-#: Words of the paste that are shown again.
-LONGEST_PASSAGE = 300
-#: What an example of N x N scores is reckoned with: a usual number of heads, and two bytes a score.
-EXAMPLE_HEADS, SCORE_BYTES = 32, 2
+#: Words of the paste that are shown again, and lines of it that are named as evidence.
+LONGEST_PASSAGE, MOST_EVIDENCE = 300, 6
 #: Blanks that are told as numbers of their own, or that mean nothing by themselves.
 TOLD = {"required_bytes", "limit_bytes", "required_size", "limit_size", "listed", "number", "size"}
+#: How the key of a way out ends that says a number of the paste.
+WITH_NUMBER = "_to"
+#: The way out that needs another card is none where no card is enough.
+BIGGER_SHARED = "symptom.fix_bigger_shared"
 
 
-@frozen
-class Sighting:
-    """One place where the paste shows a symptom, a rule's text, or both."""
-
-    match: Match
-    symptom: Symptom | None
-    rules: tuple[Rule, ...]
-
-    @property
-    def weight(self) -> tuple[bool, bool, int]:
-        """How specific it is: a symptom with a condition before one without, then the longer text."""
-        symptom = self.symptom
-        return symptom is not None, symptom is not None and bool(symptom.near), self.match.letters
-
-
-@cache
-def _rule_texts() -> Mapping[Wording, tuple[Rule, ...]]:
-    """The error texts of the support rules, each with the rules that print it."""
-    texts: dict[str, list[Rule]] = {}
-    for rule in rules_by_code().values():
-        texts.setdefault(rule.text or "", []).append(rule)
-    return {wording(text): tuple(rules) for text, rules in texts.items()}
-
-
-def _shows(symptom: Symptom, paste: Paste) -> bool:
-    """Whether the conditions of a symptom hold in the paste."""
-    small = paste.spaced.small
-    if symptom.near and not any(phrase in small for phrase in symptom.near):
-        return False
-    return not any(phrase in small for phrase in symptom.unless)
-
-
-def _sightings(paste: Paste) -> Iterator[Sighting]:
-    """Everything that the paste shows, overlapping or not."""
-    for symptom in symptom_book().symptoms:
-        if _shows(symptom, paste):
-            for match in places(symptom.wordings, paste, MOST_PLACES):
-                yield Sighting(match=match, symptom=symptom, rules=())
-    for one, rules in _rule_texts().items():
-        for match in places((one,), paste, MOST_PLACES):
-            yield Sighting(match=match, symptom=None, rules=rules)
-
-
-def _distinct(found: list[Sighting]) -> list[Sighting]:
-    """The most specific sighting of each passage; a symptom takes over the rules that have the same words."""
-    kept: list[Sighting] = []
-    for one in sorted(found, key=lambda one: one.weight, reverse=True):
-        place = next((n for n, other in enumerate(kept) if one.match.overlaps(other.match)), None)
-        if place is None:
-            kept.append(one)
-        elif kept[place].symptom is not None and one.rules:
-            above = kept[place]
-            kept[place] = Sighting(match=above.match, symptom=above.symptom, rules=above.rules + one.rules)
-    return kept
-
-
-def _values(match: Match, library: str) -> dict[str, object]:
+def _values(one: Sighting, library: str) -> dict[str, object]:
     """What the sentences of a finding may want filled in."""
-    values: dict[str, object] = {**match.values, "library": library}
-    required = bytes_of(match.values, "required")
+    values: dict[str, object] = {**one.match.values, "library": library}
+    required = bytes_of(one.match.values, "required")
     if required is not None:
         values["required_gib"] = f"{required / 2**30:.2f}"
-        values["tokens"] = math.isqrt(required // (EXAMPLE_HEADS * SCORE_BYTES))
-        values["heads_assumed"] = EXAMPLE_HEADS
     return values
-
-
-def _remedies(fixes: tuple[Fix, ...], values: Mapping[str, object]) -> tuple[Remedy, ...]:
-    return tuple(Remedy(text=Sentence(fix.text, values), cost=Sentence(fix.cost)) for fix in fixes)
 
 
 def _whose(one: Sighting) -> tuple[str, tuple[Rule, ...]]:
     """The library that printed the words and its rules; every rule with these words where no frame tells whose."""
-    origins = symptom_book().origins
     if one.symptom is not None and not one.symptom.traced:
         return one.symptom.library, one.rules
     printing = tuple(dict.fromkeys(library for rule in one.rules for library in rule.libraries))
-    traced = library_of(one.match, origins, printing)
+    traced = one.setting.origin(printing)
     if traced is None:
-        return (one.symptom.library if one.symptom else printing[0]), one.rules
-    return traced, tuple(rule for rule in one.rules if traced in rule.libraries)
+        own = one.symptom.library if one.symptom else printing[0]
+        return (printing[0] if printing and own not in printing else own), one.rules
+    return traced.library, tuple(rule for rule in one.rules if traced.library in rule.libraries)
 
 
 def _rule_cause(rule: Rule, library: str) -> Sentence:
@@ -120,41 +59,100 @@ def _rule_cause(rule: Rule, library: str) -> Sentence:
     return Sentence("diagnose.rule", {**values, **wants})
 
 
-def _rule_fixes(rule: Rule) -> tuple[Fix, ...]:
+def _advice(rule: Rule) -> Advice:
     """What helps against a broken rule on this field."""
     advice = symptom_book().advice
-    return next(one.fixes for one in advice if rule.needs.field in one.fields or not one.fields)
+    return next(one for one in advice if rule.needs.field in one.fields or not one.fields)
 
 
-def _finding(one: Sighting, paste: Paste) -> Finding:
+def _remedies(
+    fixes: tuple[Fix, ...], kind: str, values: Mapping[str, object], question: Mapping[str, str]
+) -> Iterator[Remedy]:
+    """The ways out whose blanks the paste fills, each with the command that tells more."""
+    book = symptom_book()
+    usual = next(one.command for one in book.kinds if one.name == kind)
+    said = ""
+    for fix in fixes:
+        # A way out with the number of the paste stands for the same without it, which comes next.
+        if fix.text != said and placeholders(sentences("en")[fix.text]) <= values.keys():
+            said = fix.text.removesuffix(WITH_NUMBER) if fix.text.endswith(WITH_NUMBER) else ""
+            command = command_of(book.commands.get(fix.text, usual), question)
+            yield Remedy(text=Sentence(fix.text, values), cost=Sentence(fix.cost), command=command)
+
+
+def _title(library: str, code: str, kind: str, confidence: str) -> Sentence:
+    named = next(one.title for one in symptom_book().kinds if one.name == kind)
+    told = {"kind": Sentence(named), "confidence": Sentence(CONFIDENCES[confidence])}
+    return Sentence("diagnose.title", {"library": library, "code": code, **told})
+
+
+def _evidence(setting: Setting) -> tuple[Evidence, ...]:
+    """The lines that the finding rests on: what ran, then the message."""
+    lines = setting.paste.lines
+    indexes = [*range(setting.index, setting.last + 1)][:MOST_EVIDENCE]
+    if setting.ran is not None:
+        code = setting.ran.index + 1
+        indexes = [
+            setting.ran.index,
+            *([code] if code < setting.index and setting.ran.file else []),
+            *indexes,
+        ]
+    told = {
+        lines[n].number: lines[n].text.strip()[:LONGEST_PASSAGE] for n in indexes if lines[n].text.strip()
+    }
+    return tuple(Evidence(line=number, text=text) for number, text in told.items())
+
+
+def _finding(one: Sighting) -> Finding:
     """The finding of a sighting."""
     library, rules = _whose(one)
-    match, symptom = one.match, one.symptom
-    values = _values(match, library)
+    match, setting, symptom = one.match, one.setting, one.symptom
+    values = _values(one, library)
     required, limit = bytes_of(match.values, "required"), bytes_of(match.values, "limit")
     shared = symptom is not None and symptom.shared
+    added: tuple[Sentence, ...] = ()
     if symptom is None:
-        cause, fixes = _rule_cause(rules[0], library), _rule_fixes(rules[0])
-        evidence, source, place = rules[0].evidence, rules[0].source, rules[0].place
+        advice = _advice(rules[0])
+        cause, fixes, kind, confidence = _rule_cause(rules[0], library), advice.fixes, advice.kind, "certain"
+        told, source, place = rules[0].evidence, rules[0].source, rules[0].place
     else:
         cause, fixes = Sentence(symptom.cause, values), symptom.fixes
-        evidence, source, place = symptom.evidence, symptom.source, symptom.place
+        kind, confidence = symptom.kind, symptom.confidence
+        told, source, place = symptom.evidence, symptom.source, symptom.place
         required = required if required is not None else symptom.required_bytes
+        if symptom.arithmetic is not None:
+            added, filled = ARITHMETIC[symptom.arithmetic].reckon(setting)
+            values |= filled
+    if shared:
+        added += about_limit(required, limit)
+    if shared and required is not None and not cards_enough(required):
+        fixes = tuple(fix for fix in fixes if fix.text != BIGGER_SHARED)
+    kernel = (symptom.kernel if symptom else None) or (setting.kernel if shared else None)
+    question = question_of(setting, library, kernel)
+    memory = kind.startswith("memory.")
+    code = rules[0].code if rules or symptom is None else symptom.code
     return Finding(
+        title=_title(library, code, kind, confidence),
         library=library,
-        kernel=(symptom.kernel if symptom else None) or (kernel_of(match) if shared else None),
-        code=rules[0].code if rules or symptom is None else symptom.code,
+        kind=kind,
+        confidence=confidence,
+        kernel=kernel,
+        code=code,
         symptom=symptom.code if symptom else None,
         rules=tuple(dict.fromkeys(rule.code for rule in rules)),
-        required_bytes=required,
-        limit_bytes=limit,
-        cause=(cause, *(about_limit(required, limit) if shared else ())),
-        fixes=_remedies(fixes, values),
-        operators=operators_of(match, paste, symptom.operators) if symptom and symptom.operators else {},
+        required_bytes=required if required is not None or not memory else setting.amounts.asked,
+        limit_bytes=limit if limit is not None or not memory else setting.amounts.free,
+        amounts=setting.amounts if memory else None,
+        cause=(cause, *added, *(about_model(question) if memory else ())),
+        fixes=tuple(_remedies(fixes, kind, values, question)),
+        operators=operators_of(setting, symptom.operators) if symptom and symptom.operators else {},
         values={name: value for name, value in match.values.items() if name not in TOLD},
+        card=question.get("gpu"),
         cards=tuple(gpu.name for gpu in cards_with(limit)) if shared and limit else (),
-        passage=match.reading.text[match.start : min(match.end, match.start + LONGEST_PASSAGE)],
-        evidence=evidence,
+        question=question,
+        passage=match.text[:LONGEST_PASSAGE],
+        evidence=_evidence(setting),
+        evidence_kind=told,
         source=source,
         place=place,
     )
@@ -167,8 +165,8 @@ def _same(finding: Finding) -> tuple[object, ...]:
 def diagnose(text: str | bytes) -> Diagnosis:
     """What a pasted traceback, warning or log says, why, and what helps.
 
-    Every symptom in it is told, the most specific first: what names a number, a rule or a condition before what
-    only says that something failed. A text that nobody described gives a diagnosis of status unknown.
+    Every failure in it is told, the first cause first: warnings come after failures, and what only says that
+    something failed comes last. A text that nobody described gives a diagnosis of status unknown.
 
     Args:
         text: the paste; bytes may be UTF-8 or UTF-16, and whatever is not text is passed over.
@@ -178,7 +176,8 @@ def diagnose(text: str | bytes) -> Diagnosis:
         BadData: a symptom file is broken.
     """
     paste = clean(text)
-    kept = _distinct(list(_sightings(paste)))
-    kept.sort(key=lambda one: (one.symptom is not None and one.symptom.general, -one.match.letters))
-    findings = {_same(finding): finding for one in reversed(kept) if (finding := _finding(one, paste))}
-    return Diagnosis(findings=tuple(reversed(findings.values()))[:MOST_FINDINGS], remarks=paste.remarks)
+    kept = sightings(paste, symptom_book())
+    findings: dict[tuple[object, ...], Finding] = {}
+    for finding in map(_finding, kept):
+        findings.setdefault(_same(finding), finding)
+    return Diagnosis(findings=tuple(findings.values())[:MOST_FINDINGS], remarks=paste.remarks)

@@ -2,17 +2,23 @@
 
 import re
 import sys
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
 
+from l4guide.diagnose.prefix import unprefixed
 from l4guide.errors import BadInput, CannotDo
 from l4guide.frozen import frozen
 from l4guide.text import Sentence, say
 
-#: Characters that are read. An error stands at the end of a log, so the end gets the larger part.
-READ_AT_START = 100_000
-READ_AT_END = 400_000
+#: Characters that are read whole. An error stands at the end of a log, so the end gets the larger part; of what lies
+#: between, only lines that tell of a failure are read, up to the third number.
+READ_AT_START, READ_AT_END, READ_BETWEEN = 100_000, 400_000, 200_000
+TELLING = re.compile(
+    r'error|exception|out of memory|traceback|fatal|warning|not supported|  file "|^ {4}|kv cache',
+    re.IGNORECASE,
+)
 
 #: Bytes that show an encoding without a mark: of UTF-16 most have a zero beside them.
 SAMPLE = 400
@@ -21,34 +27,40 @@ SAMPLE = 400
 ESCAPES = re.compile(r"\x1b(?:\[[0-?]{0,40}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,400}(?:\x07|\x1b\\)?|[@-Z\\^_])")
 #: Frames that rich draws around tracebacks, and characters that are not text.
 NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2500-\u257f\u2770-\u2771\ufeff\ufffd]+")
-#: What loggers, launchers, quotations and test runners put before each line.
-PREFIXES = re.compile(
-    r"^[ \t]*(?:"
-    r"\[(?:rank)?\d{1,5}\]:|\[\d{1,4},\d{1,4}\]<\w{1,10}>:?|"
-    r"\(\w{1,60}(?: [\w=]{1,40}){0,4}\)|"
-    r"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) \d\d-\d\d \d\d:\d\d:\d\d(?: \[[^\]\n]{1,120}\])?|"
-    r"\[?\d{4}-\d\d-\d\d[ T|]\d\d:\d\d:\d\d[.,\d]{0,10}Z?\]?|"
-    r"\w{1,20} {0,4}\| |E   |>"
-    r")[ \t]?",
-    re.MULTILINE,
-)
-MOST_PREFIXES = 4
 LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 @frozen
+class Line:
+    """One line without its prefixes: its number in the paste, whose output it belongs to, and how grave it is.
+
+    `stream` is the process that a prefix names (`rank3`), `level` the word of a logger (`ERROR`); each may be empty.
+    """
+
+    number: int
+    text: str
+    stream: str
+    level: str
+
+
+@frozen
 class Reading:
-    """One way to read the text: as it stands in one line, and the same in small letters."""
+    """One way to read the text: as it stands in one line, the same in small letters, and where each line begins."""
 
     text: str
     small: str
+    starts: Sequence[int]
+
+    def index_at(self, place: int) -> int:
+        """The index of the line that holds a place of the text."""
+        return max(0, bisect_right(self.starts, place) - 1)
 
 
 @frozen
 class Paste:
-    """The text in lines, and read twice: line ends as spaces, and line ends as nothing (a hard wrap)."""
+    """The lines, process after process, and read twice: line ends as spaces, and as nothing (a hard wrap)."""
 
-    lines: str
+    lines: tuple[Line, ...]
     spaced: Reading
     glued: Reading
     remarks: tuple[Sentence, ...]
@@ -73,9 +85,34 @@ def decode(raw: str | bytes) -> str:
     return raw.decode("utf-8", errors="replace")
 
 
-def _reading(text: str) -> Reading:
-    text = re.sub(r"\s+", " ", text)
-    return Reading(text=text, small=text.translate(LOWER))
+def _reading(lines: Sequence[Line], between: str) -> Reading:
+    """The lines as one, joined by `between`; what is blank within a line becomes one space."""
+    parts, starts, place = [], [], 0
+    for line in lines:
+        part = re.sub(r"\s+", " ", line.text)
+        part = part.strip() if between else part
+        starts.append(place)
+        if part:
+            parts.append(part)
+            place += len(part) + len(between)
+    text = between.join(parts)
+    return Reading(text=text, small=text.translate(LOWER), starts=starts)
+
+
+def _numbered(text: str) -> Iterator[tuple[int, str]]:
+    """Every line to be read, with its number; carriage returns of a progress bar do not count."""
+    long = len(text) > READ_AT_START + READ_AT_END
+    ends, place, between = len(text) - READ_AT_END, 0, 0
+    for number, line in enumerate(text.split("\n"), start=1):
+        first, place = place, place + len(line) + 1
+        if long and first > READ_AT_START and place < ends:
+            if between > READ_BETWEEN or not TELLING.search(line[:1000]):
+                continue
+            between += len(line)
+        if long and len(line) > READ_AT_END:
+            line = f"{line[:READ_AT_START]} {line[-READ_AT_END:]}"
+        for part in line.split("\r"):
+            yield number, part
 
 
 def clean(raw: str | bytes) -> Paste:
@@ -87,17 +124,19 @@ def clean(raw: str | bytes) -> Paste:
     text = decode(raw)
     if not text.strip():
         raise BadInput("error.nothing_pasted")
+    text = text.replace("\r\n", "\n")
+    if "\n" not in text:
+        text = text.replace("\r", "\n")
     remarks: tuple[Sentence, ...] = ()
     if len(text) > READ_AT_START + READ_AT_END:
         values = {"length": len(text), "start": READ_AT_START, "end": READ_AT_END}
         remarks = (Sentence("diagnose.shortened", values),)
-        text = f"{text[:READ_AT_START]}\n{text[-READ_AT_END:]}"
-    text = NOT_TEXT.sub(" ", ESCAPES.sub("", text)).replace("\r\n", "\n").replace("\r", "\n")
-    for _ in range(MOST_PREFIXES):
-        text, found = PREFIXES.subn("", text)
-        if not found:
-            break
-    return Paste(lines=text, spaced=_reading(text), glued=_reading(re.sub(r"\n", "", text)), remarks=remarks)
+    streams: dict[str, list[Line]] = {}
+    for number, part in _numbered(text):
+        bare, stream, level = unprefixed(NOT_TEXT.sub(" ", ESCAPES.sub("", part)))
+        streams.setdefault(stream, []).append(Line(number=number, text=bare, stream=stream, level=level))
+    lines = tuple(line for stream in streams.values() for line in stream)
+    return Paste(lines=lines, spaced=_reading(lines, " "), glued=_reading(lines, ""), remarks=remarks)
 
 
 def read_paste(name: str | None) -> bytes:

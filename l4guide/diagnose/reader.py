@@ -1,14 +1,18 @@
 """`data/symptoms/*.toml` read strictly: a symptom that could never be said or found does not load."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 from l4guide.catalogue import Source, data_folder
 from l4guide.catalogue import sources as all_sources
+from l4guide.diagnose.arithmetic import ARITHMETIC
+from l4guide.diagnose.facts import FACTS, FILLED_BY_ALL
 from l4guide.diagnose.operators import PRINTED
 from l4guide.diagnose.paste import LOWER
-from l4guide.diagnose.symptom import Advice, Fix, Origin, Symptom, SymptomBook
+from l4guide.diagnose.site import Origin, Site
+from l4guide.diagnose.symptom import CONFIDENCES, Advice, Fix, Kind, Symptom, SymptomBook
 from l4guide.diagnose.wording import Wording, wording
 from l4guide.errors import BadData
 from l4guide.support.conditions import FIELDS
@@ -20,10 +24,8 @@ from l4guide.toml import read_toml
 
 #: How a list of refused operators may be printed.
 OPERATORS = tuple(PRINTED)
-#: Blanks of a sentence that every finding fills, beside those of its texts.
-GIVEN = frozenset({"library"})
 #: Blanks that a size in the text fills.
-FROM_SIZE = frozenset({"required_gib", "tokens", "heads_assumed"})
+FROM_SIZE = frozenset({"required_gib"})
 
 
 @cache
@@ -32,15 +34,17 @@ def rules_by_code() -> Mapping[str, Rule]:
     return {rule.code: rule for book in rulebooks() for rule in book.rules if rule.text is not None}
 
 
-def fixes(entry: Entry) -> tuple[Fix, ...]:
-    """The list `fixes` of an entry: each a text and a cost, both known sentences without blanks."""
-    found = []
-    for table in entry.take("fixes", list):
-        one = Entry(table, entry.file, f"{entry.where}, fixes")
-        found.append(Fix(text=sentence(one, "text", GIVEN), cost=sentence(one, "cost", frozenset())))
-        one.done()
-    if not found:
+def fixes(entry: Entry, filled: frozenset[str]) -> tuple[Fix, ...]:
+    """The table `fixes` of an entry: each way out, by the key of its sentence, with the key of what it costs."""
+    table = entry.take("fixes", dict)
+    if not table:
         raise entry.fault("fixes", Sentence("error.rule_missing"))
+    found = []
+    for fix, cost in table.items():
+        pair = Entry(
+            {"fix": f"symptom.{fix}", "cost": f"symptom.{cost}"}, entry.file, f"{entry.where}, fixes"
+        )
+        found.append(Fix(text=sentence(pair, "fix", filled), cost=sentence(pair, "cost", frozenset())))
     return tuple(found)
 
 
@@ -65,49 +69,108 @@ def wordings(entry: Entry, texts: list[str]) -> tuple[Wording, ...]:
         raise entry.fault("texts", Sentence("error.rule_expected", {"expected": expected})) from error
 
 
-def symptom(entry: Entry, sources: Mapping[str, Source]) -> Symptom:
-    """One symptom."""
-    code = entry.take("code", str)
-    rules = entry.choices("rules", rules_by_code()) if "rules" in entry.rest else ()
-    texts = [str(text) for text in entry.take("texts", list, [])]
-    found = wordings(entry, texts + [rules_by_code()[rule].text or "" for rule in rules])
-    if not found:
-        raise entry.fault("texts", Sentence("error.rule_missing"))
-    always = frozenset.intersection(*(frozenset(one.blanks) for one in found))
-    filled = always | GIVEN | (FROM_SIZE if "required_size" in always else frozenset())
-    one = Symptom(
-        code=code,
+class _Symptoms:
+    """Reads the symptoms of one file, which may repeat the texts and fixes of one above them (`like`).
+
+    Args:
+        sources: those that may be named.
+        kinds: the closed list of kinds.
+        sites: what a program may have been running.
+    """
+
+    def __init__(self, sources: Mapping[str, Source], kinds: Sequence[str], sites: Sequence[str]) -> None:
+        self.sources, self.kinds, self.sites = sources, kinds, sites
+        self.read: dict[str, Symptom] = {}
+
+    def symptom(self, entry: Entry) -> Symptom:
+        """One symptom."""
+        code = entry.take("code", str)
+        rules = entry.choices("rules", rules_by_code()) if "rules" in entry.rest else ()
+        texts = [str(text) for text in entry.take("texts", list, [])]
+        found = wordings(entry, texts + [rules_by_code()[rule].text or "" for rule in rules])
+        if "like" in entry.rest:
+            found += self.read[entry.choice("like", self.read)].wordings
+        if not found:
+            raise entry.fault("texts", Sentence("error.rule_missing"))
+        always = frozenset.intersection(*(frozenset(one.blanks) for one in found))
+        arithmetic = entry.choice("arithmetic", ARITHMETIC) if "arithmetic" in entry.rest else None
+        facts = entry.choices("facts", FACTS) if "facts" in entry.rest else ()
+        filled = always | FILLED_BY_ALL | (FROM_SIZE if "required_size" in always else frozenset())
+        later = filled | (frozenset(ARITHMETIC[arithmetic].blanks) if arithmetic else frozenset())
+        one = Symptom(
+            code=code,
+            kind=entry.choice("kind", self.kinds),
+            confidence=entry.choice("confidence", CONFIDENCES) if "confidence" in entry.rest else "certain",
+            library=entry.take("library", str),
+            traced=entry.take("traced", bool, False),
+            kernel=entry.maybe("kernel", str),
+            wordings=found,
+            rules=rules,
+            near=phrases(entry, "near"),
+            unless=phrases(entry, "unless"),
+            ran=entry.choices("ran", self.sites) if "ran" in entry.rest else (),
+            facts=facts,
+            precedence=entry.take("precedence", int, 0),
+            general=entry.take("general", bool, False),
+            shared=entry.take("shared", bool, False),
+            operators=entry.choice("operators", OPERATORS) if "operators" in entry.rest else None,
+            arithmetic=arithmetic,
+            required_bytes=entry.maybe("required_bytes", int),
+            cause=sentence(entry, "cause", filled),
+            fixes=fixes(entry, later),
+            evidence=entry.choice("evidence", EVIDENCE),
+            source=self.sources[entry.choice("source", self.sources)],
+            place=entry.take("place", str, ""),
+        )
+        entry.done()
+        self.read[code] = one
+        return one
+
+
+def origin(entry: Entry) -> Origin:
+    """One library as a traceback shows it."""
+    one = Origin(
         library=entry.take("library", str),
-        traced=entry.take("traced", bool, False),
-        kernel=entry.maybe("kernel", str),
-        wordings=found,
-        rules=rules,
-        near=phrases(entry, "near"),
-        unless=phrases(entry, "unless"),
-        general=entry.take("general", bool, False),
-        shared=entry.take("shared", bool, False),
-        operators=entry.choice("operators", OPERATORS) if "operators" in entry.rest else None,
-        required_bytes=entry.maybe("required_bytes", int),
-        cause=sentence(entry, "cause", filled),
-        fixes=fixes(entry),
-        evidence=entry.choice("evidence", EVIDENCE),
-        source=sources[entry.choice("source", sources)],
-        place=entry.take("place", str, ""),
+        hints=phrases(entry, "hints"),
+        attention=entry.take("attention", bool, True),
     )
     entry.done()
     return one
 
 
-def origin(entry: Entry) -> Origin:
-    """One library as a traceback shows it."""
-    one = Origin(library=entry.take("library", str), hints=phrases(entry, "hints"))
+def site(entry: Entry) -> Site:
+    """One thing that a program may have been running."""
+    one = Site(
+        name=entry.take("name", str),
+        code=phrases(entry, "code"),
+        functions=phrases(entry, "functions"),
+        files=phrases(entry, "files"),
+        outer=phrases(entry, "outer"),
+        unless=phrases(entry, "unless"),
+        raw=entry.take("raw", bool, False),
+    )
     entry.done()
     return one
 
 
-def advice(entry: Entry) -> Advice:
+def kind(entry: Entry) -> Kind:
+    """One kind."""
+    one = Kind(
+        name=entry.take("name", str),
+        title=sentence(entry, "title", frozenset()),
+        command=entry.take("command", str),
+    )
+    entry.done()
+    return one
+
+
+def advice(entry: Entry, kinds: Sequence[str]) -> Advice:
     """What helps against broken rules on some fields."""
-    one = Advice(fields=entry.choices("fields", FIELDS), fixes=fixes(entry))
+    one = Advice(
+        fields=entry.choices("fields", FIELDS),
+        kind=entry.choice("kind", kinds),
+        fixes=fixes(entry, FILLED_BY_ALL),
+    )
     entry.done()
     return one
 
@@ -121,33 +184,64 @@ def _tables(top: Entry, name: str) -> list[Entry]:
     return found
 
 
-def read_symptoms(path: Path, sources: Mapping[str, Source]) -> SymptomBook:
+def _top(path: Path) -> Entry:
+    try:
+        return Entry(read_toml(path), path.name, "top")
+    except (OSError, ValueError) as error:
+        raise BadData("error.unreadable_table", file=path.name, reason=error) from error
+
+
+#: The file of what the others may name: kinds, sites, and whose frames are whose.
+WORDS = "words.toml"
+
+
+@cache
+def _words() -> tuple[SymptomBook, tuple[str, ...], tuple[str, ...]]:
+    """The book without its symptoms, the names of the kinds, and those of the sites."""
+    top = _top(data_folder() / "symptoms" / WORDS)
+    kinds = tuple(kind(entry) for entry in _tables(top, "kind"))
+    names = tuple(one.name for one in kinds)
+    sites = tuple(site(entry) for entry in _tables(top, "site"))
+    book = SymptomBook(
+        symptoms=(),
+        origins=tuple(origin(entry) for entry in _tables(top, "origin")),
+        advice=tuple(advice(entry, names) for entry in _tables(top, "advice")),
+        kinds=kinds,
+        commands={f"symptom.{fix}": str(command) for fix, command in top.take("commands", dict).items()},
+        sites=sites,
+        plumbing=phrases(top, "plumbing"),
+    )
+    top.done()
+    return book, names, ("other", *dict.fromkeys(one.name for one in sites))
+
+
+def read_symptoms(path: Path, sources: Mapping[str, Source]) -> tuple[Symptom, ...]:
     """The symptoms of one file, whose sources must be among `sources`.
 
     Raises:
         BadData: an entry is broken; names file, entry and key.
     """
-    try:
-        top = Entry(read_toml(path), path.name, "top")
-    except (OSError, ValueError) as error:
-        raise BadData("error.unreadable_table", file=path.name, reason=error) from error
-    book = SymptomBook(
-        symptoms=tuple(symptom(entry, sources) for entry in _tables(top, "symptom")),
-        origins=tuple(origin(entry) for entry in _tables(top, "origin")),
-        advice=tuple(advice(entry) for entry in _tables(top, "advice")),
-    )
+    top = _top(path)
+    _, kinds, sites = _words()
+    reader = _Symptoms(sources, kinds, sites)
+    found = tuple(reader.symptom(entry) for entry in _tables(top, "symptom"))
     top.done()
-    return book
+    return found
 
 
 @cache
 def symptom_book() -> SymptomBook:
     """Every symptom file under `data/symptoms`, as one book."""
     sources = {source.key: source for source in all_sources()}
-    folder = data_folder() / "symptoms"
-    books = [read_symptoms(path, sources) for path in sorted(folder.glob("*.toml"))]
+    paths = (path for path in sorted((data_folder() / "symptoms").glob("*.toml")) if path.name != WORDS)
+    found = tuple(chain.from_iterable(read_symptoms(path, sources) for path in paths))
+    book, _, _ = _words()
     return SymptomBook(
-        symptoms=tuple(one for book in books for one in book.symptoms),
-        origins=tuple(one for book in books for one in book.origins),
-        advice=tuple(one for book in books for one in book.advice),
+        symptoms=found,
+        origins=book.origins,
+        advice=book.advice,
+        kinds=book.kinds,
+        commands=book.commands,
+        sites=book.sites,
+        plumbing=book.plumbing,
     )

@@ -30,6 +30,7 @@ BLANKS: Mapping[str, str] = {
     **dict.fromkeys(("dtype", "kv_dtype", "torch_dtype"), r"[\w.:]{1,40}"),
     **dict.fromkeys(("version", "tag"), r"[\w.+\-]{1,40}"),
     **dict.fromkeys(("entry", "name", "symbol"), r"[\w.\-]{1,160}"),
+    **dict.fromkeys(("needed", "available", "free", "total", "budget", "fraction"), r"\d{1,7}(?:\.\d{1,4})?"),
     "options": r"[^()]{0,200}",
     "gap": r".{0,160}?",
     "listed": r"[^{}]{0,4000}",
@@ -50,6 +51,11 @@ class Match:
     letters: int
     values: Mapping[str, str]
 
+    @property
+    def text(self) -> str:
+        """The words as they stand there."""
+        return self.reading.text[self.start : self.end]
+
     def overlaps(self, other: "Match") -> bool:
         """Whether both are about the same words."""
         return self.reading is other.reading and self.start < other.end and other.start < self.end
@@ -64,7 +70,12 @@ class Wording:
     core: str
     letters: int
     blanks: tuple[str, ...]
-    pattern: re.Pattern[str]
+    expression: str
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """What to look for; made when it is first wanted, since most texts are in no paste."""
+        return _compiled(self.expression)
 
     def find(self, reading: Reading, most: int) -> Iterator[Match]:
         """The first `most` places of this text in one reading."""
@@ -81,6 +92,11 @@ class Wording:
                 letters=self.letters,
                 values={name: value for name, value in values.items() if value},
             )
+
+
+@cache
+def _compiled(expression: str) -> re.Pattern[str]:
+    return re.compile(expression)
 
 
 def _literal(part: str) -> str:
@@ -118,7 +134,7 @@ def wording(text: str) -> Wording:
         core=max(words, key=len),
         letters=letters,
         blanks=tuple(blanks),
-        pattern=re.compile(before + pattern + after),
+        expression=before + pattern + after,
     )
 
 
@@ -139,8 +155,14 @@ def bytes_of(values: Mapping[str, str], what: str) -> int | None:
     """The bytes in the blank `what` (required or limit), printed as bytes or as a size; None where neither is."""
     if f"{what}_bytes" in values:
         return int(values[f"{what}_bytes"])
-    size = re.fullmatch(r"([\d.]+) ?(\w+)", values.get(f"{what}_size", ""))
-    if size is None:
-        return None
-    unit = size[2].lower()
-    return round(float(size[1]) * UNITS["bytes" if unit == "bytes" else unit[0]])
+    size = values.get(f"{what}_size")
+    return None if size is None else size_bytes(size)
+
+
+def size_bytes(size: str) -> int:
+    """The bytes of a size as it is printed, such as 1.5 GiB; a bare number counts bytes."""
+    found = re.match(r"([\d.]+) ?([a-z]*)", size.lower())
+    if found is None:
+        raise ValueError(size)
+    unit = found[2]
+    return round(float(found[1]) * UNITS["bytes" if unit in ("", "b", "bytes") else unit[0]])

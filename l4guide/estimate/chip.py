@@ -18,6 +18,7 @@ CLASSES = {
     "10.0": "tcgen05",
     "10.3": "tcgen05",
     "12.0": "mma",
+    "12.1": "mma",
 }
 
 
@@ -100,6 +101,14 @@ def _gemm(gpu: Gpu, dtype: str, peak: float, known: dict[str, float]) -> tuple[S
     return Span(low=share.low * peak, value=share.value * peak, high=share.high * peak), "estimated"
 
 
+def _known(gpu: Gpu) -> dict[str, float]:
+    """What is known better of a card than its listed figures; of one whose figures the user gave, what still holds."""
+    known = card_facts().known.get(gpu.base or gpu.name, {})
+    if {"tensor_16bit_tflops", "sm_count", "boost_mhz", "tdp_w"} & set(gpu.own):
+        return {}
+    return {name: value for name, value in known.items() if name not in gpu.own}
+
+
 def _like(gpu: Gpu, field: str) -> float | None:
     """The middle of a field over the cards of the same architecture that state it."""
     values = sorted(
@@ -125,7 +134,7 @@ def chip_of(gpu: Gpu, dtype: str = "bf16") -> Chip:
         raise CannotDo("error.no_estimate_tensor_cores", gpu=gpu.name)
     if dtype == "bf16" and not gpu.bf16_tensor_cores:
         raise CannotDo("error.no_estimate_bf16", gpu=gpu.name)
-    known = card_facts().known.get(gpu.name, {})
+    known = _known(gpu)
     values: dict[str, float] = {}
     assumed = []
     for field in ("boost_mhz", "l2_mb", "shared_kib_per_sm"):

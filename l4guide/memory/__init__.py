@@ -1,7 +1,15 @@
 """What a model keeps on a card, and how much of it fits."""
 
 from l4guide.memory.fit import Fit, Usable, fit, gpus_needed, usable
-from l4guide.memory.sizes import Sizes, cache_bytes, kept_bytes, sizes, weight_bytes, working_bytes
+from l4guide.memory.sizes import (
+    Sizes,
+    cache_bytes,
+    kept_bytes,
+    sizes,
+    tower_bytes,
+    weight_bytes,
+    working_bytes,
+)
 
 __all__ = [
     "Fit",
@@ -12,6 +20,7 @@ __all__ = [
     "gpus_needed",
     "kept_bytes",
     "sizes",
+    "tower_bytes",
     "usable",
     "weight_bytes",
     "working_bytes",

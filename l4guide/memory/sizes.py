@@ -1,12 +1,16 @@
 """What a model keeps on a card, part by part, in bytes."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from l4guide.frozen import frozen
 from l4guide.interval import Interval, Numbers, total
 from l4guide.model import LATENT, LINEAR, WINDOW, Architecture, Layers, Mixer, stored_bytes
+from l4guide.step.media import NO_MEDIA
 from l4guide.step.plan import Plan
 from l4guide.step.spans import source_tokens
+from l4guide.step.towers import as_model
 from l4guide.step.training import trained_weights
 from l4guide.workload import ELEMENT_BYTES
 
@@ -53,7 +57,10 @@ def sizes(model: Architecture, plan: Plan, batch: Numbers, context: Numbers) -> 
         # A causal model keeps keys and values; an encoder keeps nothing from one call to the next.
         if model.causal:
             parts["kv_cache"] = Interval.exactly(cache_bytes(model, plan, batch, context))
-        parts["activations"] = _spread(working_bytes(model, plan, batch, context))
+        working = working_bytes(model, plan, batch, context)
+        # A tower passes before the prompt, so that the larger of both counts; decode admits a request at a time.
+        at_once = np.ones_like(batch) if plan.task == "decode" else batch
+        parts["activations"] = _spread(np.maximum(working, tower_bytes(plan, at_once)))
     used = total(parts.values())
     lost = Interval.of(used.low * LOST_LOW, used.value * LOST_VALUE, used.high * LOST_HIGH)
     parts["reserve"] = Interval.of(CONTEXT_LOW, CONTEXT_VALUE, CONTEXT_HIGH) + lost
@@ -117,6 +124,17 @@ def _rows_at_once(model: Architecture, batch: Numbers, context: Numbers) -> Numb
     if model.has_encoder:
         return batch * source_tokens(model, context)
     return np.minimum(batch * context, PREFILL_CHUNK) if model.causal else batch * context
+
+
+def tower_bytes(plan: Plan, batch: Numbers) -> Numbers:
+    """What the towers need while they run over the images and sounds of `batch` requests: the largest of them."""
+    found = np.zeros_like(batch)
+    for view in plan.media.views:
+        alone = replace(plan, task="prefill", media=NO_MEDIA)
+        positions = np.full_like(batch, float(view.positions))
+        here = working_bytes(as_model(view.tower), alone, batch * view.sequences, positions)
+        found = np.maximum(found, here)
+    return found
 
 
 def kept_bytes(model: Architecture, plan: Plan, batch: Numbers, context: Numbers) -> Numbers:

@@ -10,6 +10,7 @@ from l4guide.model.architecture import (
     FeedForward,
     Layers,
     Mixer,
+    Tower,
 )
 from l4guide.model.config import from_config, from_file, named_file
 from l4guide.model.fields import parse_config
@@ -30,6 +31,7 @@ __all__ = [
     "Layers",
     "Mixer",
     "Stored",
+    "Tower",
     "counted_bytes",
     "from_config",
     "from_file",

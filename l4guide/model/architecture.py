@@ -1,6 +1,7 @@
 """A model's shape: its layers, what each mixes tokens with and what each multiplies, and how many weights that is."""
 
 from l4guide.frozen import frozen
+from l4guide.model.media import Rule
 from l4guide.model.stored import Stored, in_type
 from l4guide.model.traced import Trace
 from l4guide.text import Sentence
@@ -154,17 +155,33 @@ class Layers:
 
 
 @frozen
+class Tower:
+    """A vision or audio tower: what passes it sees all of its sequence, and nothing is kept.
+
+    `media` is image or sound; `rule` says what one becomes, None where that is not known for the type. `weights` are
+    all of the tower, its first and last products included, which the layers are not.
+    """
+
+    media: str
+    hidden: int
+    layers: tuple[Layers, ...]
+    weights: int
+    rule: Rule | None = None
+
+
+@frozen
 class Architecture:
     """All that memory and time need to know of a model.
 
     `vocabulary` is 0 where embeddings are not counted. `assumed` names what the description does not say and how
     it was filled; `remarks` are keys of sentences on what is not counted as it runs; `unread` are fields of numbers
-    that nothing asked for. `tower_weights` are those of vision or audio towers, which take memory but no time here.
+    that nothing asked for. `tower_weights` are those of vision or audio towers; `towers` those whose layers are known.
     `model_type` is what a config.json says of itself, "-" where it says none; None where none was read. `stored` is
     how its checkpoint keeps the weights; None where there is no checkpoint.
     Embeddings are `embedding_width` wide where that is not the hidden size; `table_weights` are those of positions,
     types and layers, which are looked up. `trace` is what transformers was seen to build and run, now or when it was
-    recorded: its counts then go before those of the layers. `untraced` is why there is none where it was tried.
+    recorded, or would by the recorded expressions of its type: its counts then go before those of the layers.
+    `untraced` is why it was not traced where that was tried.
     """
 
     name: str
@@ -177,6 +194,7 @@ class Architecture:
     model_type: str | None = None
     causal: bool = True
     tower_weights: int = 0
+    towers: tuple[Tower, ...] = ()
     embedding_width: int | None = None
     table_weights: int = 0
     assumed: tuple[str, ...] = ()
@@ -184,6 +202,11 @@ class Architecture:
     unread: tuple[str, ...] = ()
     trace: Trace | None = None
     untraced: Sentence | None = None
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether it was counted in transformers' own modules, rather than read."""
+        return self.trace is not None and self.trace.was_run
 
     @property
     def weight_dtype(self) -> str | None:

@@ -20,6 +20,8 @@ QUANTISED, QUANTISATIONS = (
 MOST_BYTES = 64 * 2**20
 LAYER = re.compile(r"\blayers\.(\d{1,4})\.")
 HEADS = ("lm_head.weight", "lm_head.qweight", "lm_head.weight_packed", "embed_out.weight")
+#: What a processor beside it says of images.
+PROCESSOR, PROCESSORS = "preprocessor_config", ("preprocessor_config.json", "processor_config.json")
 #: More than any checkpoint holds; beyond it the number is a typing mistake.
 MOST_TOTAL = 10**15
 
@@ -82,7 +84,7 @@ def holds_head(config: Mapping[str, object]) -> bool | None:
 
 def without_index(config: Mapping[str, object]) -> Mapping[str, object]:
     """A configuration as its makers wrote it."""
-    return {name: value for name, value in config.items() if name != KEY}
+    return {name: value for name, value in config.items() if name not in (KEY, PROCESSOR)}
 
 
 def beside(path: Path, names: Iterable[str] = NAMES) -> Mapping[str, object] | None:

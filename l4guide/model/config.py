@@ -12,7 +12,7 @@ from l4guide.model.mixers import STATES_ALONE, hidden_size, layer_count, mixers
 from l4guide.model.stacks import has_two, stacks
 from l4guide.model.stored import stored
 from l4guide.model.tables import EMBEDDING, table_weights
-from l4guide.model.towers import tower_weights
+from l4guide.model.towers import tower_weights, towers_of
 from l4guide.model.traits import with_traits
 
 INTERMEDIATE = (
@@ -104,6 +104,7 @@ def from_config(config: Mapping[str, object], name: str) -> Architecture:
         stored=stored(fields, sum(group.count for group in layers)),
         model_type=named_type(config),
         tower_weights=sum(weights or 0 for weights in towers),
+        towers=towers_of(fields),
         causal=causal,
         embedding_width=fields.whole(*EMBEDDING),
         table_weights=tables,

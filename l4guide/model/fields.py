@@ -10,7 +10,16 @@ from pathlib import Path
 from l4guide import catalogue
 from l4guide.errors import BadInput
 from l4guide.frozen import frozen
-from l4guide.model.checkpoint_index import KEY, NAMES, QUANTISATIONS, QUANTISED, beside, is_index
+from l4guide.model.checkpoint_index import (
+    KEY,
+    NAMES,
+    PROCESSOR,
+    PROCESSORS,
+    QUANTISATIONS,
+    QUANTISED,
+    beside,
+    is_index,
+)
 from l4guide.model.defaults import defaults, taken
 from l4guide.table import read_rows
 
@@ -73,7 +82,7 @@ def read_config(path: Path) -> Mapping[str, object]:
         problem = getattr(error, "strerror", None) or error
         raise BadInput("error.config_unreadable", path=path, problem=problem) from error
     config = parse_config(text, path.name)
-    lies = {KEY: NAMES, QUANTISED: QUANTISATIONS}
+    lies = {KEY: NAMES, QUANTISED: QUANTISATIONS, PROCESSOR: PROCESSORS}
     found = {key: beside(path, names) for key, names in lies.items() if key not in config}
     return {**config, **{key: value for key, value in found.items() if value is not None}}
 

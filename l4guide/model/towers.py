@@ -1,6 +1,10 @@
-"""Vision and audio towers of a configuration: how many weights they have, which take memory but no time here."""
+"""Vision and audio towers of a configuration: how many weights they have, and their layers."""
 
+from dataclasses import replace
+
+from l4guide.model.architecture import FULL, WINDOW, FeedForward, Layers, Mixer, Tower
 from l4guide.model.fields import MOST_LAYERS, Fields
+from l4guide.model.media import IMAGE, SOUND, rule_of
 
 DEPTH = ("depth", "num_hidden_layers", "vt_num_hidden_layers", "encoder_layers", "num_layers")
 #: The first that is set: where a tower says its own width, `hidden_size` may be that of the language model.
@@ -35,6 +39,59 @@ def tower_weights(tower: Fields) -> int | None:
     layer = width * (4 * mixed + matrices * inside)
     pooled = layer if _is_pooled(tower) else 0
     return depth * layer + pooled + _ends(tower, width)
+
+
+def towers_of(fields: Fields) -> tuple[Tower, ...]:
+    """The towers of a configuration, with the rule by which its type makes tokens; without layers that are not said.
+
+    Raises:
+        BadInput: a field is malformed or out of limits.
+    """
+    return tuple(_tower(fields, tower) for tower in fields.towers)
+
+
+def _tower(fields: Fields, tower: Fields) -> Tower:
+    media = SOUND if "audio" in tower.name.rpartition(":")[2] else IMAGE
+    width = tower.whole(*WIDTH, at_least=1) or 0
+    return Tower(
+        media=media,
+        hidden=width,
+        layers=_layers(tower, width),
+        weights=tower_weights(tower) or 0,
+        rule=rule_of(fields, tower, media),
+    )
+
+
+def _layers(tower: Fields, width: int) -> tuple[Layers, ...]:
+    """Its layers, those that see a window apart; none where their depth, width or heads are not said."""
+    depth = tower.whole(*DEPTH, at_least=1, at_most=MOST_LAYERS)
+    heads = tower.whole(*HEADS, at_least=1)
+    if depth is None or not width or heads is None:
+        return ()
+    wide = tower.whole("head_dim", at_least=1) or max(1, width // heads)
+    full = Mixer(kind=FULL, heads=heads, kv_heads=heads, head_dim=wide, head_dim_v=wide, cached=False)
+    product = FeedForward(intermediate=_inside(tower, width), gated=str(tower.get("hidden_act")) == "silu")
+    seen, every = _window(tower), tower.listed("fullatt_block_indexes")
+    whole = min(len(every), depth) if seen and every else depth
+    found = [Layers(count=whole, mixer=full, feed_forward=product)]
+    if whole < depth:
+        mixer = replace(full, kind=WINDOW, window=seen)
+        found.append(Layers(count=depth - whole, mixer=mixer, feed_forward=product))
+    return tuple(found)
+
+
+def _inside(tower: Fields, width: int) -> int:
+    """Columns inside a layer's product."""
+    out = tower.whole(*OUT)
+    if str(tower.get("model_type")).startswith(AS_WIDE_AS_OUT) and out:
+        return out
+    return tower.whole(*INSIDE, at_least=1) or _ratio(tower) * width
+
+
+def _window(tower: Fields) -> int:
+    """Patches beside a patch in a window of Qwen2.5-VL's tower, which is said in pixels along its side; 0 for none."""
+    pixels, side = tower.whole("window_size", at_least=1), _side(tower)
+    return (pixels // side) ** 2 - 1 if pixels and side and pixels >= 2 * side else 0
 
 
 def _is_pooled(tower: Fields) -> bool:

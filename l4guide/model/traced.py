@@ -1,7 +1,7 @@
 """What a trace finds in a model: its parameters by kind of module, its attention calls, its cache and its products."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields, replace
 from typing import Any, Self
 
 from l4guide.frozen import frozen
@@ -95,6 +95,11 @@ class Trace:
         return sum(one.layers * one.elements * one.tokens(context) for one in self.kept)
 
     @property
+    def was_run(self) -> bool:
+        """Whether transformers built and ran it: its numbers are not what a configuration was read to say."""
+        return self.tokens > 0
+
+    @property
     def state_bytes(self) -> int | None:
         """Bytes of a sequence that do not grow with it; None if not known."""
         return None if self.kept is None else sum(one.layers * one.state_bytes for one in self.kept)
@@ -116,6 +121,26 @@ class Trace:
             "unread": tuple(said["unread"]),
         }
         return cls(**{**said, **parts})
+
+
+def together(kept: Iterable[Kept]) -> tuple[Kept, ...]:
+    """Layers that keep alike as one of so many, in the order of their first."""
+    counted: dict[Kept, int] = {}
+    for one in kept:
+        alike = replace(one, layers=1)
+        counted[alike] = counted.get(alike, 0) + one.layers
+    return tuple(replace(one, layers=layers) for one, layers in counted.items())
+
+
+def sharing(calls: Iterable[Call], kept: Iterable[Kept], *, two: bool) -> int:
+    """Layers of the decoder that attend and keep nothing of their own: they read what another layer keeps."""
+    keeping = [one for one in kept if one.elements or one.state_elements]
+    if not keeping:
+        return 0
+    component = "decoder" if two else "text"
+    attending = sum(call.layers for call in calls if call.component == component and not call.cross)
+    own = sum(one.layers for one in keeping if one.elements and one.stride == 1 and not one.cross)
+    return max(0, attending - own)
 
 
 def _short(record: Call | Kept) -> dict[str, Any]:

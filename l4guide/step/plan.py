@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from l4guide.errors import BadInput
 from l4guide.frozen import frozen
 from l4guide.model.weight_types import WHOLE_TYPES, weight_names
+from l4guide.step.media import NO_MEDIA, Media
 from l4guide.workload import one_of, whole_number, yes_or_no
 
 METHODS = ("full", "lora", "qlora")
@@ -17,7 +18,8 @@ class Plan:
     """How a model is run.
 
     `weights` is the type that they are stored in, `method` how it is trained; `recompute` keeps only what enters each
-    layer and runs the forward again; `flash` is attention that never writes its scores.
+    layer and runs the forward again; `flash` is attention that never writes its scores; `media` are the images and the
+    sound of a request.
     """
 
     task: str = "decode"
@@ -29,6 +31,7 @@ class Plan:
     rank: int = DEFAULT_RANK
     recompute: bool = True
     flash: bool = True
+    media: Media = NO_MEDIA
 
     @property
     def trains(self) -> bool:

@@ -13,6 +13,7 @@ from l4guide.step.attention import AttentionTime
 from l4guide.step.forward import NOTHING_KNOWN, Pass, forward, ground_of
 from l4guide.step.plan import Plan
 from l4guide.step.spans import source_tokens
+from l4guide.step.towers import encode
 from l4guide.step.training import training_step
 from l4guide.workload import Workload
 
@@ -88,11 +89,16 @@ def step(
         else forward(ground, model, workload, sequences, keys, implementation, known)
     )
     batches = plan.gpus if plan.trains else 1
+    seconds, parts, flops = found.seconds, found.parts, found.flops
+    # Towers pass once, before the prompt; in training they are taken to be frozen.
+    encoded = None if plan.task == "decode" else encode(ground, plan.media, workload, sequences)
+    if encoded is not None:
+        seconds, parts, flops = seconds + encoded[0], {**parts, "encoder": encoded[0]}, flops + encoded[1]
     return Step(
-        seconds=found.seconds,
-        parts=found.parts,
+        seconds=seconds,
+        parts=parts,
         tokens=sequences * per_sequence * batches,
-        flops=found.flops * batches,
+        flops=flops * batches,
         attention_basis=found.attention_basis,
         implementation=found.implementation,
         runs=found.runs,

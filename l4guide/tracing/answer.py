@@ -6,14 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from l4guide.errors import BadInput, Problem
+from l4guide.errors import BadInput
 from l4guide.frozen import frozen
-from l4guide.model import Architecture, Stored, counted_bytes, from_config, in_type, stored_bytes
+from l4guide.model import Architecture, Stored, counted_bytes, in_type, stored_bytes
 from l4guide.model.fields import Fields, read_config
 from l4guide.model.stored import stored
 from l4guide.model.traced import Call, Kept, Trace
 from l4guide.text import Joined, Sentence, digits
-from l4guide.tracing.architecture import known, preset_architecture
+from l4guide.tracing.architecture import architecture_of, known, preset_architecture
 from l4guide.tracing.comparison import not_compared
 from l4guide.tracing.reading import as_trace
 from l4guide.workload import ELEMENT_BYTES, whole_number
@@ -180,17 +180,23 @@ def describe(config: Mapping[str, object], name: str, *, context: int) -> Descri
         CannotDo: tracing took too much time or memory, and it is not to be read either.
     """
     found = known(config, name)
-    if found.trace is not None:
-        return _traced(found.trace, name, context, stored(Fields(config, name), _layers(found.trace)))
-    refused = found.untraced
     try:
-        model = from_config(config, name)
-    except Problem as problem:
-        raise refused or problem from None
-    why = Sentence("model_trace.read_for_want") if refused is None else refused.sentence
-    caveat = not_compared(model.model_type or "-")
-    remarks = (why, *(() if caveat is None else (caveat,)))
-    return replace(describe_model(model, context=context), remarks=remarks)
+        model = architecture_of(config, name)
+    except BadInput as problem:
+        if found.trace is None:
+            raise found.untraced or problem from None
+        # Its weights are counted, though nothing tells what it keeps.
+        return _traced(found.trace, name, context, stored(Fields(config, name), _layers(found.trace)))
+    return replace(describe_model(model, context=context), remarks=_remarks(model))
+
+
+def _remarks(model: Architecture) -> tuple[Sentence, ...]:
+    """Why there was no trace or no forward pass, and that nothing compared what was read."""
+    if model.trace is not None and model.is_traced:
+        return _unsaid(model.trace)
+    why = model.untraced or Sentence("model_trace.read_for_want")
+    caveat = None if model.trace is not None else not_compared(model.model_type or "-")
+    return (why, *(() if caveat is None else (caveat,)))
 
 
 def describe_type(model_type: str, *, context: int) -> Description:
@@ -225,7 +231,7 @@ def describe_model(
     trace = as_trace(model)
     return Description(
         name=model.name,
-        basis=READ if model.trace is None else TRACED,
+        basis=TRACED if model.is_traced else READ,
         trace=trace,
         context=context,
         weight_bytes=stored_bytes(trace.modules, kept, model.layer_count),
@@ -244,7 +250,6 @@ def unread_line(unread: Sequence[str]) -> tuple[Sentence, ...]:
 
 
 def _traced(trace: Trace, name: str, context: int, kept: Stored) -> Description:
-    remarks = (Sentence("model_trace.no_forward", {"reason": trace.unsaid}),) if trace.unsaid else ()
     return Description(
         name=name,
         basis=TRACED,
@@ -253,8 +258,12 @@ def _traced(trace: Trace, name: str, context: int, kept: Stored) -> Description:
         weight_bytes=stored_bytes(trace.modules, kept, _layers(trace)),
         kept=kept,
         layers=_layers(trace),
-        remarks=remarks,
+        remarks=_unsaid(trace),
     )
+
+
+def _unsaid(trace: Trace) -> tuple[Sentence, ...]:
+    return (Sentence("model_trace.no_forward", {"reason": trace.unsaid}),) if trace.unsaid else ()
 
 
 def _layers(trace: Trace) -> int:

@@ -1,7 +1,8 @@
 """A configuration or a preset as an architecture, by the best account of it that there is here.
 
-transformers builds and runs it where it is installed; elsewhere, and where it refuses, the configuration is read. What
-was found is kept, so that one answer about every GPU, or a page that is drawn again, asks once.
+transformers builds and runs it where it is installed; elsewhere, and where it refuses, the recorded expressions of its
+type say what it would find, and where there are none the configuration is read. What was found is kept, so that one
+answer about every GPU, or a page that is drawn again, asks once.
 """
 
 import json
@@ -15,6 +16,7 @@ from l4guide.model import Architecture, from_config, preset, preset_config
 from l4guide.model.checkpoint_index import without_index
 from l4guide.model.traced import Trace
 from l4guide.tracing.corrected import corrected
+from l4guide.tracing.expressions import expressed
 from l4guide.tracing.guard import cleaned
 from l4guide.tracing.process import is_at_hand
 from l4guide.tracing.record import preset_trace
@@ -42,15 +44,15 @@ def architecture_of(config: Mapping[str, object], name: str, *, run: bool = True
     """
     found = known(config, name) if run or not is_waiting(config, name) else Known()
     read, problem = _read(config, name)
-    trace = found.trace
+    trace = found.trace or _expressed(config, name)
     if trace is not None and (read is not None or trace.kept is not None):
-        try:
-            return corrected(read, trace, config, name)
-        except BadInput as refused:
-            found = Known(untraced=refused)
-    if read is None:
-        raise problem or BadInput("error.config_no_object", path=name, kind="-")
-    return read if found.untraced is None else replace(read, untraced=found.untraced.sentence)
+        made = corrected(read, trace, config, name)
+    elif problem is not None:
+        raise problem
+    else:
+        assert read is not None
+        made = read
+    return made if found.untraced is None else replace(made, untraced=found.untraced.sentence)
 
 
 def preset_architecture(name: str) -> Architecture:
@@ -98,6 +100,14 @@ def _asked(config: Mapping[str, object], name: str) -> Known:
         return Known(trace=SHARED.config(config, name))
     except (BadInput, CannotDo) as refused:
         return Known(untraced=refused)
+
+
+def _expressed(config: Mapping[str, object], name: str) -> Trace | None:
+    """The trace by the recorded expressions of a type; none of a configuration that is absurd."""
+    try:
+        return expressed(cleaned(without_index(config), name))
+    except BadInput:
+        return None
 
 
 def _read(config: Mapping[str, object], name: str) -> tuple[Architecture | None, BadInput | None]:

@@ -155,8 +155,13 @@ def component_of(module: str, *, two_stacks: bool) -> str:
     return "encoder" if re.search(r"(^|\.)\w*encoder(\.|$)", path) else "decoder"
 
 
+def is_cross(module: str) -> bool:
+    """Whether an attention reads what another stack made, by its name."""
+    return bool(CROSS.search(module.rpartition(".")[2]))
+
+
 def _call(sighting: Sighting, two_stacks: bool) -> Call:
-    cross = bool(CROSS.search(sighting.module.rpartition(".")[2]))
+    cross = is_cross(sighting.module)
     return Call(
         component=component_of(sighting.module, two_stacks=two_stacks),
         layers=1,

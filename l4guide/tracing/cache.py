@@ -1,12 +1,12 @@
 """What a model keeps of a sequence between two tokens, read off the cache that its forward pass returned."""
 
-from collections import Counter
+import math
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import torch
 
+from l4guide.frozen import frozen
 from l4guide.model.traced import Kept
 from l4guide.tracing.inputs import SOURCE_TOKENS, TOKENS
 
@@ -17,8 +17,17 @@ PLACES = ("past_key_values", "cache", "cache_params", "state", "mems")
 PASSING = ("buffer", "overlap")
 
 
-def kept_by(model: Any, output: Any) -> tuple[Kept, ...]:
-    """Layers by what they keep; empty where the model keeps nothing.
+@frozen
+class Layer:
+    """What one layer keeps, its number in the stack, and its states one by one: their axes, then an element's bytes."""
+
+    number: int
+    kept: Kept
+    states: tuple[tuple[int, ...], ...] = ()
+
+
+def kept_by(model: Any, output: Any) -> tuple[Layer, ...]:
+    """What each layer keeps; empty where the model keeps nothing.
 
     Shapes are those of one sequence of `TOKENS` tokens: an axis of that length grows, the rest does not.
     """
@@ -27,10 +36,13 @@ def kept_by(model: Any, output: Any) -> tuple[Kept, ...]:
         return ()
     own, cross = getattr(found, "self_attention_cache", found), getattr(found, "cross_attention_cache", None)
     latents = _latents(model)
-    layers = [one for number, layer in enumerate(_layers(own)) for one in _kept(layer, latents.get(number))]
-    layers += [_crossed(layer) for layer in _layers(cross)]
-    counted = Counter(layer for layer in layers if layer.elements or layer.state_elements)
-    return tuple(replace(layer, layers=number) for layer, number in counted.items())
+    layers = [
+        Layer(number=number, kept=one, states=states)
+        for number, layer in enumerate(_layers(own))
+        for one, states in _kept(layer, latents.get(number))
+    ]
+    layers += [Layer(number=number, kept=_crossed(layer)) for number, layer in enumerate(_layers(cross))]
+    return tuple(one for one in layers if one.kept.elements or one.kept.state_elements)
 
 
 def _layers(cache: Any) -> list[Any]:
@@ -44,12 +56,13 @@ def _layers(cache: Any) -> list[Any]:
     return [cache]
 
 
-def _kept(layer: Any, latent: int | None) -> Iterator[Kept]:
-    """What one layer keeps: its own tokens and states, then what it compresses of all.
+def _kept(layer: Any, latent: int | None) -> Iterator[tuple[Kept, tuple[tuple[int, ...], ...]]]:
+    """What one layer keeps: its own tokens and states, with these one by one, then what it compresses of all.
 
     Of latent attention it is the latent, which every server keeps, and not what is unfolded of it.
     """
-    elements = state = state_bytes = compressed = 0
+    elements = compressed = 0
+    states = []
     named = list(_tensors(layer, ""))
     for name, tensor in named:
         if name.startswith("compressed"):
@@ -59,15 +72,18 @@ def _kept(layer: Any, latent: int | None) -> Iterator[Kept]:
         elif TOKENS in tensor.shape or name.startswith(("keys", "values")):
             elements += _a_token(tensor, TOKENS)
         else:
-            state += tensor.numel()
-            state_bytes += tensor.numel() * tensor.element_size()
+            states.append((*tensor.shape, tensor.element_size()))
     if latent is not None:
         elements = latent + sum(_a_token(t, TOKENS) for name, t in named if name.startswith("indexer"))
     window = getattr(layer, "sliding_window", None)
     window = window if isinstance(window, int) and window > 0 else None
-    yield Kept(layers=1, elements=elements, window=window, state_elements=state, state_bytes=state_bytes)
+    state = sum(math.prod(shape[:-1]) for shape in states)
+    state_bytes = sum(math.prod(shape) for shape in states)
+    own = Kept(layers=1, elements=elements, window=window, state_elements=state, state_bytes=state_bytes)
+    yield own, tuple(states)
     if compressed:
-        yield Kept(layers=1, elements=compressed, stride=int(getattr(layer, "compress_rate", 1)))
+        stride = int(getattr(layer, "compress_rate", 1))
+        yield Kept(layers=1, elements=compressed, stride=stride), ()
 
 
 def _crossed(layer: Any) -> Kept:

@@ -45,9 +45,9 @@ def corrected(
         layers=layers,
         causal=_is_causal(trace, read),
         tower_weights=trace.modules.get("tower", 0),
-        assumed=() if config else base.assumed,
+        assumed=() if config and trace.was_run else base.assumed,
         remarks=_remarks(base, trace),
-        unread=trace.unread,
+        unread=trace.unread if trace.was_run else base.unread,
         trace=trace,
     )
 

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch.fx.experimental import _config as fake
 
-from l4guide.model.traced import Kept, Trace
+from l4guide.frozen import frozen
+from l4guide.model.traced import Trace, sharing, together
 from l4guide.tracing.attention import WITNESS, Sighting, Witness, calls_of
 from l4guide.tracing.build import build
-from l4guide.tracing.cache import kept_by
+from l4guide.tracing.cache import Layer, kept_by
 from l4guide.tracing.eager import Eager, Products
 from l4guide.tracing.inputs import (
     TOKENS,
@@ -21,7 +22,7 @@ from l4guide.tracing.inputs import (
     parameters_of,
 )
 from l4guide.tracing.unrun import unrun
-from l4guide.tracing.weights import watch_routing, weigh
+from l4guide.tracing.weights import held, watch_routing, weigh
 
 #: The second is for what has no product in 16 bits.
 DTYPES = (torch.bfloat16, torch.float32)
@@ -35,31 +36,73 @@ def trace(make: Any) -> Trace:
     """
     import transformers
 
-    unsaid = ""
-    for dtype in DTYPES:
-        model: Any = build(make, dtype)
-        taken: dict[str, int] = {}
-        passed = _Pass(model)
-        unsaid = passed.run(dtype, taken)
-        if not unsaid:
-            break
-    two = has_two_stacks(model)
-    weights = weigh(model, taken)
-    sightings = passed.witness.sightings + list(unrun(model, passed.witness.sightings))
-    calls = calls_of(sightings, two_stacks=two)
+    seen = watch(make)
+    weights = weigh(held(seen.model, seen.taken))
     return Trace(
-        model_type=model.config.model_type,
-        model_class=type(model).__name__,
+        model_type=seen.model.config.model_type,
+        model_class=type(seen.model).__name__,
         transformers=transformers.__version__,
         parameters=weights.total,
         active_parameters=weights.active,
         modules=weights.modules,
-        calls=calls,
-        kept=passed.kept,
+        calls=calls_of(seen.sightings, two_stacks=seen.two_stacks),
+        kept=None if seen.kept is None else together(layer.kept for layer in seen.kept),
         tokens=TOKENS,
+        flops=seen.flops,
+        shared_layers=seen.shared_layers,
+        unsaid=seen.unsaid,
+    )
+
+
+@frozen
+class Watched:
+    """A model, and what one forward pass of it was seen to do: its calls, and what each layer keeps.
+
+    `taken` holds, by the path of a bank of experts, how many of them a token took. `kept` is None, and `unsaid` says
+    why, where there was no forward pass. `way` is the type of numbers and the inputs that the model took.
+    """
+
+    model: Any
+    two_stacks: bool
+    taken: dict[str, int]
+    sightings: tuple[Sighting, ...]
+    kept: tuple[Layer, ...] | None
+    shared_layers: int
+    flops: int | None
+    unsaid: str
+    way: tuple[torch.dtype, int]
+
+
+def watch(make: Any, *, way: tuple[torch.dtype, int] | None = None) -> Watched:
+    """The model of the configuration that `make` returns, built and run.
+
+    Where another configuration of its type was run, `way` is how: no other is tried, and products are not counted.
+
+    Raises:
+        Exception: whatever transformers says of a configuration that it cannot build.
+    """
+    unsaid = ""
+    for dtype in DTYPES if way is None else (way[0],):
+        model: Any = build(make, dtype)
+        taken: dict[str, int] = {}
+        passed = _Pass(model)
+        unsaid = passed.run(dtype, taken, only=None if way is None else way[1])
+        if not unsaid:
+            break
+    two = has_two_stacks(model)
+    seen = passed.witness.sightings
+    return Watched(
+        model=model,
+        two_stacks=two,
+        taken=taken,
+        sightings=(*seen, *unrun(model, seen)),
+        kept=passed.kept,
+        shared_layers=sharing(
+            calls_of(seen, two_stacks=two), [layer.kept for layer in passed.kept or ()], two=two
+        ),
         flops=passed.flops,
-        shared_layers=_sharing(passed.witness.sightings, passed.kept, two=two),
         unsaid=unsaid,
+        way=(dtype, passed.number),
     )
 
 
@@ -69,16 +112,21 @@ class _Pass:
     def __init__(self, model: Any) -> None:
         self.model = model
         self.witness = Witness(model)
-        self.kept: tuple[Kept, ...] | None = None
+        self.kept: tuple[Layer, ...] | None = None
         self.flops: int | None = None
+        #: Which of the inputs the model took.
+        self.number = 0
 
-    def run(self, dtype: torch.dtype, taken: dict[str, int]) -> str:
-        """Run the first inputs that the model takes; why it took none, empty where it took some."""
+    def run(self, dtype: torch.dtype, taken: dict[str, int], *, only: int | None = None) -> str:
+        """Run the first inputs that the model takes, or `only` those; why it took none, empty where it took some."""
         unsaid = ""
-        for part, inputs in self._attempts(dtype):
+        for number, (part, inputs) in enumerate(self._attempts(dtype)):
+            if only is not None and number != only:
+                continue
+            self.number = number
             self.witness = Witness(self.model)
             try:
-                with self._watched(taken) as (eager, products):
+                with self._watched(taken, counted=only is None) as (eager, products):
                     output = part(**inputs)
             except Exception as refused:  # a model raises whatever it likes; the next inputs may suit it
                 unsaid = unsaid or f"{type(refused).__name__}: {refused}".splitlines()[0][:160]
@@ -113,7 +161,7 @@ class _Pass:
                     del self.witness.sightings[before:]
 
     @contextmanager
-    def _watched(self, taken: dict[str, int]) -> Iterator[tuple[Eager, Products]]:
+    def _watched(self, taken: dict[str, int], *, counted: bool = True) -> Iterator[tuple[Eager, Products]]:
         eager, products = Eager(self.witness), Products()
         hooks = watch_routing(self.model, taken)
         token = WITNESS.set(self.witness)
@@ -126,7 +174,7 @@ class _Pass:
                     torch.device("meta"),
                     eager.following(),
                     eager,
-                    products,
+                    *((products,) if counted else ()),
                 ):
                     stack.enter_context(manager)
                 yield eager, products
@@ -142,17 +190,4 @@ def _attended(sightings: list[Sighting]) -> int:
         2 * s.query[1] * s.query[2] * s.key[2] * (s.query[-1] + s.value_width)
         for s in sightings
         if s.through == "interface"
-    )
-
-
-def _sharing(sightings: list[Sighting], kept: tuple[Kept, ...] | None, *, two: bool) -> int:
-    """Layers of the decoder that attend and keep nothing of their own: they read what another layer keeps."""
-    if not kept:
-        return 0
-    component = "decoder" if two else "text"
-    attending = sum(
-        c.layers for c in calls_of(sightings, two_stacks=two) if c.component == component and not c.cross
-    )
-    return max(
-        0, attending - sum(one.layers for one in kept if one.elements and one.stride == 1 and not one.cross)
     )

@@ -14,7 +14,7 @@ from l4guide.model.config import (
 )
 from l4guide.model.defaults import defaults
 from l4guide.model.fields import MOST_COLUMNS, Fields
-from l4guide.model.mixers import HIDDEN
+from l4guide.model.mixers import HIDDEN, LAYERS
 from l4guide.model.stored import stored
 from l4guide.model.traced import Trace
 
@@ -75,7 +75,7 @@ class Found:
             tied_embeddings="head" not in trace.modules,
             layers=(),
             max_context=self.number(CONTEXT, MOST_CONTEXT),
-            stored=stored(Fields(self.config, self.name)),
+            stored=stored(Fields(self.config, self.name), self.number(LAYERS) or 1),
             model_type=named_type(self.config),
         )
 

@@ -1,8 +1,9 @@
 """Parameters of a model by the kind of module that holds them, each counted once however many modules share it."""
 
+import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -49,30 +50,65 @@ class Weights:
     modules: dict[str, int]
 
 
-def weigh(model: Any, taken: dict[str, int]) -> Weights:
-    """Count a model's parameters; `taken` holds, by the path of a bank of experts, how many of them a token took."""
+@frozen
+class Held:
+    """One parameter of a model: the path of its module and its own name, its axes, its kind.
+
+    `looked_up` where rows of it are read and nothing is multiplied. Of a bank of experts, how many it has and how many
+    of them a token takes; None where it is no such bank, or the number cannot be seen.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    kind: str
+    looked_up: bool = False
+    experts: int | None = None
+    taken: int | None = None
+
+    @property
+    def number(self) -> int:
+        """Its elements."""
+        return math.prod(self.shape)
+
+
+def held(model: Any, taken: dict[str, int]) -> Iterator[Held]:
+    """A model's parameters, each once; `taken` holds, by the path of a bank of experts, how many a token took."""
     out = getattr(model, "get_output_embeddings", lambda: None)()
     owned = {
         id(p) for m in model.modules() if not isinstance(m, nn.Embedding) for p in m.parameters(recurse=False)
     }
-    counted: Counter[str] = Counter(dict.fromkeys(KINDS, 0))
     seen: set[int] = set()
-    looked_up = idle = 0
-    unknown = False
     for name, module in model.named_modules():
-        for parameter in module.parameters(recurse=False):
+        for own, parameter in module.named_parameters(recurse=False):
             if id(parameter) in seen:
                 continue
             seen.add(id(parameter))
             kind = kind_of(name, module, is_head=module is out)
-            number = parameter.numel()
-            counted[kind] += number
-            if kind == "embedding" and id(parameter) not in owned:
-                looked_up += number
-            elif kind == "experts":
-                share = _share(model, name, taken)
-                unknown |= share is None
-                idle += 0 if share is None else round(number * (1 - share))
+            experts, chosen = _bank(model, name, taken) if kind == "experts" else (None, None)
+            yield Held(
+                name=f"{name}.{own}" if name else own,
+                shape=tuple(parameter.shape),
+                kind=kind,
+                looked_up=kind == "embedding" and id(parameter) not in owned,
+                experts=experts,
+                taken=chosen,
+            )
+
+
+def weigh(parameters: Iterable[Held]) -> Weights:
+    """A model's parameters in all and by kind."""
+    counted: Counter[str] = Counter(dict.fromkeys(KINDS, 0))
+    looked_up = idle = 0
+    unknown = False
+    for one in parameters:
+        counted[one.kind] += one.number
+        if one.looked_up:
+            looked_up += one.number
+        elif one.kind == "experts":
+            if one.taken is None or not one.experts:
+                unknown = True
+            else:
+                idle += round(one.number * (1 - one.taken / one.experts))
     total = sum(counted.values())
     active = None if unknown else total - looked_up - idle - counted["tower"]
     return Weights(total=total, active=active, modules={kind: n for kind, n in counted.items() if n})
@@ -115,19 +151,18 @@ def _by_path(path: list[str]) -> str:
     return "other"
 
 
-def _share(model: Any, name: str, taken: dict[str, int]) -> float | None:
-    """Share of a bank of experts that one token is multiplied with; None where nothing tells."""
+def _bank(model: Any, name: str, taken: dict[str, int]) -> tuple[int | None, int | None]:
+    """How many experts the bank around a module has, and how many of them a token takes."""
     steps = name.split(".")
     at = next(
         i for i, step in enumerate(steps) if EXPERT.search(step.lower()) and not SHARED.search(step.lower())
     )
     path = ".".join(steps[: at + 1])
-    bank = model.get_submodule(path)
-    number = _number(bank)
+    number = _number(model.get_submodule(path))
     if not number:
-        return None
+        return None, None
     chosen = taken.get(path) or _taken(model, steps[:at])
-    return None if chosen is None else min(chosen, number) / number
+    return number, None if chosen is None else min(chosen, number)
 
 
 def _number(bank: Any) -> int:

@@ -11,7 +11,7 @@ from l4guide.widgets.box import box
 from l4guide.widgets.field import Field, same
 from l4guide.widgets.markup import render
 from l4guide.widgets.page_state import PageState
-from l4guide.widgets.state import CUSTOM, OF_A_MODEL, GuideState
+from l4guide.widgets.state import CARD, CUSTOM, OF_A_MODEL, GuideState
 from l4guide.workload import DTYPES, TASKS
 
 USUAL_HEAD_DIMS = (32, 64, 72, 80, 96, 128, 192, 256)
@@ -36,7 +36,9 @@ class Controls:
                 state, "head_dim", ipywidgets.ToggleButtons(), choices=_head_dims, shows_problem=False
             ),
             "head_dim_entry": Field(state, "head_dim", _entry(), key="head_dim_entry"),
-            "gpu": Field(state, "gpu", ipywidgets.Dropdown(), choices=self._gpus),
+            "gpu": Field(state, "gpu", ipywidgets.Dropdown(), choices=self._gpus, shows_problem=False),
+            "gpu_entry": Field(state, "gpu", _entry(), key="gpu_entry"),
+            **{name: Field(state, name, _entry()) for name in CARD},
             "model": Field(state, "model", ipywidgets.Dropdown(), choices=_models),
             "dtype": Field(state, "dtype", ipywidgets.Dropdown(), choices=same(DTYPES)),
             **{
@@ -50,16 +52,19 @@ class Controls:
         }
         small = ("dtype", "dropout", "batch", "seqlen", "heads", "kv_heads")
         plan = ("gpus", "price", "weights", "ttft_ms", "tpot_ms")
-        grid, terms = (
-            box([self.fields[name].view for name in names], "l4g-small-fields") for names in (small, plan)
+        card, grid, terms = (
+            box([self.fields[name].view for name in names], "l4g-small-fields")
+            for names in (CARD, small, plan)
         )
         self.view = ipywidgets.VBox(
             [
                 self._heading,
                 *(
                     self.fields[name].view
-                    for name in ("task", "head_dim", "head_dim_entry", "gpu", "model", "config")
+                    for name in ("task", "head_dim", "head_dim_entry", "gpu", "gpu_entry")
                 ),
+                card,
+                *(self.fields[name].view for name in ("model", "config")),
                 grid,
                 self.fields["causal"].view,
                 terms,

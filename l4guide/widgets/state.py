@@ -8,12 +8,14 @@ from l4guide import catalogue
 from l4guide.advise import (
     PutRight,
     advise,
+    asked,
     found_records,
     model_of,
     preset_model,
     put_right_by,
     takes_seconds,
 )
+from l4guide.catalogue import find_instance
 from l4guide.errors import Problem
 from l4guide.measure.measurement import Record
 from l4guide.measure.probe import Machine
@@ -24,6 +26,8 @@ from l4guide.workload import DEFAULTS
 
 #: Inputs that a model fills in; changing one of them by hand leaves the model.
 SHAPE = ("head_dim", "heads", "kv_heads")
+#: What is said of a card in place of what is listed.
+CARD = ("compute_capability", "memory_gib", "bandwidth_gb_s", "tflops")
 INPUTS = (
     "task",
     "head_dim",
@@ -42,9 +46,10 @@ INPUTS = (
     "weights",
     "ttft_ms",
     "tpot_ms",
+    *CARD,
 )
 #: Inputs that may be left empty, and those among them that only a whole model has.
-OPTIONAL = ("config", "gpus", "price", "weights", "ttft_ms", "tpot_ms")
+OPTIONAL = ("config", "gpus", "price", "weights", "ttft_ms", "tpot_ms", *CARD)
 OF_A_MODEL = ("weights", "ttft_ms", "tpot_ms")
 #: What `model` holds when the shape was given by hand.
 CUSTOM = ""
@@ -54,6 +59,9 @@ FIELD_OF = {
     "error.model_shape_unknown": "head_dim",
     "error.no_decode": "task",
     "error.unknown_gpu": "gpu",
+    "error.card_needs": "gpu",
+    "error.card_capability": "compute_capability",
+    "error.unknown_capability": "compute_capability",
     "error.unknown_model": "model",
 }
 
@@ -88,6 +96,10 @@ class GuideState(PageState):
     weights = traitlets.Unicode("")
     ttft_ms = traitlets.Unicode("")
     tpot_ms = traitlets.Unicode("")
+    compute_capability = traitlets.Unicode("")
+    memory_gib = traitlets.Unicode("")
+    bandwidth_gb_s = traitlets.Unicode("")
+    tflops = traitlets.Unicode("")
 
     tracing = traitlets.Bool(False)
     machine = traitlets.Any(None, allow_none=True)
@@ -238,6 +250,17 @@ def _name_of(record: Record) -> str:
     return record.measured_at[11:19]
 
 
+def _canonical_gpu(inputs: Mapping[str, object]) -> str:
+    """A card in the catalogue's writing; one that the user describes, or a provider's instance, as it was written.
+
+    Raises:
+        BadInput: the card is neither known nor described.
+    """
+    written = str(inputs["gpu"])
+    card = asked(written, {name: inputs[name] for name in CARD if inputs.get(name)}).gpu
+    return card.name if card in catalogue.gpus() and find_instance(written) is None else written
+
+
 def _canonical(inputs: Mapping[str, object]) -> dict[str, object]:
     """Inputs as they are kept: names in the catalogue's writing, numbers as text, a preset's shape filled in.
 
@@ -248,7 +271,7 @@ def _canonical(inputs: Mapping[str, object]) -> dict[str, object]:
         name: value if isinstance(value, bool) else str(value) for name, value in inputs.items()
     }
     if "gpu" in kept:
-        kept["gpu"] = catalogue.gpu(str(kept["gpu"])).name
+        kept["gpu"] = _canonical_gpu(kept)
     if kept.get("model"):
         model = preset_model(str(kept["model"]))
         known = {name: getattr(model.components[0], name) for name in SHAPE}

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from l4guide.catalogue import Price, all_prices, prices
+from l4guide.catalogue import Price, all_prices
 
 TODAY = date.today()
 EVERY = pytest.mark.parametrize(
@@ -33,8 +33,9 @@ def test_spot_is_below_on_demand(price: Price) -> None:
     """No spot price is above what the same provider asks for keeping the same instance."""
     usual = [
         other.usd_per_hour
-        for other in prices(price.gpu)
-        if (other.provider, other.pricing) == (price.provider, "on-demand")
+        for other in all_prices()
+        if other.gpu == price.gpu
+        and (other.provider, other.pricing) == (price.provider, "on-demand")
         and (price.instance in {"", other.instance})
     ]
     if price.pricing == "spot" and usual:
@@ -43,7 +44,7 @@ def test_spot_is_below_on_demand(price: Price) -> None:
 
 def test_the_l4_has_a_market() -> None:
     """The L4 has on-demand, spot and marketplace prices, and eight in one machine are not cheaper each."""
-    found = prices("L4")
+    found = [price for price in all_prices() if price.gpu == "L4"]
     assert {"on-demand", "spot", "marketplace"} == {price.pricing for price in found}
     each = {(p.provider, p.gpus_per_instance): p.usd_per_hour for p in found if p.pricing == "on-demand"}
     assert each["AWS", 1] < each["AWS", 8]

@@ -54,6 +54,7 @@ def test_each_words_of_a_symptom_can_be_found(symptom: Symptom) -> None:
         "capability": "8.9",
         "arch": "89",
     }
+    filling |= dict.fromkeys(("dtype", "kv_dtype", "torch_dtype"), "half")
     for one in symptom.wordings:
         assert one.pattern.search(one.text.format_map(filling).lower()), one.text
 

@@ -32,6 +32,8 @@ RULES = [
 #: All that may name a sentence.
 CODE = "\n".join([*RULES, *(text for _, text in sources(".py", ".j2", ".html", ".js"))])
 QUOTED = set(re.findall(r"""["']([a-z0-9_.]+)["']""", CODE))
+#: Ways out are the keys of a table.
+QUOTED |= set(re.findall(r"\b(fix_[a-z0-9_]+) = \"", CODE))
 #: Keys that end in a value: `"report.kind_" + kind`, `"kind_" ~ kind`, `f"report.kind_{kind}"`.
 BEGINNINGS = {text for text in QUOTED if text.endswith(("_", "."))}
 SHAPES = {

@@ -79,7 +79,7 @@ def test_unknown_gpu_names_the_nearest_and_the_list(name: str) -> None:
         message = caught.value.say(language)
         assert "\n" not in message
         assert "gpus.csv" in message
-        assert len(message) < 400
+        assert len(message) < 500
     assert any(gpu.name in str(caught.value) for gpu in catalogue.gpus())
 
 
@@ -118,10 +118,86 @@ def test_a_gpu_name_is_not_a_model() -> None:
         catalogue.gpu("gpt2")
 
 
-def test_prices_are_those_of_the_card() -> None:
-    """Prices are asked for by any name of the card; a card that nobody was seen to rent has none."""
-    assert {"L4"} == {price.gpu for price in catalogue.prices("nvidia l4")}
-    assert () == catalogue.prices("V100-PCIe-32GB")
+@pytest.mark.parametrize(
+    ("name", "card", "gib"),
+    [
+        ("2080 Ti 22GB", "RTX 2080 Ti (22 GiB)", 22),
+        ("NVIDIA GeForce RTX 4090 48 GB", "RTX 4090 (48 GiB)", 48),
+        ("4090 D 96GiB", "RTX 4090 D (96 GiB)", 96),
+        ("RTX 4090 (48 GiB)", "RTX 4090 (48 GiB)", 48),
+        ("L4 24GB", "L4", 24),
+    ],
+)
+def test_a_name_may_give_a_card_another_memory(name: str, card: str, gib: float) -> None:
+    """A listed card with another memory is that card changed, under a name that says so, and is found again by it."""
+    found, _ = catalogue.find_gpu(name)
+    assert (card, gib) == (found.name, found.memory_gb)
+    assert found == catalogue.gpu(found.name)
+    listed = found.base or found.name
+    assert catalogue.gpu(listed).bandwidth_gb_per_s == found.bandwidth_gb_per_s
+    assert (found.name != listed) == bool(found.own)
+
+
+@pytest.mark.parametrize("name", ["Nothing 22GB", "4090 0GB", "GB", "22GB", "4090 99999GB"])
+def test_a_memory_makes_no_card(name: str) -> None:
+    """Without a listed card in front of it, or without a size, a memory is no name."""
+    with pytest.raises(BadInput):
+        catalogue.find_gpu(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "card", "count"),
+    [
+        ("g6.xlarge", "L4", 1),
+        ("g6.12xlarge", "L4", 4),
+        ("g2-standard-24", "L4", 2),
+        ("NC24ads_A100_v4", "A100-80GB-PCIe", 1),
+        ("standard_nc40ads_h100_v5", "H100 NVL", 1),
+        ("BM.GPU.H100.8", "H100 SXM", 8),
+        ("p5en.48xlarge", "H200 SXM", 8),
+    ],
+)
+def test_an_instance_stands_for_its_cards(name: str, card: str, count: int) -> None:
+    """A provider's machine is its card, with a remark that says how many."""
+    machine = catalogue.find_instance(name)
+    found, remark = catalogue.find_gpu(name)
+    assert machine is not None
+    assert (card, count) == (found.name, machine.count)
+    assert remark is not None
+    assert f"{count} × {card}" in remark.say("en")
+
+
+def test_a_part_of_a_card_has_its_part_of_the_memory() -> None:
+    """A quarter of an L4 has a quarter of what programs find on one, and its time is said to be shared."""
+    found, remark = catalogue.find_gpu("g6f.2xlarge")
+    assert ("L4 (1/4)", 6, 5722, "L4") == (found.name, found.memory_gb, found.usable_memory_mib, found.base)
+    assert remark is not None
+    assert "share" in remark.say("en")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected", "words"),
+    [
+        ("unsloth/gemma-4-E4B-it-GGUF", "Gemma-4-E4B", ("gguf",)),
+        ("Qwen/Qwen3.6-35B-A3B-FP8", "Qwen3.6-35B-A3B", ("fp8",)),
+        ("Qwen2.5-7B-Instruct-AWQ", "Qwen2.5-7B", ("instruct", "awq")),
+        ("mlx-community/Qwen3.5-9B-4bit", "Qwen3.5-9B", ("4bit",)),
+        ("zai-org/GLM-4.6V-FP8", "GLM-4.6V-FP8", ()),
+    ],
+)
+def test_a_variant_is_its_model(name: str, expected: str, words: tuple[str, ...]) -> None:
+    """A checkpoint that others trained or stored differently is the model it was made from, and says what was cut."""
+    found, cut = catalogue.find_model(name)
+    assert (expected, words) == (found.name, cut)
+
+
+@pytest.mark.parametrize(
+    "name", ["Qwen3-4B-Instruct-2507", "Llama-3.1-8B-Vision", "it", "GGUF", "-", "a/b/c"]
+)
+def test_what_changes_the_layers_is_no_variant(name: str) -> None:
+    """Words that are not known to leave the layers alone are not cut."""
+    with pytest.raises(BadInput):
+        catalogue.find_model(name)
 
 
 def test_sources_are_found_by_key() -> None:
@@ -152,7 +228,7 @@ def test_data_inside_the_package_wins(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_reading_loads_nothing_heavy() -> None:
     """A fresh process that looks a card up loads the standard library and l4guide alone."""
     code = (
-        "import sys; from l4guide import catalogue; catalogue.gpu('L4'); catalogue.prices('L4');"
+        "import sys; from l4guide import catalogue; catalogue.gpu('L4'); catalogue.all_prices();"
         "heavy = {'numpy', 'torch', 'triton', 'pandas', 'plotly', 'pydantic', 'difflib'} & set(sys.modules);"
         "sys.exit(', '.join(heavy) or 0)"
     )

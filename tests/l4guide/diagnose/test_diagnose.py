@@ -230,7 +230,9 @@ def test_a_memory_error_in_eager_attention_is_told_from_a_plain_one() -> None:
     assert ("OOM-EAGER-SCORES", "OOM") == (eager.symptom, plain.symptom)
     assert 66 * 2**30 == eager.required_bytes == plain.required_bytes
     assert round(7.99 * 2**30) == eager.limit_bytes
-    assert "33,276 tokens" in eager.explain()
+    assert ("memory.scores", "memory.other") == (eager.kind, plain.kind)
+    assert ("likely", "one of several") == (eager.confidence, plain.confidence)
+    assert "tokens" not in eager.explain()
     assert "eager attention" in plain.explain()
     assert "weights" in plain.explain()
 
@@ -239,7 +241,9 @@ def test_unknown_text_is_said_to_be_unknown() -> None:
     """Nothing is guessed, and nothing is raised."""
     diagnosis = diagnose("KeyError: 'colour'")
     assert diagnosis.status == "unknown"
-    assert {"status", "message"} == set(diagnosis.to_json())
+    said = diagnosis.to_json()
+    assert {"status", "kind", "message"} == set(said)
+    assert said["kind"] == "unknown"
 
 
 @pytest.mark.parametrize("text", ["", "  \r\n\t", b"", b"\n"])
@@ -263,10 +267,13 @@ def test_json_holds_the_promised_keys(language: str) -> None:
         "fixes",
         "source",
         "evidence",
+        "evidence_kind",
+        "kind",
+        "confidence",
     }
     assert keys <= set(said)
     assert None not in said.values()
-    assert all({"text", "cost"} == set(fix) for fix in said["fixes"])  # type: ignore[attr-defined]
+    assert all({"text", "cost", "command"} == set(fix) for fix in said["fixes"])  # type: ignore[attr-defined]
     assert "null" not in json.dumps(said)
 
 

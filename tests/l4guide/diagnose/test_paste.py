@@ -60,14 +60,15 @@ def test_encodings_of_shells_are_read(encoding: str) -> None:
 
 
 def test_a_long_text_is_cut_and_says_so() -> None:
-    """The ends are read, the middle is not, and the answer says how much was."""
+    """The ends are read, of the middle what tells of a failure, and the answer says so."""
     junk = "All work and no play makes a dull log line.\n" * 40_000
     for text in (MESSAGE + junk, junk + MESSAGE):
         diagnosis = diagnose(text)
         assert diagnosis.status == "known"
         assert f"{READ_AT_START:,}" in diagnosis.remarks[0].say()
         assert f"{READ_AT_END:,}" in diagnosis.remarks[0].say()
-    assert diagnose(junk + MESSAGE + junk).status == "unknown"
+    hidden = diagnose(junk + f"{MESSAGE}\n" + junk)
+    assert hidden.findings[0].evidence[0].line == 40_001
     assert diagnose(MESSAGE).remarks == ()
 
 

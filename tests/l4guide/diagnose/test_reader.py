@@ -11,10 +11,11 @@ from l4guide.errors import BadData
 GOOD = """
 [[symptom]]
 code = "SOME"
+kind = "shared-memory.other"
 library = "triton"
 texts = ["out of something, Required: {required_bytes}"]
 cause = "symptom.triton_shared"
-fixes = [{ text = "symptom.fix_smaller_tile", cost = "symptom.cost_tile" }]
+fixes = { fix_smaller_tile = "cost_tile" }
 evidence = "source"
 source = "torch-device-info"
 """
@@ -40,9 +41,15 @@ def test_a_good_file_loads(tmp_path: Path) -> None:
         ('["out of something, Required: {required_bytes}"]', '["out {name}"]', "texts"),
         ('["out of something, Required: {required_bytes}"]', "[]", "texts"),
         ("symptom.triton_shared", "symptom.never_written", "cause"),
-        ("symptom.triton_shared", "symptom.oom_eager", "cause"),
-        ("symptom.cost_tile", "symptom.never_written", "cost"),
-        ('[{ text = "symptom.fix_smaller_tile", cost = "symptom.cost_tile" }]', "[]", "fixes"),
+        ("symptom.triton_shared", "symptom.triton_registers", "cause"),
+        ("shared-memory.other", "memory", "kind"),
+        ("fix_smaller_tile =", "fix_never_written =", "fix"),
+        ('library = "triton"', 'library = "triton"\nran = ["lunch"]', "ran"),
+        ('library = "triton"', 'library = "triton"\nfacts = ["sunny"]', "facts"),
+        ('library = "triton"', 'library = "triton"\narithmetic = "alchemy"', "arithmetic"),
+        ('library = "triton"', 'library = "triton"\nlike = "NOBODY"', "like"),
+        ("cost_tile", "never_written", "cost"),
+        ('{ fix_smaller_tile = "cost_tile" }', "{}", "fixes"),
         ('"source"', '"heard"', "evidence"),
         ("torch-device-info", "nobody", "source"),
         ('library = "triton"', 'library = "triton"\nrules = ["NO-SUCH-RULE"]', "rules"),

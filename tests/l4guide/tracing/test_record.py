@@ -4,9 +4,11 @@ from importlib.metadata import version
 
 import pytest
 
+from l4guide.catalogue import CONFIG, model, models
+from l4guide.model import preset_config
 from l4guide.tracing.comparison import READER, WITHIN, is_held, outcome, outcomes
 from l4guide.tracing.process import Tracer
-from l4guide.tracing.record import CONFIGS, TRACES, Recorded, folder, recorded
+from l4guide.tracing.record import CONFIGS, TRACES, Recorded, folder, preset_trace, recorded
 
 #: Traced anew: some of each kind.
 SAMPLE = [
@@ -81,6 +83,22 @@ def test_every_type_is_there_or_says_why() -> None:
 def test_the_record_is_of_one_release() -> None:
     """All traces name the release that is installed; `make traces` follows an upgrade."""
     assert {version("transformers")} == {one.trace.transformers for one in traced() if one.trace}
+
+
+def test_presets_are_of_the_same_release() -> None:
+    """Each preset that is a published configuration has a trace, but for the types that transformers does not know."""
+    published = [model.name for model in models() if model.status == CONFIG]
+    found = {name: preset_trace(name) for name in published}
+    assert {version("transformers")} == {trace.transformers for trace in found.values() if trace}
+    assert {"Kimi-K2", "Kimi-K3"} == {name for name, trace in found.items() if trace is None}
+    assert preset_trace("no such preset") is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", ["Gemma-4-E4B", "DeepSeek-V4-Flash", "Jamba-Mini", "Whisper-large-v3"])
+def test_a_preset_traced_now_is_the_recorded_one(preset: str, tracer: Tracer) -> None:
+    """From the configuration in `data/configs/`."""
+    assert preset_trace(preset) == tracer.config(preset_config(model(preset)), preset)
 
 
 @pytest.mark.slow
