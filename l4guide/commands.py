@@ -74,7 +74,7 @@ def _estimate(options: Options) -> tuple[object, str]:
     echoed = {"question": inputs.to_json(options.language)}
     if "model" in asked or "config" in asked:
         whole, runs = whole_estimate(options.gpu, asked, options.implementation)
-        memory = memory_json(whole.memory, whole.cards)
+        memory = memory_json(whole.memory, whole.cards, options.language)
         told = {"gpu": whole.gpu.name, **whole.to_json(), "memory": memory, **echoed}
         return told | _said_of(runs, options), of_whole(whole, inputs, runs).say(options.language)
     gpu, estimate, runs = estimate_of(options.gpu, asked, options.implementation or USUAL)
@@ -126,6 +126,15 @@ def _cost(options: Options) -> tuple[object, str]:
     return said, of_attention_cost(gpu, cost, inputs).say(options.language)
 
 
+def _plan(options: Options) -> tuple[object, str]:
+    from l4guide.advise.plan import plan_answer
+    from l4guide.planning import of_plan
+
+    answer = plan_answer(options.gpu, question(options))
+    screen = of_plan(answer, every=options.all)
+    return answer.to_json(options.language), screen.say(options.language, every=options.all)
+
+
 def _trace(options: Options) -> tuple[object, str]:
     from l4guide.tracing import described
 
@@ -135,7 +144,7 @@ def _trace(options: Options) -> tuple[object, str]:
 def _diagnose(options: Options) -> tuple[object, str]:
     from l4guide.diagnose import diagnose, read_paste
 
-    diagnosis = diagnose(read_paste(options.file))
+    diagnosis = diagnose(read_paste(options.file, echo=not (options.json or options.quiet)))
     return diagnosis.to_json(options.language), diagnosis.say(options.language)
 
 
@@ -228,6 +237,7 @@ COMMANDS: Mapping[
     ),
     "estimate": (_estimate, says.add_estimate, "how long one attention call, or one step of a model, takes"),
     "cost": (_cost, says.add_cost, "cost per million tokens, of a model or of attention alone"),
+    "plan": (_plan, says.add_plan, "a server under load: how many GPUs, how fast, and for how much a month"),
     "trace": (_trace, says.add_trace, "parameters, cache and attention calls of a model as it runs"),
     "diagnose": (_diagnose, says.add_diagnose, "explain a traceback, warning or log"),
     "doctor": (_doctor, says.add_doctor, "check this machine and its installed libraries"),

@@ -1,6 +1,6 @@
 """Whether a card runs a model's attention, every kind of call of it, and whether a time is that of what runs it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from l4guide.advise.calls import named_calls, options_of, reads_at_once
@@ -37,16 +37,19 @@ def workloads_of(question: Question, gpu: Gpu) -> Iterator[tuple[str, Workload]]
         yield name, shaped
 
 
-def refusal(question: Question, gpu: Gpu) -> Sentence | None:
-    """Why no library is known to run the model's attention on a card; None where one is, for each of its calls."""
+def refusal(question: Question, gpu: Gpu, runners: Sequence[str] = ()) -> Sentence | None:
+    """Why no library is known to run the model's attention on a card; None where one is, for each of its calls.
+
+    Of the given runners alone, where any are given.
+    """
     for _, shaped in workloads_of(question, gpu):
         said: list[Verdict] = []
-        for library in RUNNERS:
+        for library in runners or RUNNERS:
             said.append(check(shaped, gpu, library))
             if said[-1].status == "ok":
                 break
         else:
-            if any(runs(shaped, gpu, library) for library in libraries() if library not in RUNNERS):
+            if not runners and any(runs(shaped, gpu, name) for name in libraries() if name not in RUNNERS):
                 continue
             if "unknown" in (verdict.status for verdict in said):
                 return Sentence("contender.unproven")

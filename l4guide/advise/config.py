@@ -111,7 +111,7 @@ def _component(architecture: Architecture, name: str, call: Call) -> Component:
         kind="MLA" if kind == LATENT else kind,
         causal=call.causal,
         window="" if window is None else str(window),
-        max_context=architecture.max_context,
+        max_context=architecture.usual_context or architecture.max_context,
         kv_bytes_per_token=None,
         kv_bytes_per_token_full_layers=None,
         inferred=architecture.assumed,

@@ -6,6 +6,7 @@ Importing this loads no plotly; drawing does.
 from l4guide.plots.alt import cost_alt, shared_memory_alt, throughput_alt
 from l4guide.plots.breakeven import breakeven_alt, breakeven_figure
 from l4guide.plots.draw import CONFIG, cost, shared_memory, throughput
+from l4guide.plots.frontier import frontier_alt, frontier_figure
 from l4guide.plots.history import timeline_alt, timeline_figure
 from l4guide.plots.ledger import ledger_alt, ledger_figure, ledger_name, verdict_of
 from l4guide.plots.rows import Block, Card, Rate, blocks, cards, measured, number, rate, tile_text
@@ -24,6 +25,8 @@ __all__ = [
     "cost",
     "cost_alt",
     "freedom_table",
+    "frontier_alt",
+    "frontier_figure",
     "ledger_alt",
     "ledger_figure",
     "ledger_name",
