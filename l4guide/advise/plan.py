@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
+from l4guide.advise.able import RUNNERS as IN_PYTORCH
+from l4guide.advise.able import refusal
 from l4guide.advise.asked import asked, cards_with
 from l4guide.advise.inputs import Input
 from l4guide.advise.model import caveats
-from l4guide.advise.whole import RUNNERS as IN_PYTORCH
-from l4guide.advise.whole import architecture_of, question_of, refusal, remarks_on
+from l4guide.advise.whole import architecture_of, question_of, remarks_on
 from l4guide.catalogue import Gpu
 from l4guide.cost import MOST_CARDS, Question, terms_of
 from l4guide.errors import BadInput

@@ -233,7 +233,7 @@ def test_a_plan_is_quick() -> None:
     """Warm, over all cards with their frontiers: at most three times the ranking of all cards at one batch."""
     question = question_of(gpu("L4"), preset("Llama-3.1-8B"), {"task": "decode", "batch": 16})
     taken = {"plan": math.inf, "ranking": math.inf}
-    from l4guide.advise.whole import refusal
+    from l4guide.advise.able import refusal
 
     for _ in range(4):
         begin = time.process_time()
