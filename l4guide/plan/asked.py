@@ -33,6 +33,11 @@ class Demand:
     amount: float = 0.0
     think_s: float = 0.0
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether a request that ends is followed by another at once."""
+        return self.kind in (None, "concurrency") or (self.kind == "users" and not self.think_s)
+
     def latencies(self, state: Balance, amounts: Numbers, percentile: float) -> Latencies:
         """What requests find on one copy that bears these parts of the load."""
         if self.kind == "requests_per_s":
@@ -52,7 +57,7 @@ class Demand:
             last = float((state.requests_per_s * stay)[-1])
         else:
             last = float(state.writing[-1] + state.requests_per_s[-1] * state.reading[-1])
-        return np.geomspace(first, max(last, first * 1.01), 32)
+        return np.geomspace(first, max(last, first * 1.01), 24)
 
 
 @frozen

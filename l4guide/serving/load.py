@@ -6,6 +6,7 @@ as in a queue with as many servers as sequences fit (Sakasegawa). Waits have exp
 it with a simulation, request by request.
 """
 
+from functools import cache
 from math import erf, sqrt
 
 import numpy as np
@@ -43,7 +44,12 @@ def closed(state: Balance, in_flight: Numbers, percentile: float = 0.5) -> Laten
     """So many requests always in flight: each that ends is followed by another."""
     # A new prompt follows at once on the step that ended another request; now and then it meets another prompt.
     first = state.reading + state.busy * state.service / 2
-    late = state.reading + state.busy * state.service
+    # Where answers differ in length, requests meet by chance; never more of them than there are.
+    busy = _busy(state)
+    met = np.minimum(
+        _tail(busy * state.service / (2 * (1 - busy)), busy, percentile), state.writing * state.service
+    )
+    late = state.reading + percentile * state.without + met
     there = state.writing + state.requests_per_s * first
     over = in_flight / there[-1]
     slower = _preempted(state, over)
@@ -155,6 +161,7 @@ def _slow(state: Balance, percentile: float, *, varied: bool = False) -> Numbers
     return np.maximum(_token(state) + z * apart, state.without)
 
 
+@cache
 def normal_quantile(share: float) -> float:
     """Standard deviations above the mean of a normal distribution that a share lies below."""
     low, high = -9.0, 9.0

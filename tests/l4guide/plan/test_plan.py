@@ -2,6 +2,7 @@
 
 import math
 import time
+from functools import cache
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ NUMBERS = (
 )
 
 
+@cache
 def planned(card: str = "L4", **said: object) -> PlanAnswer:
     """The plan of the usual requests."""
     return plan_answer(card, {**USUAL, **said})
@@ -172,6 +174,8 @@ def test_the_command_line(engine: str, words: tuple[str, ...]) -> None:
     """Each engine in its own words, with the numbers that were found; a target limits the sequences."""
     said = told("L40S", engine=engine, kv_dtype="fp8", concurrency="8")
     assert all(word in said["launch"] for word in words)
+    narrowed = told("L40S", engine=engine, weights="fp8", concurrency="8")
+    assert ("--quantization fp8" in narrowed["launch"]) == (engine != "tensorrt-llm")
     limited = told("L40S", engine=engine, tpot_ms="60")
     number = round(limited["best"]["concurrency"]["value"])
     assert f" {number}" in limited["launch"]
@@ -237,7 +241,7 @@ def test_a_plan_is_quick() -> None:
 
     for _ in range(4):
         begin = time.process_time()
-        planned(concurrency="16")
+        plan_answer("L4", {**USUAL, "concurrency": "16"})
         middle = time.process_time()
         rank(question, gpus(), Terms(), Order(), lambda card: refusal(question, card))
         taken["plan"] = min(taken["plan"], middle - begin)
