@@ -3,7 +3,7 @@ PYTHON ?= python3
 SETUP := $(PYTHON) setup_environment.py
 BIN := .venv/bin
 # What `make readme` writes and `make check` compares.
-PAGES := README.md docs/support-matrix.md docs/benchmarks.md
+PAGES := README.md docs/support-matrix.md docs/benchmarks.md docs/symptoms.md
 
 SPREAD := -n auto --maxprocesses 8
 # The files with slow tests come first (tests/conftest.py), not last as the ones with the fewest tests.

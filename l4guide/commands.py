@@ -74,7 +74,7 @@ def _estimate(options: Options) -> tuple[object, str]:
     echoed = {"question": inputs.to_json(options.language)}
     if "model" in asked or "config" in asked:
         whole, runs = whole_estimate(options.gpu, asked, options.implementation)
-        memory = memory_json(whole.memory, whole.cards)
+        memory = memory_json(whole.memory, whole.cards, options.language)
         told = {"gpu": whole.gpu.name, **whole.to_json(), "memory": memory, **echoed}
         return told | _said_of(runs, options), of_whole(whole, inputs, runs).say(options.language)
     gpu, estimate, runs = estimate_of(options.gpu, asked, options.implementation or USUAL)
@@ -144,7 +144,7 @@ def _trace(options: Options) -> tuple[object, str]:
 def _diagnose(options: Options) -> tuple[object, str]:
     from l4guide.diagnose import diagnose, read_paste
 
-    diagnosis = diagnose(read_paste(options.file))
+    diagnosis = diagnose(read_paste(options.file, echo=not (options.json or options.quiet)))
     return diagnosis.to_json(options.language), diagnosis.say(options.language)
 
 

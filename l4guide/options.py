@@ -62,8 +62,6 @@ MODEL = (
     ("image-tokens", "tokens of one image, if the model's rule is not known"),
     ("audio-s", "seconds of sound in a request"),
     ("audio-tokens", "tokens of the sound, if the model's rule is not known"),
-    ("method", "training method: full, lora or qlora"),
-    ("lora-rank", "LoRA rank (default 16)"),
     ("load", "tokens per second to sustain for a month"),
     ("run-tokens", "total tokens of a training run or job"),
     ("max-latency-ms", "maximum time of the first token (prefill), a token (decode) or a step (training)"),
@@ -84,25 +82,54 @@ SERVER = (
     ("prefix-share", "share of a prompt that all requests have in common"),
     ("max-model-len", "the longest sequence of the server"),
 )
-#: Both are on unless said otherwise.
-MODEL_FLAGS = (
-    ("recompute", "recompute activations in training (checkpointing)"),
-    ("flash", "use fused attention, which never writes the scores to memory"),
+#: On unless said otherwise.
+MODEL_FLAGS = (("flash", "use fused attention, which never writes the scores to memory"),)
+#: Options of a training recipe.
+RECIPE = (
+    ("method", "training method: full, lora, qlora or dora"),
+    ("lora-rank", "LoRA rank (default 16)"),
+    (
+        "lora-targets",
+        "matrices with adapters: attention, mlp, all or names such as q_proj,v_proj (default all)",
+    ),
+    (
+        "optimizer",
+        "adamw (default), adamw-8bit, paged-adamw-8bit, adafactor, lion, muon, sgd or none",
+    ),
+    ("loss", "full (default: the logits of all tokens at once) or chunked"),
+    (
+        "zero",
+        "what data-parallel GPUs share: 0 nothing, 1 states, 2 gradients too, 3 weights too (default 3)",
+    ),
+    ("accumulation", "batches whose gradients one step adds up (default 1)"),
+)
+RECIPE_FLAGS = (
+    (
+        "master-weights",
+        "fp32 copy of 16-bit weights, or adapters in fp32 (default yes, but for 8-bit optimizers)",
+    ),
+    ("fused-step", "update each weight within the backward pass (default no)"),
 )
 
 
 #: What the question holds beside the options listed above, which have no text of their own or one a command.
 UNLISTED = (
     *("causal", "model", "config", "index", "component", "no_trace"),
-    *("spot", "measured", "no_measurements", "eager"),
+    *("recompute", "recipe", "spot", "measured", "no_measurements", "eager"),
 )
 
 
 def question(options: argparse.Namespace) -> dict[str, object]:
     """What was said of the workload, the model and the price, by option name; what was not said is absent."""
-    listed = [name.replace("-", "_") for name, _ in (*QUESTION, *CARD, *PRICE, *MODEL, *MODEL_FLAGS, *SERVER)]
+    said_of = (*QUESTION, *CARD, *PRICE, *MODEL, *MODEL_FLAGS, *RECIPE, *RECIPE_FLAGS, *SERVER)
+    listed = [name.replace("-", "_") for name, _ in said_of]
     names = (*listed, *FLAGS, *UNLISTED)
-    return {name: value for name in names if (value := getattr(options, name, None)) is not None}
+    said = {name: value for name in names if (value := getattr(options, name, None)) is not None}
+    if "recipe" not in said:
+        return said
+    from l4guide.advise.opened import opened  # only a file is worth the wait
+
+    return opened(said)
 
 
 def add_question(
@@ -146,6 +173,7 @@ def add_question(
                 f"--{name}", action=argparse.BooleanOptionalAction, default=None, help=f"{text} (default yes)"
             )
         parser.add_argument("--component", help="one attention component of the model")
+        add_recipe(parser)
     if runs:
         parser.add_argument(
             "--measured",
@@ -166,6 +194,28 @@ def add_question(
         )
     if price:
         parser.add_argument("--spot", action="store_true", default=None, help="use spot prices")
+
+
+def add_recipe(parser: argparse.ArgumentParser) -> None:
+    """Let a command take how a model is trained."""
+    parser.add_argument(
+        "--recipe",
+        metavar="FILE",
+        help="an axolotl, LLaMA-Factory, torchtune or TRL file (YAML or JSON); options said here win",
+    )
+    for name, text in RECIPE:
+        parser.add_argument(f"--{name}", help=text)
+    for name, text in RECIPE_FLAGS:
+        parser.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, default=None, help=text)
+    parser.add_argument(
+        "--recompute",
+        nargs="?",
+        const="full",
+        help="what the backward pass runs again: full (default), selective, offload or none",
+    )
+    parser.add_argument(
+        "--no-recompute", dest="recompute", action="store_const", const="none", help="keep all activations"
+    )
 
 
 def add_trace(parser: argparse.ArgumentParser) -> None:
@@ -266,8 +316,12 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
 def add_diagnose(parser: argparse.ArgumentParser) -> None:
     """The options of `l4guide diagnose`."""
     parser.add_argument(
-        "file", nargs="?", metavar="FILE", help="file with the text (default: standard input)"
+        "file",
+        nargs="?",
+        metavar="FILE",
+        help="file with the text (default: standard input, which is passed on with the finding added at the end)",
     )
+    parser.add_argument("--quiet", action="store_true", help="print the finding alone")
 
 
 def add_doctor(parser: argparse.ArgumentParser) -> None:

@@ -1,7 +1,7 @@
 """The generated blocks of README.md and of the pages in docs/: written from rules, records and commands, or compared.
 
 A block begins with `<!-- KIND:begin OPTIONS -->`, and ends likewise. The kinds: `matrix` takes options of `l4guide
-matrix`, `bars` none, `output` a whole command, which is run and shown with what it prints.
+matrix`, `bars` and `symptoms` none, `output` a whole command, which is run and shown with what it prints.
 """
 
 import re
@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from l4guide.cli import build_parser
+from l4guide.diagnose import symptoms_page
 from l4guide.errors import CannotDo, Problem
 from l4guide.files import write_text
 from l4guide.measure.listing import bars_table
 from l4guide.measure.records import records
 
-BLOCK = re.compile(r"(<!-- (matrix|bars|output):begin(.*?)-->\n).*?(<!-- \2:end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- (matrix|bars|symptoms|output):begin(.*?)-->\n).*?(<!-- \2:end -->)", re.DOTALL)
 
 
 def filled(text: str) -> str:
@@ -33,6 +34,8 @@ def filled(text: str) -> str:
 def _content(kind: str, options: str) -> str:
     if kind == "bars":
         return bars_table(records())
+    if kind == "symptoms":
+        return symptoms_page()
     if kind == "matrix":
         return _printed(["matrix", "--format", "md", *shlex.split(options)])
     return f"```console\n$ l4guide {options}\n{_printed(shlex.split(options))}\n```"

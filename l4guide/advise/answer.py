@@ -41,9 +41,10 @@ def advise(
     Args:
         gpu: a card's name, however written.
         options: the fields of `Workload`, `seqlen` for both lengths, `model` or `config`, `component`; for the price
-            `gpus`, `price`, `provider`, `region`, `spot` and `tariff`; for a model how it runs (`weights`, `method`,
-            `lora_rank`, `recompute`, `flash`) and what for (`load`, `run_tokens`, `max_latency_ms`, `ttft_ms`,
-            `tpot_ms`); `measured`, records of runs, or `no_measurements`. None or absent: the default.
+            `gpus`, `price`, `provider`, `region`, `spot` and `tariff`; for a model how it runs (`weights`, `flash`),
+            how it is trained (`recipe`, a training tool's file, and the options of `step.recipe.FIELDS`) and what for
+            (`load`, `run_tokens`, `max_latency_ms`, `ttft_ms`, `tpot_ms`); `measured`, records of runs, or
+            `no_measurements`. None or absent: the default.
         here: the machine that the install line is for; None where it is for any.
 
     Raises:

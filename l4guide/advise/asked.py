@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from l4guide.advise.opened import opened
 from l4guide.catalogue import (
     Gpu,
     Instance,
@@ -81,16 +82,16 @@ def asked(name: str, options: Mapping[str, object]) -> Asked:
     Raises:
         BadInput: no card or model is called so and it is not described either, or a figure makes no sense.
     """
-    said = {option: value for option, value in options.items() if value is not None}
+    said = opened(options)
     figures = _figures(said)
     machine = find_instance(name)
     notes: list[Sentence] = []
     try:
         card, note = find_gpu(name)
-    except BadInput:
+    except BadInput as unknown:
         if not figures and CAPABILITY not in said:
             raise
-        card = _described(name, figures, said)
+        card = _described(name, figures, said, near=str(unknown.sentence.values["near"]))
     else:
         notes += [note] if note is not None else []
         card = _changed(card, figures, said)
@@ -143,10 +144,11 @@ def _changed(card: Gpu, figures: Mapping[str, float], said: Mapping[str, object]
         return card
     if card.own or card.base is None:
         return changed_card(listed, own)
-    return replace(card, **own, own=tuple(own))
+    usable = None if "memory_gb" in own else card.usable_memory_mib
+    return replace(card, **own, usable_memory_mib=usable, own=tuple(own))
 
 
-def _described(name: str, figures: Mapping[str, float], said: Mapping[str, object]) -> Gpu:
+def _described(name: str, figures: Mapping[str, float], said: Mapping[str, object], *, near: str) -> Gpu:
     """A card that is not listed, as the user describes it.
 
     What its compute capability settles is that of the listed cards; SMs that nobody gave are those of the listed card
@@ -158,7 +160,7 @@ def _described(name: str, figures: Mapping[str, float], said: Mapping[str, objec
     missing = [option for option in (CAPABILITY, *NEEDED) if option not in said]
     if missing:
         options = ", ".join(f"--{option.replace('_', '-')}" for option in missing)
-        raise BadInput("error.card_needs", name=name[:60], missing=options)
+        raise BadInput("error.card_needs", name=name[:60], near=near, missing=options)
     stated = str(said[CAPABILITY]).strip()
     alike = [card for card in gpus() if card.capability == stated and card.tensor_16bit_tflops]
     if not alike:

@@ -2,27 +2,27 @@
 
 from dataclasses import replace
 
+from l4guide.advise.lighter import lighter
 from l4guide.cost import Contender, Question, Whole, turning, whole_of
 from l4guide.errors import Problem
-from l4guide.memory import fit
-from l4guide.memory.sizes import GIB
-from l4guide.step import METHODS
 from l4guide.text import Sentence, digits
 
 
 def changes(whole: Whole, ranking: tuple[Contender, ...]) -> tuple[Sentence, ...]:
     """What would change the answer: a price, a size, a type, a number of cards."""
-    found: list[Sentence] = []
+    found = lighter(whole)
     room, question = whole.memory, whole.question
     if room.fits == "no" and room.gpus_needed is not None:
         values = {"gpus": room.gpus_needed, "gpu": whole.gpu.name}
         found.append(Sentence("change.gpus", values))
     if room.fits != "no":
-        values = {"batch": room.largest_batch, "context": room.largest_context, "gpu": whole.gpu.name}
-        found.append(Sentence("change.memory", {**values, "asked": question.context, "at": question.batch}))
+        batch, context = room.largest_batch, room.largest_context
+        values = {"gpu": whole.gpu.name, "asked": question.context, "at": question.batch}
+        values |= {"batch": batch.value, "batch_low": batch.low, "batch_high": batch.high}
+        values |= {"context": context.value, "context_low": context.low, "context_high": context.high}
+        found.append(Sentence("change.memory", values))
     found += _price_change(whole, ranking)
     found += _turning(whole, ranking)
-    found += _lighter(whole)
     found += _variant(whole, "change.weights", _narrower(question))
     if room.fits == "no":
         return tuple(found)
@@ -72,24 +72,9 @@ def _narrower(question: Question) -> Question | None:
     return replace(question, plan=replace(question.plan, weights=narrower))
 
 
-def _lighter(whole: Whole) -> list[Sentence]:
-    """The training that fits where what was asked for does not: of adapters, over the weights or over narrow ones."""
-    question, gpu = whole.question, whole.gpu
-    if not question.plan.trains or whole.memory.fits != "no":
-        return []
-    for method in METHODS[METHODS.index(question.plan.method) + 1 :]:
-        weights = "int4" if method == "qlora" else question.plan.weights
-        plan = replace(question.plan, method=method, weights=weights)
-        room = fit(question.model, plan, gpu, question.batch, question.context)
-        if room.fits == "yes":
-            gib = digits(room.sizes.bytes.value.item() / GIB)
-            return [Sentence("change.method", {"method": method, "gib": gib, "gpu": gpu.name})]
-    return []
-
-
 def _fuller(whole: Whole) -> Question | None:
     """The same with the largest batch that has the memory."""
-    largest = whole.memory.largest_batch
+    largest = whole.memory.largest_batch.value
     if largest <= whole.question.batch:
         return None
     return replace(whole.question, workload=replace(whole.question.workload, batch=largest))

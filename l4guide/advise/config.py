@@ -118,7 +118,7 @@ def _component(architecture: Architecture, mixer: Mixer, count: int) -> Componen
         kind={FULL: "full", WINDOW: "window", LATENT: "MLA"}[mixer.kind],
         causal=architecture.causal,
         window="" if mixer.window is None else str(mixer.window),
-        max_context=architecture.max_context,
+        max_context=architecture.usual_context or architecture.max_context,
         kv_bytes_per_token=2 * count * mixer.cached_columns(),
         kv_bytes_per_token_full_layers=None,
         inferred=architecture.assumed,

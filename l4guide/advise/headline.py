@@ -140,8 +140,8 @@ def _model_wordings(whole: Whole, part: Part | None, refused: Sentence | None) -
     room, plan = whole.memory, whole.question.plan
     kept = "weights_and_cache" if plan.kv_dtype != plan.dtype else "weights"
     if plan.trains:
-        kept = "trained_full" if plan.method == "full" else "trained"
-    how = {name: getattr(plan, name) for name in ("weights", "kv_dtype", "method")}
+        kept = "trained" if plan.recipe.adapts else "trained_full"
+    how = {"weights": plan.weights, "kv_dtype": plan.kv_dtype, "method": plan.recipe.method}
     values: dict[str, object] = {
         "gpu": whole.gpu.name,
         "cards": cards_of(whole.gpu, whole.cards),

@@ -7,6 +7,7 @@ from l4guide.advise.asked import OF_A_CARD
 from l4guide.catalogue import Gpu
 from l4guide.frozen import frozen
 from l4guide.step import Plan
+from l4guide.step.recipe import FIELDS
 from l4guide.support.remedy import SWITCHES
 from l4guide.text import Joined, Sentence, digits
 from l4guide.workload import Workload, yes_or_no
@@ -92,7 +93,9 @@ def inputs_of(
         encodes: whether the model is an encoder, so that its prefill is all that it does.
     """
     said = {name for name, value in options.items() if value is not None}
+    read = getattr(options.get("recipe"), "name", None)
     items = (
+        *(() if read is None else (Input(name="recipe", value=read, given=True),)),
         *_subject(options, said, gpu, model, component),
         *_plan(options, said, workload, plan),
         *_shape(said, workload, model),
@@ -122,19 +125,19 @@ def _plan(
 ) -> Iterator[Input]:
     """The task, and how a model runs; where there is no plan, what was said of it."""
     yield Input(name="task", value=workload.task, given="task" in said)
-    names = {"weights": "weights", "method": "method", "lora_rank": "rank", "gpus": "gpus"}
-    flags = ("recompute", "flash")
+    names = ("weights", *FIELDS, "gpus", "flash")
     if plan is None:
-        yield from (Input(name=n, value=str(options[n]), given=True) for n in names if n in said)
-        yield from (Input(name=n, value=yes_or_no(n, options[n]), given=True) for n in flags if n in said)
+        yield from (Input(name=n, value=str(options[n]), given=True) for n in names[:-1] if n in said)
+        if "flash" in said:
+            yield Input(name="flash", value=yes_or_no("flash", options["flash"]), given=True)
         return
     wanted = said | {"weights"}
     if plan.trains:
-        wanted |= {"method"} | ({"lora_rank"} if plan.method != "full" else set())
-    for name, field in names.items():
+        wanted |= {"method"} | ({"lora_rank"} if plan.recipe.adapts else set())
+    for name in names:
         if name in wanted:
-            yield Input(name=name, value=getattr(plan, field), given=name in said)
-    yield from (Input(name=n, value=getattr(plan, n), given=True) for n in flags if n in said)
+            value = getattr(plan.recipe, FIELDS[name]) if name in FIELDS else getattr(plan, name)
+            yield Input(name=name, value=value, given=name in said)
 
 
 def _shape(said: set[str], workload: Workload, model: str | None) -> Iterator[Input]:

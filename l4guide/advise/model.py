@@ -68,7 +68,7 @@ class ModelAnswer:
             "answer": self.answer,
             "recommendation": self.recommendation.say(language),
             **self.whole.to_json(),
-            "memory": memory_json(self.whole.memory, self.whole.cards),
+            "memory": memory_json(self.whole.memory, self.whole.cards, language),
             "ranking": [item.to_json(language) for item in self.ranking],
             "what_would_change": [sentence.say(language) for sentence in self.changes],
             "remarks": [
@@ -125,7 +125,7 @@ def caveats(model: Architecture) -> tuple[Sentence, ...]:
         return ()
     from l4guide.tracing import not_compared
 
-    found = None if model.trace is not None else not_compared(model.model_type)
+    found = not_compared(model.model_type, model.trace)
     if model.untraced is not None:
         key = "counted.untraced" if found is None else "counted.untraced_uncompared"
         return (Sentence(key, {"reason": model.untraced}),)
@@ -153,7 +153,20 @@ def model_lines(whole: Whole) -> tuple[Sentence, ...]:
     """Memory, time and cost, each in a sentence, after what puts them in doubt; what does not fit has memory alone."""
     model = whole.question.model
     figures = () if whole.memory.fits == "no" else _speed_lines(whole)
-    return (*caveats(model), _memory_line(whole), *loaded(whole.question), *figures, *counted(model))
+    trained = _recipe_lines(whole) if whole.question.plan.trains else ()
+    reading = whole.question.reading
+    trained = (*(() if reading is None else reading.lines()), *trained)
+    held = (_memory_line(whole), *loaded(whole.question), *trained)
+    return (*caveats(model), *held, *figures, *counted(model))
+
+
+def _recipe_lines(whole: Whole) -> tuple[Sentence, ...]:
+    """The recipe that is assumed, the parts of its memory with what saves them, and what waits on the host."""
+    from l4guide.memory.terms import assumed_recipe, host_line, parts_line
+
+    waiting = host_line(whole.memory)
+    said = (assumed_recipe(whole.memory), parts_line(whole.memory))
+    return said if waiting is None else (*said, waiting)
 
 
 def _memory_line(whole: Whole) -> Sentence:

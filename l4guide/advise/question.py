@@ -10,13 +10,17 @@ from l4guide.advise.records import Question
 from l4guide.catalogue import Component, Gpu, Model
 from l4guide.cost.whole import LATENCIES
 from l4guide.errors import BadInput
+from l4guide.step.recipe import FIELDS
 from l4guide.text import Sentence
 from l4guide.workload import DEFAULTS, Workload, ask, yes_or_no
 
 #: What an encoder is asked for where nothing is said: one pass over whole sequences.
 ENCODING = "prefill"
 #: What can be asked of a whole model alone.
-OF_A_MODEL = ("weights", *MEDIA, "method", "lora_rank", "load", "run_tokens", *LATENCIES)
+OF_A_MODEL = (
+    *("weights", "recipe", *MEDIA, "load", "run_tokens", *LATENCIES),
+    *(name for name in FIELDS if name != "recompute"),
+)
 #: The option that leaves every recorded run out, and what it was called before.
 NO_MEASUREMENTS = ("no_measurements", "as_fitted")
 #: The option that has a configuration read where it could be traced.

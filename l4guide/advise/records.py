@@ -188,7 +188,7 @@ class Advice:
         caveats = () if self.model is None else self.model.caveats
         if self.model is not None:
             whole = self.model.whole
-            said["memory"] = memory_json(whole.memory, whole.cards)
+            said["memory"] = memory_json(whole.memory, whole.cards, language)
             said["cost"] = whole.to_json()
             said["what_would_change"] = [sentence.say(language) for sentence in self.model.changes]
             ranked = (item for item in self.model.ranking if item.gpu != self.question.gpu)

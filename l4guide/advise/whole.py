@@ -34,6 +34,7 @@ from l4guide.model import (
     Mixer,
 )
 from l4guide.step import plan_of
+from l4guide.step.matrices import names_of, trained_weights
 from l4guide.support import Verdict, check
 from l4guide.text import Sentence
 from l4guide.workload import Workload
@@ -97,8 +98,9 @@ def question_of(
         said.setdefault("task", ENCODING)
     media = media_of(model, options)
     if not {"seqlen", "seqlen_kv"} & said.keys():
-        room = (model.max_context or DEFAULT_CONTEXT + media.tokens) - media.tokens
-        said["seqlen"] = max(1, min(DEFAULT_CONTEXT, room))
+        usual = model.usual_context or DEFAULT_CONTEXT
+        room = (model.max_context or usual + media.tokens) - media.tokens
+        said["seqlen"] = max(1, min(usual, room))
     mixer = next((group.mixer for group in model.layers if group.mixer.attends), None)
     shape = (
         {"head_dim": 128}
@@ -118,15 +120,17 @@ def question_of(
     if not model.causal and workload.task == "decode":
         raise BadInput("error.no_decode", model=model.name, component=model.model_type or model.name)
     stored = model.weight_dtype
-    plan = plan_of(
-        {**options, "rank": options.get("lora_rank")}, task=workload.task, dtype=workload.dtype, stored=stored
-    )
+    plan = plan_of(options, task=workload.task, dtype=workload.dtype, stored=stored)
+    if plan.trains and not trained_weights(model, plan.recipe):
+        values = {"targets": ", ".join(plan.recipe.targets), "model": model.name}
+        raise BadInput("error.no_such_matrix", **values, choices=", ".join(names_of(model)))
     return Question(
         model=model,
         plan=replace(plan, kv_dtype=workload.kv_dtype, media=media),
         workload=workload,
         implementation=implementation,
         estimator=put_right(options).estimator,
+        reading=options.get("recipe"),  # type: ignore[arg-type]
     )
 
 
@@ -161,6 +165,7 @@ def answer_about(
     whole = whole_of(gpu, question, terms, order)
     ranking = rank(question, cards_with(gpu), terms, order, lambda card: refusal(question, card), asked=gpu)
     remarks = [*media_lines(whole), *remarks_on(model), *checkpoint_lines(question)]
+    remarks += _quantised(model, question)
     remarks += put_right(options).said(gpu, question.plan.task, whole=True)
     return ModelAnswer(
         gpu=gpu,
@@ -186,6 +191,13 @@ def remarks_on(model: Architecture) -> Iterator[Sentence]:
         from l4guide.tracing import unread_line
 
         yield from unread_line(model.unread)
+
+
+def _quantised(model: Architecture, question: Question) -> Iterator[Sentence]:
+    """That training keeps the weights in fewer bits than the checkpoint, where nobody said so."""
+    kept, stored = question.plan.weights, model.weight_dtype
+    if question.plan.trains and kept == "nf4" and stored not in (None, "bf16", "fp16", "fp32"):
+        yield Sentence("remark.quantised", {"stored": stored, "weights": kept})
 
 
 def inputs_about(gpu: Gpu, question: Question, options: Mapping[str, object]) -> Inputs:

@@ -94,8 +94,9 @@ def find_gpu(name: str) -> tuple[Gpu, Sentence | None]:
 
 
 def find_instance(name: str) -> Instance | None:
-    """The provider's machine that `name` means; None where no machine is called so."""
-    return _instance_directory().get(plain(name))
+    """The provider's machine that `name` means; None where it is a card's, or no machine is called so."""
+    written = plain(name)
+    return None if written in _gpu_directory() else _instance_directory().get(written)
 
 
 def _card_of(machine: Instance) -> tuple[Gpu, Sentence]:

@@ -12,9 +12,11 @@ from l4guide.errors import BadInput, CannotDo
 from l4guide.estimate import NO_RUNS, LiveEstimator
 from l4guide.frozen import frozen
 from l4guide.interval import Interval
-from l4guide.memory import Fit, fit
+from l4guide.memory import Fit, Largest, fit
 from l4guide.memory.sizes import GIB
+from l4guide.memory.training import host_bytes
 from l4guide.model import Architecture
+from l4guide.recipes import Reading
 from l4guide.step import Plan, Step, step
 from l4guide.step.rates import share
 from l4guide.workload import Workload
@@ -73,6 +75,8 @@ class Question:
     workload: Workload
     implementation: str | None = None
     estimator: LiveEstimator = NO_RUNS
+    #: The training tool's file that the question came from.
+    reading: Reading | None = None
 
     @property
     def batch(self) -> int:
@@ -96,8 +100,8 @@ class Question:
             self.model, context=self.context, weights=self.plan.weights, kv_dtype=self.plan.kv_dtype
         ).counts()
         if self.model.trace is not None or self.model.model_type is not None:
-            traced = self.model.trace is not None
-            found["model_compared"] = traced or not_compared(self.model.model_type or "-") is None
+            doubt = not_compared(self.model.model_type or "-", self.model.trace)
+            found["model_compared"] = doubt is None
         return found
 
 
@@ -241,8 +245,10 @@ class Whole:
         if self.step.implementation is not None:
             said["implementation"] = self.step.implementation
         if self.question.plan.trains:
-            plan = self.question.plan
-            said |= {"method": plan.method, "recompute": plan.recompute}
+            recipe = self.question.plan.recipe
+            said |= {"method": recipe.method, "recompute": recipe.recompute, "recipe": recipe.to_json()}
+        if self.question.reading is not None:
+            said["recipe_file"] = self.question.reading.to_json()
         said |= self._money() | self._energy()
         return said | self.question.counts() | {"assumed": list(self.question.model.assumed)}
 
@@ -292,8 +298,13 @@ class Whole:
         return said
 
 
-def memory_json(found: Fit, cards: int) -> dict[str, object]:
+def _most(name: str, found: Largest) -> dict[str, object]:
+    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+
+
+def memory_json(found: Fit, cards: int, language: str = "en") -> dict[str, object]:
     """The key `memory`: GiB on each card by part, against what the card has."""
+    batch, context = found.largest_batch, found.largest_context
     low, value, high = (end / GIB for end in found.sizes.bytes.ends())
     said: dict[str, object] = {
         "fits": found.fits,
@@ -304,10 +315,16 @@ def memory_json(found: Fit, cards: int) -> dict[str, object]:
         "parts_gib": {name: part.value.item() / GIB for name, part in found.sizes.parts.items()},
         "usable_gib": found.usable.bytes / GIB,
         "usable_kind": found.usable.kind,
-        "largest_batch": found.largest_batch,
-        "largest_context": found.largest_context,
+        **_most("largest_batch", batch),
+        **_most("largest_context", context),
         "kind": "estimated",
     }
+    if found.plan.trains:
+        from l4guide.memory.terms import terms  # only training has a recipe to explain
+
+        said["parts"] = {term.name: term.to_json(language) for term in terms(found)}
+        waiting = host_bytes(found.model, found.plan, found.batch, found.context)
+        said["host_gib"] = waiting / GIB
     if found.gpus_needed is not None:
         said["gpus_needed"] = found.gpus_needed
     return said

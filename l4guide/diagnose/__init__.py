@@ -2,6 +2,7 @@
 
 from l4guide.diagnose.answer import diagnose
 from l4guide.diagnose.finding import Diagnosis, Finding, Remedy
+from l4guide.diagnose.listing import symptoms_page
 from l4guide.diagnose.paste import read_paste
 
-__all__ = ["Diagnosis", "Finding", "Remedy", "diagnose", "read_paste"]
+__all__ = ["Diagnosis", "Finding", "Remedy", "diagnose", "read_paste", "symptoms_page"]

@@ -87,16 +87,13 @@ def _title(library: str, code: str, kind: str, confidence: str) -> Sentence:
 
 
 def _evidence(setting: Setting) -> tuple[Evidence, ...]:
-    """The lines that the finding rests on: what ran, then the message."""
-    lines = setting.paste.lines
+    """The lines that the finding rests on: those whose numbers were used, what ran, then the message."""
+    lines, ran = setting.paste.lines, setting.ran
     indexes = [*range(setting.index, setting.last + 1)][:MOST_EVIDENCE]
-    if setting.ran is not None:
-        code = setting.ran.index + 1
-        indexes = [
-            setting.ran.index,
-            *([code] if code < setting.index and setting.ran.file else []),
-            *indexes,
-        ]
+    if ran is not None:
+        code = [ran.index + 1] if ran.file and ran.index + 1 < setting.index else []
+        indexes = [ran.index, *code, *indexes]
+    indexes = [*sorted(set(setting.used) - set(indexes)), *indexes]
     told = {
         lines[n].number: lines[n].text.strip()[:LONGEST_PASSAGE] for n in indexes if lines[n].text.strip()
     }

@@ -14,6 +14,8 @@ MOST_NAMES = 4
 SHORTEST = 5
 MAKERS = ("nvidia", "tesla", "geforce", "quadro", "rtx", "gpu", "card", "device")
 MAKER = r"(?:nvidia|tesla|quadro|gpu|card|gpu 0:|device 0:)"
+#: What follows these words is a card that a message wants, not the one that is there.
+WANTED = re.compile(r"\b(?:requires?|needs?|such as|e\.g\.|only supports?|using an?)\b")
 #: Lines, and characters of each, that are searched for a card's name.
 MOST_LINES, MOST_OF_LINE = 400, 600
 
@@ -46,7 +48,8 @@ def card_named(lines: Iterable[str]) -> Gpu | None:
     pattern, spelt = _named()
     telling = islice((line for line in lines if any(word in line for word in MAKERS)), MOST_LINES)
     names = set()
-    for found in chain.from_iterable(pattern.findall(line[:MOST_OF_LINE]) for line in telling):
+    own = (WANTED.split(line[:MOST_OF_LINE], maxsplit=1)[0] for line in telling)
+    for found in chain.from_iterable(map(pattern.findall, own)):
         name = found if found in spelt else re.split(r"[ :-]{1,3}", found)[-1]
         names.add(spelt.get(name))
     known = names - {None}

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
+from typing import Any
 
 from l4guide.diagnose.prefix import unprefixed
 from l4guide.errors import BadInput, CannotDo
@@ -27,6 +28,8 @@ SAMPLE = 400
 ESCAPES = re.compile(r"\x1b(?:\[[0-?]{0,40}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,400}(?:\x07|\x1b\\)?|[@-Z\\^_])")
 #: Frames that rich draws around tracebacks, and characters that are not text.
 NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2500-\u257f\u2770-\u2771\ufeff\ufffd]+")
+#: Bytes of standard input that are passed on at once.
+CHUNK = 65_536
 LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
@@ -115,6 +118,26 @@ def _numbered(text: str) -> Iterator[tuple[int, str]]:
             yield number, part
 
 
+def _passed_on() -> bytes:
+    """Standard input, written on while it is read; an interrupt ends it, as it ends the command before the pipe."""
+    parts: list[bytes] = []
+    sys.stdout.flush()
+    source: Any = sys.stdin.buffer
+    out = sys.stdout.buffer
+    try:
+        while part := source.read1(CHUNK):
+            parts.append(part)
+            out.write(part)
+            out.flush()
+    except KeyboardInterrupt:
+        out.write(b"\n")
+    whole = b"".join(parts)
+    if whole:
+        out.write(b"\n" if whole.endswith(b"\n") else b"\n\n")
+    out.flush()
+    return whole
+
+
 def clean(raw: str | bytes) -> Paste:
     """The paste of what a user gave.
 
@@ -139,8 +162,12 @@ def clean(raw: str | bytes) -> Paste:
     return Paste(lines=lines, spaced=_reading(lines, " "), glued=_reading(lines, ""), remarks=remarks)
 
 
-def read_paste(name: str | None) -> bytes:
+def read_paste(name: str | None, *, echo: bool = False) -> bytes:
     """What the file `name` holds; without a name, or for `-`, what standard input gives.
+
+    Args:
+        name: a file.
+        echo: pass on to standard output what another command writes to standard input, as it comes.
 
     Raises:
         CannotDo: the file cannot be read.
@@ -148,7 +175,7 @@ def read_paste(name: str | None) -> bytes:
     if name is None or name == "-":
         if sys.stdin.isatty():
             sys.stderr.write(say("diagnose.waiting") + "\n")
-        return sys.stdin.buffer.read()
+        return _passed_on() if echo and not sys.stdin.isatty() else sys.stdin.buffer.read()
     try:
         return Path(name).read_bytes()
     except (OSError, ValueError) as error:

@@ -52,13 +52,17 @@ CONTEXT = re.compile(r"(?:n_ctx(?:_per_seq)? {0,8}[=:] {0,8}|(?:^| )(?:-c|--ctx-
 
 def _last(patterns: tuple[re.Pattern[str], ...], setting: Setting) -> float | None:
     """The number that one of the patterns met last before the message, else the last anywhere."""
-    text, end = setting.paste.spaced.small, setting.match.start
+    reading, end = setting.paste.spaced, setting.match.start
     found = [
         (one.start() <= end, one.start(), float(one[1]))
         for pattern in patterns
-        for one in pattern.finditer(text)
+        for one in pattern.finditer(reading.small)
     ]
-    return max(found)[2] if found else None
+    if not found:
+        return None
+    _, place, number = max(found)
+    setting.used.append(reading.index_at(place))
+    return number
 
 
 def vllm_numbers(setting: Setting) -> dict[str, float]:

@@ -35,6 +35,8 @@ class Setting:
 
     def __init__(self, match: Match, paste: Paste, traces: Traces, book: SymptomBook) -> None:
         self.match, self.paste, self.traces, self.book = match, paste, traces, book
+        #: Indexes of further lines whose numbers were used.
+        self.used: list[int] = []
         self.index = match.reading.index_at(match.start)
         self.last = max(self.index, match.reading.index_at(max(match.start, match.end - 1)))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -28,6 +29,15 @@ class Usable:
 
 
 @frozen
+class Largest:
+    """The largest number that fits, with its 80 % interval; 0 where not even one does."""
+
+    low: int
+    value: int
+    high: int
+
+
+@frozen
 class Fit:
     """What a plan needs of each card, against what the card has.
 
@@ -49,17 +59,25 @@ class Fit:
         return "yes" if high <= self.usable.bytes else "no" if low > self.usable.bytes else "tight"
 
     @property
-    def largest_batch(self) -> int:
-        """The most sequences at the asked context; 0 where not even one fits."""
-        return _largest(
-            MOST_BATCH, lambda n: _need(self.model, self.plan, n, self.context), self.usable.bytes
-        )
+    def largest_batch(self) -> Largest:
+        """The most sequences at the asked context."""
+        return self._largest(MOST_BATCH, lambda n: (n, self.context))
 
     @property
-    def largest_context(self) -> int:
-        """The most tokens of a sequence at the asked batch; 0 where not even one fits."""
+    def largest_context(self) -> Largest:
+        """The most tokens of a sequence at the asked batch."""
         most = min(self.model.max_context or MOST_CONTEXT, MOST_CONTEXT)
-        return _largest(most, lambda n: _need(self.model, self.plan, self.batch, n), self.usable.bytes)
+        return self._largest(most, lambda n: (self.batch, n))
+
+    def _largest(self, most: int, shape: Callable[[int], tuple[int, int]]) -> Largest:
+        """The largest number whose batch and context have room, at each end of what they need."""
+
+        def need(number: int, end: str) -> float:
+            return _need(self.model, self.plan, *shape(number), end)
+
+        room = self.usable.bytes
+        low, value, high = (_largest(most, partial(need, end=end), room) for end in ("high", "value", "low"))
+        return Largest(low=low, value=value, high=high)
 
     @property
     def gpus_needed(self) -> int | None:
@@ -89,9 +107,11 @@ def fit(model: Architecture, plan: Plan, gpu: Gpu, batch: int, context: int) -> 
     )
 
 
-def _need(model: Architecture, plan: Plan, batch: float, context: float) -> float:
-    """Bytes on each card, the middle of the interval."""
-    return sizes(model, plan, np.array([float(batch)]), np.array([float(context)])).bytes.value.item()
+def _need(model: Architecture, plan: Plan, batch: float, context: float, end: str = "value") -> float:
+    """Bytes on each card, the middle of the interval or another end of it."""
+    found = sizes(model, plan, np.array([float(batch)]), np.array([float(context)])).bytes
+    need: float = getattr(found, end).item()
+    return need
 
 
 def _largest(most: int, need: Callable[[int], float], room: float) -> int:

@@ -44,6 +44,10 @@ class Mixer:
     source_tokens: int | None = None
     #: Columns of the keys by which sparse attention chooses what it reads, beside the cache.
     index_columns: int = 0
+    #: Keys that the index chooses for each query, 0 where all are read; and the index's heads, with their width.
+    selected: int = 0
+    index_heads: int = 0
+    index_dim: int = 0
     #: One key is kept for every so many tokens, beside those of the `recent` last ones.
     stride: int = 1
     recent: int = 0
@@ -63,6 +67,11 @@ class Mixer:
     def attends(self) -> bool:
         """Whether it is softmax attention, which the estimator times."""
         return self.kind in (FULL, WINDOW, LATENT)
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether a query reads fewer keys than there are tokens before it, not for a window alone."""
+        return self.stride > 1 or self.selected > 0
 
     def weights(self, hidden: int) -> int:
         """Weights of its projections."""
@@ -173,6 +182,7 @@ class Tower:
 class Architecture:
     """All that memory and time need to know of a model.
 
+    `usual_context` is what it reads of every image, where images are all it reads.
     `vocabulary` is 0 where embeddings are not counted. `assumed` names what the description does not say and how
     it was filled; `remarks` are keys of sentences on what is not counted as it runs; `unread` are fields of numbers
     that nothing asked for. `tower_weights` are those of vision or audio towers; `towers` those whose layers are known.
@@ -190,6 +200,7 @@ class Architecture:
     tied_embeddings: bool
     layers: tuple[Layers, ...]
     max_context: int | None
+    usual_context: int | None = None
     stored: Stored | None = None
     model_type: str | None = None
     causal: bool = True

@@ -1,6 +1,7 @@
 """Layers that keep one key for every so many tokens, beside those of a window: DeepSeek V4's."""
 
 from dataclasses import replace
+from typing import Any
 
 from l4guide.errors import BadInput
 from l4guide.frozen import frozen
@@ -51,7 +52,21 @@ def compressed(fields: Fields, full: Mixer, found: Compression) -> Mixer:
     if not found.rate:
         return full if window is None else replace(full, kind=WINDOW, window=window)
     index = (fields.whole("index_head_dim") or 0) if found.chooses else 0
-    return replace(full, stride=found.rate, recent=window or 0, index_columns=index)
+    chosen: dict[str, Any] = index_of(fields) if found.chooses else {}
+    return replace(full, stride=found.rate, recent=window or 0, index_columns=index, **chosen)
+
+
+def index_of(fields: Fields) -> dict[str, Any]:
+    """The index that chooses keys: how many, and what it multiplies for that; empty where there is none.
+
+    Raises:
+        BadInput: a field is malformed or out of limits.
+    """
+    selected = fields.whole("index_topk")
+    if not selected:
+        return {}
+    heads, wide = fields.whole("index_n_heads") or 0, fields.whole("index_head_dim") or 0
+    return {"selected": selected, "index_heads": heads, "index_dim": wide}
 
 
 def _usual(fields: Fields, count: int) -> list[str]:

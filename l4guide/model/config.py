@@ -57,6 +57,8 @@ CONTEXT = (
     "max_target_positions",
 )
 MOST_CONTEXT = 2**31
+#: Pixels along an image that a model reads; none that exists is as large.
+MOST_PIXELS = 16_384
 #: Characters of a type's name that are kept; none that exists is as long.
 MOST_TYPE = 60
 #: Activations whose product has no gate.
@@ -101,6 +103,7 @@ def from_config(config: Mapping[str, object], name: str) -> Architecture:
         tied_embeddings=_tied(fields),
         layers=with_traits(fields, layers),
         max_context=fields.whole(*CONTEXT, at_least=1, at_most=MOST_CONTEXT),
+        usual_context=_patches(fields),
         stored=stored(fields, sum(group.count for group in layers)),
         model_type=named_type(config),
         tower_weights=sum(weights or 0 for weights in towers),
@@ -109,7 +112,7 @@ def from_config(config: Mapping[str, object], name: str) -> Architecture:
         embedding_width=fields.whole(*EMBEDDING),
         table_weights=tables,
         assumed=tuple(dict.fromkeys(fields.assumed)),
-        remarks=_remarks(fields, towers),
+        remarks=_remarks(fields, towers, layers),
     )
     # Asked last, when everything has been read.
     return replace(found, unread=fields.unread)
@@ -134,7 +137,25 @@ def _layers(fields: Fields, *, causal: bool) -> tuple[Layers, ...]:
 def _is_causal(fields: Fields) -> bool:
     """Whether a token sees those before it alone: as its type has it, unless it is said to decode."""
     known = fields.model_type
+    if known is None and _patches(fields) is not None:
+        return False
     return known is None or known.causal or fields.flag("is_decoder") is True
+
+
+def _patches(fields: Fields) -> int | None:
+    """Patches of an image and its class token, of a model that reads images alone; None for any other."""
+    if fields.says("vocab_size"):
+        return None
+    side, patch = (_along(fields.own.get(name)) for name in ("image_size", "patch_size"))
+    return (side // patch) ** 2 + 1 if side and patch and patch <= side else None
+
+
+def _along(said: object) -> int:
+    """Pixels along a side; of a pair the first; 0 where it is not said so."""
+    if isinstance(said, list) and said:
+        said = said[0]
+    whole = isinstance(said, int) and not isinstance(said, bool)
+    return said if whole and isinstance(said, int) and 0 < said <= MOST_PIXELS else 0
 
 
 def _together(pairs: list[tuple[Mixer, FeedForward]]) -> list[tuple[Mixer, FeedForward]]:
@@ -273,10 +294,15 @@ def _tied(fields: Fields) -> bool:
     return bool(said)
 
 
-def _remarks(fields: Fields, towers: list[int | None]) -> tuple[str, ...]:
+def _remarks(fields: Fields, towers: list[int | None], layers: tuple[Layers, ...]) -> tuple[str, ...]:
     """What the counts leave out, as keys of sentences; `towers` are weights, None where they are not known."""
     found = ["remark.towers"] if any(towers) else []
     found += ["remark.config_towers"] if None in towers else []
-    if fields.get("index_topk", "compress_ratios", "compress_rates", "sparse_attention_config") is not None:
+    said = (
+        fields.get("index_topk", "compress_ratios", "compress_rates", "sparse_attention_config") is not None
+    )
+    if any(group.mixer.is_sparse for group in layers):
+        found.append("remark.sparse_reads")
+    elif said:
         found.append("remark.sparse_attention")
     return tuple(found)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from l4guide.errors import BadInput
 from l4guide.model.architecture import FULL, LATENT, LINEAR, NONE, WINDOW, Mixer
-from l4guide.model.compressed import compressed, compressions
+from l4guide.model.compressed import compressed, compressions, index_of
 from l4guide.model.defaults import pattern
 from l4guide.model.fields import MOST_COLUMNS, MOST_LAYERS, Fields
 from l4guide.model.states import linear
@@ -306,6 +306,7 @@ def _latent(fields: Fields) -> Mixer:
         rope_dim=rope,
         query_rank=fields.whole("q_lora_rank") or 0,
         index_columns=(fields.whole("index_head_dim") or 0) if fields.whole("index_topk") else 0,
+        **index_of(fields),
     )
 
 

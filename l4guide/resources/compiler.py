@@ -1,9 +1,6 @@
 """Ask Triton's own compiler, for any architecture and without a GPU, through a worker process."""
 
-import json
 import os
-import select
-import subprocess
 import sys
 import tempfile
 from dataclasses import asdict
@@ -14,7 +11,7 @@ from typing import Self
 
 from l4guide.errors import CannotDo
 from l4guide.kernels import unmet
-from l4guide.process_group import signal_group
+from l4guide.process_group import Answerer
 from l4guide.resources.mix import Mix
 from l4guide.resources.specialisation import Figures, Specialisation
 
@@ -66,12 +63,16 @@ class Compiler:
     def __init__(
         self, *, deadline_s: float = DEADLINE_S, triton: Path | None = None, mixes: bool = True
     ) -> None:
-        self._deadline_s = deadline_s
         self._mixes = mixes
-        self._triton = triton
-        self._process: subprocess.Popen[str] | None = None
         self._cancelled = False
         self._folder = tempfile.TemporaryDirectory(prefix="l4guide-compiler-", ignore_cleanup_errors=True)
+        self._complaints = Path(self._folder.name, "stderr")
+        self._worker = Answerer(
+            WORKER,
+            lambda: _environment(self._folder.name, triton),
+            deadline_s=deadline_s,
+            complaints=self._complaints,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -79,7 +80,7 @@ class Compiler:
     def __exit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop()
+        self._worker.stop()
         self._folder.cleanup()
 
     def compile(self, wanted: Specialisation) -> Figures:
@@ -92,25 +93,15 @@ class Compiler:
         require_compiler()
         if self._cancelled:
             raise CannotDo("error.compiler_cancelled", **_named(wanted))
-        process = self._running()
-        assert process.stdin is not None
-        assert process.stdout is not None
         try:
-            process.stdin.write(_question(wanted, self._mixes))
-            process.stdin.flush()
-            ready, _, _ = select.select([process.stdout], [], [], self._deadline_s)
-            line = process.stdout.readline() if ready else None
-        except BrokenPipeError:
-            line = ""
-        if line is None:
-            self._stop()
-            raise CannotDo("error.compiler_too_slow", **_named(wanted), deadline_s=f"{self._deadline_s:g}")
-        if not line:
-            self._stop()
+            answer = self._worker.ask(_question(wanted, self._mixes))
+        except TimeoutError:
+            deadline_s = f"{self._worker.deadline_s:g}"
+            raise CannotDo("error.compiler_too_slow", **_named(wanted), deadline_s=deadline_s) from None
+        except EOFError:
             if self._cancelled:
-                raise CannotDo("error.compiler_cancelled", **_named(wanted))
-            raise CannotDo("error.compiler_died", **_named(wanted), reason=self._last_complaint())
-        answer = json.loads(line)
+                raise CannotDo("error.compiler_cancelled", **_named(wanted)) from None
+            raise CannotDo("error.compiler_died", **_named(wanted), reason=self._last_complaint()) from None
         if "unmet" in answer:
             raise unmet(**answer["unmet"])
         if "error" in answer:
@@ -121,43 +112,15 @@ class Compiler:
     def cancel(self) -> None:
         """Give up what is being compiled and compile nothing more; from any thread."""
         self._cancelled = True
-        process = self._process
-        if process is not None and process.poll() is None:
-            signal_group(process)
-
-    @property
-    def _complaints(self) -> Path:
-        return Path(self._folder.name, "stderr")
-
-    def _running(self) -> subprocess.Popen[str]:
-        if self._process is None:
-            with self._complaints.open("w") as complaints:
-                self._process = subprocess.Popen(
-                    WORKER,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=complaints,
-                    text=True,
-                    env=_environment(self._folder.name, self._triton),
-                    start_new_session=True,
-                )
-        return self._process
-
-    def _stop(self) -> None:
-        """End the process together with a ptxas that it may have started."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        signal_group(process)
-        process.communicate()
+        self._worker.end()
 
     def _last_complaint(self) -> str:
         lines = self._complaints.read_text(encoding="utf-8", errors="replace").split("\n")
         return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "-")
 
 
-def _question(wanted: Specialisation, mixes: bool) -> str:
-    question = {
+def _question(wanted: Specialisation, mixes: bool) -> dict[str, object]:
+    return {
         "kernel": wanted.kernel,
         "head_dim": wanted.head_dim,
         "head_dim_v": wanted.head_dim_v,
@@ -167,7 +130,6 @@ def _question(wanted: Specialisation, mixes: bool) -> str:
         "mix": mixes,
         "tile": asdict(wanted.tile),
     }
-    return json.dumps(question) + "\n"
 
 
 def _named(wanted: Specialisation) -> dict[str, object]:

@@ -15,6 +15,7 @@ from l4guide.frozen import frozen
 from l4guide.interval import Interval, Numbers
 from l4guide.model import LATENT, WINDOW, Mixer
 from l4guide.step.rates import gemm_rate, memory_rate
+from l4guide.step.sparse import index_seconds, read_keys, share_read, widened
 from l4guide.work import work_of
 from l4guide.workload import Workload
 
@@ -57,10 +58,31 @@ def attention_seconds(
         implementation: the one to time; None takes the fastest that was measured on such cards.
         estimator: what times a call, put right by runs where there are some.
     """
+    if mixer.is_sparse:
+        return _sparse_seconds(gpu, mixer, workload, batch, tokens, implementation, estimator)
     shaped = _shaped(workload, mixer)
     keys = _read_keys(mixer, shaped, tokens)
     timed = partial(_timed, gpu, shaped, implementation=implementation, estimator=estimator)
     return timed(batch, keys) if batch.size <= MOST_POINTS else _interpolated(timed, batch, keys)
+
+
+def _sparse_seconds(
+    gpu: Gpu,
+    mixer: Mixer,
+    workload: Workload,
+    batch: Numbers,
+    tokens: Numbers,
+    implementation: str | None,
+    estimator: LiveEstimator,
+) -> AttentionTime:
+    """Attention to chosen or compressed keys: to as many in a row, and the index that chooses them."""
+    plain = replace(mixer, stride=1, selected=0)
+    decodes = workload.task == "decode"
+    keys = read_keys(mixer, tokens) if decodes else tokens
+    timed = attention_seconds(gpu, plain, workload, batch, keys, implementation, estimator)
+    read = np.ones_like(batch) if decodes else share_read(mixer, tokens)
+    seconds = widened(timed.seconds.times(read)) + index_seconds(gpu, mixer, workload, batch, tokens)
+    return replace(timed, seconds=seconds)
 
 
 def attention_of_many(
@@ -72,6 +94,8 @@ def attention_of_many(
     estimator: LiveEstimator = NO_RUNS,
 ) -> dict[Mixer, AttentionTime]:
     """The same for several mixers in one call of the estimator; empty where it does not know one of them."""
+    if any(mixer.is_sparse for mixer in mixers):
+        return {}
     shaped = [_shaped(workload, mixer) for mixer in mixers]
     asked = [
         _workloads(one, tuple(batch.ravel().tolist()), tuple(_read_keys(mixer, one, tokens).ravel().tolist()))

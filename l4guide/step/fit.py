@@ -21,6 +21,7 @@ from l4guide.interval import Numbers
 from l4guide.model import FULL, Architecture, FeedForward, Layers, Mixer
 from l4guide.step.plan import Plan
 from l4guide.step.rates import training_factors
+from l4guide.step.recipe import Recipe
 from l4guide.step.run import step
 from l4guide.workload import Workload
 
@@ -68,7 +69,8 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 def counted(row: dict[str, str]) -> tuple[Numbers, float]:
     """Seconds of the fitted parts and of the rest as counted, and the measured seconds of the same step."""
     length, batch = float(row["seqlen"]), float(row["micro_batch"])
-    plan = Plan(task="training", gpus=int(row["n_gpus"]), recompute=row["act_ckpt"] == "True")
+    recipe = Recipe(recompute="full" if row["act_ckpt"] == "True" else "none")
+    plan = Plan(task="training", gpus=int(row["n_gpus"]), recipe=recipe)
     workload = Workload(task="training", head_dim=64, head_dim_v=64)
     card = catalogue.gpu(CARDS[row["gpu"]])
     found = step(card, mpt(row["model"]), plan, workload, batch, length, "flash-attn")

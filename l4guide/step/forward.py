@@ -23,6 +23,7 @@ from l4guide.step.rates import (
     step_latency,
 )
 from l4guide.step.spans import Span, span_of
+from l4guide.step.sparse import read_keys, share_read
 from l4guide.workload import ELEMENT_BYTES, Workload
 
 #: Times that the hidden state is read or written in a layer beside the products: two norms fused with their sums.
@@ -303,6 +304,10 @@ def _divided(mixer: Mixer, cards: int) -> Mixer:
 def _score_flops(mixer: Mixer, workload: Workload, batch: Numbers, context: Numbers) -> Numbers:
     """FLOPs of the two products with scores, forward; a causal mask leaves half."""
     keys = context if mixer.window is None else np.minimum(context, mixer.window + 1.0)
+    if mixer.is_sparse:
+        keys = (
+            read_keys(mixer, context) if workload.task == "decode" else context * share_read(mixer, context)
+        )
     rows = np.ones_like(context) if workload.task == "decode" else context
     halved = 0.5 if workload.causal and workload.task != "decode" and mixer.window is None else 1.0
     found: Numbers = 2.0 * halved * batch * mixer.heads * rows * keys * (mixer.head_dim + mixer.head_dim_v)

@@ -165,6 +165,19 @@ def link_rate(gpu: Gpu) -> tuple[Interval, str] | None:
     return reached.times(one_way * 1e9), name
 
 
+def host_rate(gpu: Gpu) -> Interval:
+    """Bytes per second between a card and host memory in one direction.
+
+    Raises:
+        CannotDo: the card's PCIe generation is not known.
+    """
+    if gpu.pcie_gen not in PCIE_GB_PER_S:
+        raise CannotDo("error.no_host_link", gpu=gpu.name)
+    link = constants()["link"]
+    reached = Interval.of(*(link[f"pcie_{end}"] for end in ("low", "value", "high")))
+    return reached.times(PCIE_GB_PER_S[gpu.pcie_gen] * 1e9)
+
+
 def step_latency() -> Interval:
     """Seconds of one step of a collective."""
     link = constants()["link"]

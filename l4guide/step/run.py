@@ -88,17 +88,20 @@ def step(
         if plan.trains
         else forward(ground, model, workload, sequences, keys, implementation, known)
     )
-    batches = plan.gpus if plan.trains else 1
+    copies = plan.gpus if plan.trains else 1
+    batches = copies * plan.recipe.accumulation if plan.trains else 1
     seconds, parts, flops = found.seconds, found.parts, found.flops
     # Towers pass once, before the prompt; in training they are taken to be frozen.
     encoded = None if plan.task == "decode" else encode(ground, plan.media, workload, sequences)
     if encoded is not None:
-        seconds, parts, flops = seconds + encoded[0], {**parts, "encoder": encoded[0]}, flops + encoded[1]
+        passes = batches // copies
+        taken = encoded[0].times(passes)
+        seconds, parts, flops = seconds + taken, {**parts, "encoder": taken}, flops + passes * encoded[1]
     return Step(
         seconds=seconds,
         parts=parts,
         tokens=sequences * per_sequence * batches,
-        flops=flops * batches,
+        flops=flops * copies,
         attention_basis=found.attention_basis,
         implementation=found.implementation,
         runs=found.runs,

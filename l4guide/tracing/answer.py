@@ -195,7 +195,7 @@ def _remarks(model: Architecture) -> tuple[Sentence, ...]:
     if model.trace is not None and model.is_traced:
         return _unsaid(model.trace)
     why = model.untraced or Sentence("model_trace.read_for_want")
-    caveat = None if model.trace is not None else not_compared(model.model_type or "-")
+    caveat = not_compared(model.model_type or "-", model.trace)
     return (why, *(() if caveat is None else (caveat,)))
 
 

@@ -51,6 +51,9 @@ def number(expression: Any, values: Values, depth: int = 0) -> int | None:
     if operation == "if":
         chosen = rest[1] if holds(rest[0], values, depth + 1) else rest[2]
         return number(chosen, values, depth + 1)
+    if operation == "else":
+        first = number(rest[0], values, depth + 1)
+        return number(rest[1], values, depth + 1) if first is None else first
     if operation in LISTED:
         return _checked(LISTED[operation](_list(values.fields(rest[0])), rest[1:], values))
     if operation == "twos":

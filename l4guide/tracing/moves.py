@@ -129,7 +129,7 @@ def number(
         return _beside(field, kind, found, usual) or otherwise
 
     if LAYERS.fullmatch(name):
-        return chance.randint(2, 6) if value > 1 else chance.choice((value, 1, 2))
+        return chance.randint(2, 7) if value > 1 else chance.choice((value, 1, 2))
     if value <= 0:
         return chance.choice((value, value, 1, 2)) if value == 0 else _SAME
     if KV_HEADS.fullmatch(name):

@@ -1,11 +1,7 @@
 """The process that traces, from its asker's side: started, given so much time, replaced when it dies."""
 
-import contextlib
-import json
 import os
-import subprocess
 import sys
-import threading
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
@@ -15,7 +11,7 @@ from typing import Any, Self
 from l4guide.distributions import version_of
 from l4guide.errors import BadInput, CannotDo, Problem
 from l4guide.model.traced import Trace
-from l4guide.process_group import signal_group
+from l4guide.process_group import Answerer
 from l4guide.tracing.guard import cleaned
 
 #: The imports take 2 to 6 seconds and the largest models as long again; a slow disk or a busy machine some more.
@@ -61,9 +57,7 @@ class Tracer:
     """
 
     def __init__(self, *, deadline_s: float = DEADLINE_S) -> None:
-        self._deadline_s = deadline_s
-        self._process: subprocess.Popen[str] | None = None
-        self._late = False
+        self._worker = Answerer(WORKER, _environment, deadline_s=deadline_s)
 
     def __enter__(self) -> Self:
         return self
@@ -103,6 +97,16 @@ class Tracer:
         found = self._ask({"config_of": model_type, "seed": seed}, model_type)
         return found["config"], found["derived"]
 
+    def expressions_of(self, model_type: str) -> tuple[str, dict[str, Any] | None]:
+        """The record of a type as expressions; where none were found, why.
+
+        Raises:
+            BadInput: transformers does not know the type, or cannot build it by default.
+            CannotDo: as `config`.
+        """
+        found = self._ask({"expressions_of": model_type}, model_type)
+        return found["why"], found["line"]
+
     def language_types(self) -> Sequence[str]:
         """The types that transformers has language models of.
 
@@ -112,65 +116,31 @@ class Tracer:
         found: list[str] = self._ask({"types": True}, "-")["types"]
         return found
 
+    def stop(self) -> None:
+        """End the process; the next question starts another."""
+        self._worker.stop()
+
     def _ask(self, question: Mapping[str, object], name: str) -> dict[str, Any]:
-        process = self._running()
-        assert process.stdin is not None
-        assert process.stdout is not None
-        timer = threading.Timer(self._deadline_s, self._overdue, (process,))
-        timer.daemon = True
-        timer.start()
+        missing = _missing()
+        if missing:
+            raise CannotDo("model_trace.not_at_hand", missing=", ".join(missing))
         try:
-            process.stdin.write(json.dumps(question) + "\n")
-            process.stdin.flush()
-            line = process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        finally:
-            timer.cancel()
-        if not line:
-            self.stop()
-            if self._late:
-                self._late = False
-                raise CannotDo("model_trace.too_slow", path=name, deadline_s=f"{self._deadline_s:g}")
-            raise CannotDo("model_trace.died", path=name)
-        answer: dict[str, Any] = json.loads(line)
+            answer = self._worker.ask(question)
+        except TimeoutError:
+            deadline_s = f"{self._worker.deadline_s:g}"
+            raise CannotDo("model_trace.too_slow", path=name, deadline_s=deadline_s) from None
+        except EOFError:
+            raise CannotDo("model_trace.died", path=name) from None
+        except OSError as problem:
+            raise CannotDo("error.worker_not_started", reason=str(problem)) from problem
         if "problem" in answer:
             raise _problem(answer)
         return answer
 
-    def _overdue(self, process: subprocess.Popen[str]) -> None:
-        self._late = True
-        signal_group(process)
 
-    def _running(self) -> subprocess.Popen[str]:
-        if self._process is None:
-            missing = _missing()
-            if missing:
-                raise CannotDo("model_trace.not_at_hand", missing=", ".join(missing))
-            path = os.pathsep.join(entry for entry in sys.path if entry)
-            try:
-                self._process = subprocess.Popen(
-                    WORKER,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                    text=True,
-                    encoding="utf-8",
-                    env=os.environ | SETTINGS | {"PYTHONPATH": path},
-                    start_new_session=True,
-                )
-            except OSError as problem:
-                raise CannotDo("error.worker_not_started", reason=str(problem)) from problem
-        return self._process
-
-    def stop(self) -> None:
-        """End the process; the next question starts another."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        signal_group(process)
-        with contextlib.suppress(BrokenPipeError):
-            process.communicate()
+def _environment() -> Mapping[str, str]:
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    return os.environ | SETTINGS | {"PYTHONPATH": path}
 
 
 def _problem(answer: Mapping[str, Any]) -> Problem:

@@ -1,18 +1,21 @@
 """Write `data/traces/` anew: `python -m l4guide.tracing.recorder`, or `make traces`.
 
-Every type that the installed transformers has a language model of is built and run at its default, all in one process.
-Two files of JSON lines: the traces, and the configurations without what no count depends on; a third has the traces of
-presets that are published configurations. Then the light reader is held to the traces, at the default and at another
-configuration: `reader.csv`.
+Every type that the installed transformers has a language model of is built and run at its default. Two files of JSON
+lines: the traces, and the configurations without what no count depends on; a third has the traces of presets that are
+published configurations. A fourth has the types as expressions, each found by trying the type at many configurations.
+Then the light reader is held to traces, at the default and at a configuration that nothing was fitted to: `reader.csv`.
 """
 
 import contextlib
 import csv
 import io
 import json
+import os
 import sys
-from collections.abc import Iterable, Iterator
-from typing import Any
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from l4guide import catalogue
 from l4guide.catalogue import CONFIG
@@ -20,28 +23,59 @@ from l4guide.errors import BadInput, Problem
 from l4guide.files import write_text
 from l4guide.model import preset_config
 from l4guide.model.defaults import forget
-from l4guide.tracing.comparison import COLUMNS, READER, outcome
+from l4guide.tracing.comparison import COLUMNS, HELD, READER, outcome, structure, worse
+from l4guide.tracing.expressions import EXPRESSIONS, record
 from l4guide.tracing.process import Tracer
 from l4guide.tracing.record import CONFIGS, PRESETS, TRACES, Recorded, folder, preset_line, recorded
 
 #: The other configuration is chosen by this number; a test tries further ones.
 SEED = 1
 NOT_BUILT = "not built"
+#: The largest types are tried at dozens of configurations.
+DEADLINE_S = 900.0
 
 
-def lines(tracer: Tracer) -> Iterator[tuple[dict[str, Any], dict[str, Any] | None]]:
-    """A line of each file for every type; no second one where its configuration cannot be made from nothing."""
-    for name in tracer.language_types():
-        try:
-            said, derived = tracer.config_of(name)
-        except Problem as refused:
-            yield {"type": name, "refused": reason(refused)}, None
-            continue
-        config = {"model_type": name, "derived": derived, "config": said}
-        try:
-            yield {"type": name, "trace": tracer.model_type(name).to_json()}, config
-        except Problem as refused:
-            yield {"type": name, "refused": reason(refused)}, config
+T = TypeVar("T")
+
+
+def each(ask: Callable[[Tracer, str], T], names: Sequence[str]) -> list[T]:
+    """The answers about every type, in order; as many processes ask as there are cores."""
+    local = threading.local()
+    started: list[Tracer] = []
+
+    def one(name: str) -> T:
+        if not hasattr(local, "tracer"):
+            local.tracer = Tracer(deadline_s=DEADLINE_S)
+            started.append(local.tracer)
+        return ask(local.tracer, name)
+
+    try:
+        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+            return list(pool.map(one, names))
+    finally:
+        for tracer in started:
+            tracer.__exit__(None, None, None)
+
+
+def line(tracer: Tracer, name: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """A line of each file for a type; no second one where its configuration cannot be made from nothing."""
+    try:
+        said, derived = tracer.config_of(name)
+    except Problem as refused:
+        return {"type": name, "refused": reason(refused)}, None
+    config = {"model_type": name, "derived": derived, "config": said}
+    try:
+        return {"type": name, "trace": tracer.model_type(name).to_json()}, config
+    except Problem as refused:
+        return {"type": name, "refused": reason(refused)}, config
+
+
+def expressed_line(tracer: Tracer, name: str) -> tuple[str, dict[str, Any] | None]:
+    """The expressions of a type; where none were found, why."""
+    try:
+        return tracer.expressions_of(name)
+    except Problem as refused:
+        return reason(refused), None
 
 
 def presets(tracer: Tracer) -> Iterator[str]:
@@ -52,21 +86,20 @@ def presets(tracer: Tracer) -> Iterator[str]:
                 yield preset_line(model.name, tracer.config(preset_config(model), model.name).to_json())
 
 
-def comparisons(tracer: Tracer, found: Iterable[Recorded]) -> Iterator[tuple[str, str, str]]:
-    """By type, what became of the reader at its default and at another configuration, which is not recorded."""
-    for one in found:
-        if one.trace is None or one.config is None:
-            continue
-        yield one.model_type, outcome(one.config, one.trace), second(tracer, one.model_type)
+def compared(tracer: Tracer, one: Recorded) -> tuple[str, str, str, str] | None:
+    """What became of the reader at a type's default and at another configuration, which is not recorded.
 
-
-def second(tracer: Tracer, model_type: str) -> str:
-    """What became of the reader at another configuration of a type."""
+    At last of the two the worse, read by structure alone.
+    """
+    if one.trace is None or one.config is None:
+        return None
+    first, alone = outcome(one.config, one.trace), structure(one.config, one.trace)
     try:
-        config, _ = tracer.config_of(model_type, seed=SEED)
-        return outcome(config, tracer.config(config, model_type))
+        config, _ = tracer.config_of(one.model_type, seed=SEED)
+        traced = tracer.config(config, one.model_type)
     except Problem:
-        return NOT_BUILT
+        return one.model_type, first, NOT_BUILT, alone if alone not in HELD else NOT_BUILT
+    return one.model_type, first, outcome(config, traced), worse(alone, structure(config, traced))
 
 
 def reason(refused: Problem) -> str:
@@ -75,28 +108,41 @@ def reason(refused: Problem) -> str:
 
 
 def main() -> int:
-    """Write both files; 0 when it was done."""
+    """Write all files; 0 when it was done."""
     with Tracer() as tracer:
-        found = list(lines(tracer))
+        names = tracer.language_types()
+    found = each(line, names)
     folder().mkdir(exist_ok=True)
-    texts = {
-        TRACES: [trace for trace, _ in found],
-        CONFIGS: [config for _, config in found if config is not None],
-    }
-    for name, rows in texts.items():
-        write_text(folder() / name, "".join(f"{_compact(row)}\n" for row in rows))
-    recorded.cache_clear()
-    forget()
+    _write(TRACES, [trace for trace, _ in found])
+    _write(CONFIGS, [config for _, config in found if config is not None])
+    built = [trace["type"] for trace, _ in found if "trace" in trace]
+    made = dict(zip(built, each(expressed_line, built), strict=True))
+    _write(EXPRESSIONS, [line for _, line in made.values() if line is not None])
+    for name, (why, _) in made.items():
+        if why:
+            sys.stderr.write(f"{name}: no expressions: {why}\n")
+    forget_records()
     with Tracer() as tracer:
         write_text(folder() / PRESETS, "".join(f"{line}\n" for line in presets(tracer)))
-        outcomes = as_csv(comparisons(tracer, recorded().values()))
-    write_text(folder() / READER, outcomes)
-    traced = sum("trace" in trace for trace, _ in found)
-    sys.stderr.write(f"{traced} types traced, {len(found) - traced} refused\n")
+    every = recorded()
+    rows = each(lambda tracer, name: compared(tracer, every[name]), built)
+    write_text(folder() / READER, as_csv(row for row in rows if row is not None))
+    sys.stderr.write(f"{len(built)} types traced, {len(found) - len(built)} refused\n")
     return 0
 
 
-def as_csv(rows: Iterable[tuple[str, str, str]]) -> str:
+def forget_records() -> None:
+    """Read the files again when they are next asked: they were written anew."""
+    recorded.cache_clear()
+    record.cache_clear()
+    forget()
+
+
+def _write(name: str, rows: Sequence[Mapping[str, Any] | None]) -> None:
+    write_text(folder() / name, "".join(f"{_compact(row)}\n" for row in rows if row is not None))
+
+
+def as_csv(rows: Iterable[tuple[str, str, str, str]]) -> str:
     """The outcomes as `reader.csv` holds them."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -105,7 +151,7 @@ def as_csv(rows: Iterable[tuple[str, str, str]]) -> str:
     return text.getvalue()
 
 
-def _compact(row: dict[str, Any]) -> str:
+def _compact(row: Mapping[str, Any]) -> str:
     return json.dumps(row, separators=(",", ":"), ensure_ascii=False)
 
 

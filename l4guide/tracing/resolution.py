@@ -81,6 +81,17 @@ class Resolution:
                     return path
             elif any(kind not in known for kind in kinds(value)):
                 return path
+        return self._unexplained()
+
+    def _unexplained(self) -> str:
+        """A field on which it depends that the type has what no expression was found for; empty where it has none."""
+        for condition in self.record["unexplained"]:
+            try:
+                if not holds(condition, Values(self.field)):
+                    continue
+            except Unsaid:
+                pass
+            return str(condition)[:80]
         return ""
 
     def field(self, path: str) -> Any:
@@ -90,7 +101,7 @@ class Resolution:
             Unsaid: the type has no such field, or its rules do not say what it is here.
         """
         if path.startswith(AS_SAID):
-            return self.said.get(path[1:])
+            return self._as_file_says(path[1:])
         if path not in self._made:
             if path in self._making:
                 raise Unsaid(path)
@@ -138,9 +149,13 @@ class Resolution:
                 return self._as_said(value)
         return self._as_said(otherwise)
 
+    def _as_file_says(self, path: str) -> Any:
+        """What the file says; where it is silent what the type has before it completes anything."""
+        return self.said.get(path, self.record["rules"].get(path, {}).get("absent"))
+
     def _as_said(self, value: Any) -> Any:
         if isinstance(value, Mapping):
-            found = self.said.get(value["said"])
+            found = self._as_file_says(value["said"])
             if isinstance(found, int) and abs(found) > MOST:
                 raise Unsaid(value["said"])
             return found

@@ -8,7 +8,7 @@ from l4guide.model.traced import Trace
 from l4guide.tracing.process import Tracer
 
 #: Who waits for an answer waits this long at most; a model of any published size is traced in a quarter of it.
-DEADLINE_S = 60.0
+DEADLINE_S = 90.0
 #: It holds some hundred MB, so it goes when nothing was asked for so long.
 IDLE_S = 120.0
 

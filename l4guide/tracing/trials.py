@@ -17,6 +17,8 @@ from l4guide.tracing.variation import derived
 TRIALS = 15
 #: A field whose other values were refused so often, and never taken, is left as it is.
 PATIENCE = 2
+#: So many more layers are tried where a few are refused.
+MORE_LAYERS = 6
 #: Builds that one trial, and all of one type, may cost before it goes on with what was taken.
 MOST_BUILDS, MOST_OF_TYPE = 14, 90
 TAKES = re.compile(r"kwargs\.(?:pop|get)\(\s*\"(\w+)\"")
@@ -90,7 +92,8 @@ class Trials:
         open_moves = {
             path: value
             for path, value in moves.items()
-            if self.taken[path] >= self.refused[path]
+            if is_count_of_layers(path)
+            or self.taken[path] >= self.refused[path]
             or (self.refused[path] - self.taken[path] <= PATIENCE and chance.random() < 0.4)
         }
         self.builds_before = self.builds
@@ -98,7 +101,11 @@ class Trials:
         layers = {path: value for path, value in open_moves.items() if is_count_of_layers(path)}
         rest = [move for move in open_moves.items() if move[0] not in layers]
         chance.shuffle(rest)
-        found = self._settled(self._settled({}, layers), dict(rest))
+        found = self._settled({}, layers)
+        if len(found) < len(layers):
+            # Some types want a layer of each kind, which only comes after others.
+            found = self._settled(found, {p: n + MORE_LAYERS for p, n in layers.items() if p not in found})
+        found = self._settled(found, dict(rest))
         # What wants others to be there first, as experts want to be counted.
         missing = {path: value for path, value in open_moves.items() if path not in found}
         if missing and self._seen(found | missing) is not None:

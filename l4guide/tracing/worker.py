@@ -8,9 +8,10 @@ file, and its memory is limited; see `confine`.
     {"model_type": "llama"}                                           the trace of a type where nothing is said
     {"config_of": "llama"}                                            what its configuration then says
     {"config_of": "llama", "seed": 1}                                 the same with other counts and widths
+    {"expressions_of": "llama"}                                       its trace as expressions, found by many trials
     {"types": true}                                                   the language models that transformers knows
 
-An answer is {"trace": …}, {"config": …, "derived": […]}, {"types": […]}
+An answer is {"trace": …}, {"config": …, "derived": […]}, {"line": …, "why": …}, {"types": […]}
 or {"problem": key, "values": …, "exit_code": …}.
 """
 
@@ -87,6 +88,8 @@ def _answer(question: Mapping[str, Any], name: str) -> dict[str, Any]:
         return {"types": language_types()}
     if "config_of" in question:
         return _config_of(str(question["config_of"]), question.get("seed"))
+    if "expressions_of" in question:
+        return _expressions_of(str(question["expressions_of"]))
     config = question.get("config")
     if config is None:
         return {"trace": trace(lambda: default_config(str(question.get("model_type")))).to_json()}
@@ -101,6 +104,22 @@ def _config_of(model_type: str, seed: int | None) -> dict[str, Any]:
     config = default_config(model_type)
     said = said_by(config)
     return {"config": said if seed is None else varied(said, seed), "derived": derived(config)}
+
+
+def _expressions_of(model_type: str) -> dict[str, Any]:
+    """The record of a type; the reason where no expressions hold at every configuration that was tried."""
+    import transformers
+
+    from l4guide.tracing.fitting.fit import NoFit
+    from l4guide.tracing.fitting.recording import line_of
+    from l4guide.tracing.trials import Trials
+
+    # As JSON holds it: what was seen has lists where transformers has tuples.
+    study = json.loads(json.dumps(Trials(model_type).study(), default=str))
+    try:
+        return {"line": line_of(study, transformers.__version__), "why": ""}
+    except NoFit as problem:
+        return {"line": None, "why": str(problem)}
 
 
 def _trace_of(config: dict[str, Any], name: str) -> Trace:

@@ -6,14 +6,23 @@ import ipywidgets
 
 from l4guide import catalogue
 from l4guide.model import weight_names
+from l4guide.step.recipe import LOSSES, METHODS, OPTIMIZERS, RECOMPUTES, ZERO_STAGES
 from l4guide.text import LANGUAGES, say
 from l4guide.widgets.box import box
-from l4guide.widgets.field import Field, same
+from l4guide.widgets.field import Choices, Field, same
 from l4guide.widgets.markup import render
 from l4guide.widgets.page_state import PageState
 from l4guide.widgets.state import CARD, CUSTOM, OF_A_MODEL, GuideState
 from l4guide.workload import DTYPES, TASKS
 
+#: Choices of a training recipe; none of them is what the answer then says to assume.
+TRAINING = {
+    "method": METHODS,
+    "optimizer": OPTIMIZERS,
+    "loss": LOSSES,
+    "recompute": RECOMPUTES,
+    "zero": ZERO_STAGES,
+}
 USUAL_HEAD_DIMS = (32, 64, 72, 80, 96, 128, 192, 256)
 
 
@@ -49,9 +58,13 @@ class Controls:
             "config": Field(state, "config", ipywidgets.Textarea(continuous_update=False, rows=3)),
             "weights": Field(state, "weights", ipywidgets.Dropdown(), choices=_weights),
             **{name: Field(state, name, _entry()) for name in ("gpus", "price", "ttft_ms", "tpot_ms")},
+            **{
+                name: Field(state, name, ipywidgets.Dropdown(), choices=_assumed_or(values))
+                for name, values in TRAINING.items()
+            },
         }
         small = ("dtype", "dropout", "batch", "seqlen", "heads", "kv_heads")
-        plan = ("gpus", "price", "weights", "ttft_ms", "tpot_ms")
+        plan = ("gpus", "price", "weights", "ttft_ms", "tpot_ms", *TRAINING)
         card, grid, terms = (
             box([self.fields[name].view for name in names], "l4g-small-fields")
             for names in (CARD, small, plan)
@@ -73,7 +86,7 @@ class Controls:
         )
         self.view.add_class("l4g-card")
         self.view.add_class("l4g-controls")
-        watched = ["language", "problem", "problem_field", "model", "config"]
+        watched = ["language", "problem", "problem_field", "model", "config", "task"]
         state.observe(state.guarded(lambda _: self._speak()), watched)
         self._speak()
 
@@ -86,6 +99,9 @@ class Controls:
         self._general.layout.display = None if homeless else "none"
         for name in OF_A_MODEL:
             self.fields[name].view.layout.display = None if state.has_model else "none"
+        trains = state.has_model and state.task == "training"
+        for name in TRAINING:
+            self.fields[name].view.layout.display = None if trains else "none"
 
     def _gpus(self, language: str) -> list[tuple[str, str]]:
         def label(name: str) -> str:
@@ -119,6 +135,11 @@ def _head_dims(_language: str) -> list[tuple[str, str]]:
 
 def _weights(language: str) -> list[tuple[str, str]]:
     return [(say("guide.weights_as_published", language), ""), *((name, name) for name in weight_names())]
+
+
+def _assumed_or(values: Sequence[str]) -> Choices:
+    """What is assumed, or one of the values."""
+    return lambda language: [(say("guide.assumed", language), ""), *((value, value) for value in values)]
 
 
 def _models(language: str) -> list[tuple[str, str]]:

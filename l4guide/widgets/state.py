@@ -28,6 +28,8 @@ from l4guide.workload import DEFAULTS
 SHAPE = ("head_dim", "heads", "kv_heads")
 #: What is said of a card in place of what is listed.
 CARD = ("compute_capability", "memory_gib", "bandwidth_gb_s", "tflops")
+#: Inputs of how a model is trained.
+OF_TRAINING = ("method", "optimizer", "loss", "recompute", "zero")
 INPUTS = (
     "task",
     "head_dim",
@@ -46,10 +48,11 @@ INPUTS = (
     "weights",
     "ttft_ms",
     "tpot_ms",
+    *OF_TRAINING,
     *CARD,
 )
 #: Inputs that may be left empty, and those among them that only a whole model has.
-OPTIONAL = ("config", "gpus", "price", "weights", "ttft_ms", "tpot_ms", *CARD)
+OPTIONAL = ("config", "gpus", "price", "weights", "ttft_ms", "tpot_ms", *OF_TRAINING, *CARD)
 OF_A_MODEL = ("weights", "ttft_ms", "tpot_ms")
 #: What `model` holds when the shape was given by hand.
 CUSTOM = ""
@@ -96,6 +99,11 @@ class GuideState(PageState):
     weights = traitlets.Unicode("")
     ttft_ms = traitlets.Unicode("")
     tpot_ms = traitlets.Unicode("")
+    method = traitlets.Unicode("")
+    optimizer = traitlets.Unicode("")
+    loss = traitlets.Unicode("")
+    recompute = traitlets.Unicode("")
+    zero = traitlets.Unicode("")
     compute_capability = traitlets.Unicode("")
     memory_gib = traitlets.Unicode("")
     bandwidth_gb_s = traitlets.Unicode("")
@@ -134,6 +142,8 @@ class GuideState(PageState):
         runs: dict[str, object] = {"measured": self.put_right} if self.use_runs else {"no_measurements": True}
         asked: dict[str, object] = {name: getattr(self, name) for name in INPUTS if name != "gpu"}
         empty = {name for name in ("model", *OPTIONAL) if not str(asked[name]).strip()}
+        if not self.has_model or self.task != "training":
+            empty |= set(OF_TRAINING)
         if not self.has_model:
             return {name: value for name, value in asked.items() if name not in {*empty, *OF_A_MODEL}} | runs
         settled = {name for name in SHAPE if self._of_model(name) is not None or not asked[name]}

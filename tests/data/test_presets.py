@@ -9,12 +9,10 @@ import pytest
 
 from l4guide.advise import preset_model
 from l4guide.catalogue import CONFIG, Model, data_folder, models
-from l4guide.model import preset
+from l4guide.tracing.architecture import preset_architecture
 
 PRESETS = [model for model in models() if model.status == CONFIG]
 COUNTED = [model for model in PRESETS if model.parameters_billion is not None]
-#: Towers that the reader counts short, by at most so much of the whole.
-SHORT_TOWERS = {"Gemma-4-E2B": 0.05, "Gemma-4-E4B": 0.04, "Qwen3-VL-8B": 0.02}
 EVERY = pytest.mark.parametrize("model", PRESETS, ids=lambda model: model.name)
 
 
@@ -49,8 +47,8 @@ def test_a_preset_weighs_what_is_published(model: Model) -> None:
     digit = 0.5 * 10.0 ** -len(f"{published:.12g}".partition(".")[2])
     if published >= 1000 and published == round(published, -2):
         digit = 50.0  # such as 1.6 or 2.8 trillion
-    allowed = max(SHORT_TOWERS.get(model.name, 0.01) * published, digit)
-    assert published == pytest.approx(preset(model.name).parameters / 1e9, abs=allowed)
+    counted = preset_architecture(model.name).parameters / 1e9
+    assert published == pytest.approx(counted, abs=max(0.01 * published, digit))
 
 
 @EVERY
@@ -74,6 +72,8 @@ def test_a_preset_attends(model: Model) -> None:
         ("whisper-large-v3-turbo", "Whisper-large-v3-turbo"),
         ("facebook/esm2_t33_650M_UR50D", "ESM-2-650M"),
         ("BAAI/bge-m3", "bge-m3"),
+        ("Qwen/Qwen3-4B-Instruct-2507", "Qwen3-4B-2507"),
+        ("Qwen/Qwen3-Coder-30B-A3B-Instruct-FP8", "Qwen3-Coder-30B-A3B"),
     ],
 )
 def test_what_people_type_is_found(typed: str, name: str) -> None:

@@ -28,6 +28,7 @@ def kinds(text: str) -> list[str]:
         ("README.md", ["output"]),
         ("docs/support-matrix.md", ["matrix", "matrix"]),
         ("docs/benchmarks.md", ["bars"]),
+        ("docs/symptoms.md", ["symptoms"]),
     ],
 )
 def test_the_pages_say_what_the_rules_say(name: str, wanted: list[str]) -> None:
@@ -43,7 +44,7 @@ def test_the_pages_say_what_the_rules_say(name: str, wanted: list[str]) -> None:
 def test_every_page_with_a_block_is_kept() -> None:
     """No generated table outside the pages that `make readme` writes."""
     found = {path.name for path in ROOT.glob("docs/*.md") if BLOCK.search(path.read_text(encoding="utf-8"))}
-    assert {"support-matrix.md", "benchmarks.md"} == found
+    assert {"support-matrix.md", "benchmarks.md", "symptoms.md"} == found
 
 
 def test_the_matrix_tells_the_history() -> None:

@@ -1,12 +1,22 @@
 """The record of a type: its parameters, calls and cache as expressions in the fields of its configuration."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from l4guide.tracing.fitting.groups import KEYS, NUMBERS, Group, depths, groups, numeric, shapes
-from l4guide.tracing.fitting.rows import Rows, flat
+from l4guide.tracing.fitting.rows import Rows, distance, flat
 from l4guide.tracing.fitting.solve import Solver
 from l4guide.tracing.language import Unsaid, Values
+
+#: What so few configurations have may stay unexplained.
+FEW = 3
+
+
+#: Components whose calls a record may leave out.
+TOWERS = ("vision", "audio")
+#: Solvers that are kept: their tables are large.
+MOST_SOLVERS = 6
 
 
 class NoFit(Exception):
@@ -28,16 +38,26 @@ def fields_seen(one: Mapping[str, Any], parts: Sequence[str]) -> Any:
 class Fit:
     """The expressions of one type, found over the configurations that it was seen at."""
 
-    def __init__(self, study: Mapping[str, Any], seen: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        study: Mapping[str, Any],
+        seen: Sequence[Mapping[str, Any]],
+        without: frozenset[str] = frozenset(),
+    ) -> None:
         self.seen = seen
         self.parts = list(study["parts"])
-        self.paths = sorted(study["fields"], key=lambda path: (path in study["derived"], path))
+        fields = [path for path in study["fields"] if path not in without]
+        self.paths = sorted(fields, key=lambda path: (path in study["derived"], path))
         self.fields = [fields_seen(one, self.parts) for one in seen]
         found = {kind: groups(kind, seen) for kind in KEYS}
         self.groups = found
         self.depths = depths([*found["parameters"], *found["calls"]], len(seen))
         self.depths = {**self.depths, **depths(found["kept"], len(seen))}
         self.deep: dict[str, Any] = {}
+        #: Towers whose calls no expression was found for; all of them are left out.
+        self.towers: set[str] = set()
+        #: Conditions under which there is what was seen too seldom to be explained.
+        self.unexplained: list[Any] = []
         self.near: dict[str, list[Any]] = {}
         self._solved: dict[Any, Any] = {}
         self._solvers: dict[Any, Solver] = {}
@@ -49,8 +69,31 @@ class Fit:
             NoFit: no expression was found for one.
         """
         ordered = sorted(self.groups[kind], key=lambda group: -len(group.seen))
-        found = {id(group): self._term(kind, group) for group in ordered}
-        return [found[id(group)] for group in self.groups[kind]]
+        found = {}
+        for group in ordered:
+            try:
+                found[id(group)] = self._term(kind, group)
+            except NoFit:
+                if kind == "calls" and group.said[0] in TOWERS:
+                    self.towers.add(group.said[0])
+                    continue
+                if 0 in group.seen or len(group.seen) > FEW:
+                    raise
+                self.unexplained.append(self._condition(group))
+        return [
+            found[id(group)]
+            for group in self.groups[kind]
+            if id(group) in found and not (kind == "calls" and group.said[0] in self.towers)
+        ]
+
+    def _condition(self, group: Group) -> Any:
+        """When there is what no expression was found for: the record does not answer then."""
+        rows = [Values(one) for one in self.fields]
+        present = {number: number in group.seen for number in range(len(rows))}
+        try:
+            return self._solver(rows, None, layered=False).separate(present, self._part(group), group.path)
+        except LookupError as problem:
+            raise NoFit(f"{group.path}: {problem}") from problem
 
     def _term(self, kind: str, group: Group) -> dict[str, Any]:
         try:
@@ -70,9 +113,9 @@ class Fit:
                 wanted.append(layer in group.seen.get(number, {}))
         condition = self._known(
             ("where", group.layered, part, tuple(deep), tuple(wanted)),
-            lambda: self._solver(rows, layered=group.layered).separate(
-                dict(enumerate(wanted)), part, group.path
-            ),
+            rows,
+            lambda solver: solver.separate(dict(enumerate(wanted)), part, group.path),
+            layered=group.layered,
         )
         found: dict[str, Any] = {} if condition == ["always"] else {"where": condition}
         if group.layered:
@@ -84,7 +127,7 @@ class Fit:
             rows = [Values(one) for one in self.fields]
             deep = self.depths[stack]
             self.deep[stack] = self._known(
-                ("deep", tuple(deep), part), lambda: self._solver(rows, layered=False).solve(deep, part)
+                ("deep", tuple(deep), part), rows, lambda solver: solver.solve(deep, part), layered=False
             )
         return self.deep[stack]
 
@@ -120,7 +163,9 @@ class Fit:
         try:
             found = self._known(
                 (places, tuple(wanted), part),
-                lambda: self._solver(rows, layered=not even).solve(wanted, part),
+                rows,
+                lambda solver: solver.solve(wanted, part),
+                layered=not even,
             )
         except LookupError:
             found = self._like_others(group, rows, wanted)
@@ -134,30 +179,42 @@ class Fit:
             LookupError: none has.
         """
         module = group.path.rpartition(".")[0]
+        around = module.rpartition(".")[0]
+        inner = [one for path, held in self.near.items() if path.startswith(around) for one in held]
         every = [one for held in self.near.values() for one in held] if len(rows) > 1 else []
-        for one in (*self.near.get(module, ()), *every):
+        for one in (*self.near.get(module, ()), *inner, *every):
             if isinstance(one, str | list) and Rows(rows, []).numbers(one) == wanted:
                 return one
         raise LookupError(f"nothing has {wanted[:3]}")
 
-    def _solver(self, rows: list[Values], *, layered: bool) -> Solver:
-        """The solver over these rows, made once."""
-        key = (layered, tuple((id(row.fields), row.layer, row.layers) for row in rows))
-        if key not in self._solvers:
-            self._solvers[key] = Solver(Rows(rows, self.paths, layered=layered))
-        return self._solvers[key]
-
-    def _known(self, key: Any, make: Any) -> Any:
-        """What was found for the same question before."""
+    def _known(self, key: Any, rows: list[Values], ask: Any, *, layered: bool) -> Any:
+        """What a solver says, its answer kept: first one that knows the fields nearby alone, then one of all fields."""
         if key not in self._solved:
+            part = key[-1] if isinstance(key[-1], str) else key[2]
             try:
-                self._solved[key] = make()
+                self._solved[key] = ask(self._solver(rows, part, layered=layered))
             except LookupError as problem:
                 self._solved[key] = problem
+                if len(self._near(part)) < len(self.paths):
+                    with suppress(LookupError):
+                        self._solved[key] = ask(self._solver(rows, None, layered=layered))
         found = self._solved[key]
         if isinstance(found, LookupError):
             raise found
         return found
+
+    def _near(self, part: str | None) -> list[str]:
+        """The fields of a part, of what it is in, and of what is in it."""
+        return [path for path in self.paths if part is None or distance(path, part)[0] < 2]
+
+    def _solver(self, rows: list[Values], part: str | None, *, layered: bool) -> Solver:
+        """The solver over these rows; the last few are kept."""
+        key = (part, layered, tuple((id(row.fields), row.layer, row.layers) for row in rows))
+        if key not in self._solvers:
+            while len(self._solvers) >= MOST_SOLVERS:
+                del self._solvers[next(iter(self._solvers))]
+            self._solvers[key] = Solver(Rows(rows, self._near(part), layered=layered))
+        return self._solvers[key]
 
     def _part(self, group: Group) -> str:
         """The part of the configuration that a path is likely to be made by."""

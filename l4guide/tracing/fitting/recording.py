@@ -9,14 +9,14 @@ from l4guide.tracing.expressions import evaluated
 from l4guide.tracing.fitting.fit import Fit, NoFit
 from l4guide.tracing.fitting.groups import KEYS
 from l4guide.tracing.fitting.rows import paths_of
-from l4guide.tracing.fitting.rules import Rules, asked_by, tried
+from l4guide.tracing.fitting.rules import NoRule, Rules, asked_by, tried
 from l4guide.tracing.language import Unsaid
 from l4guide.tracing.resolution import AS_SAID, NUMBER, Resolution
 
 #: Configurations that the record is held to and that nothing is fitted to.
 HELD_OUT = 3
-#: Configurations that may be left out because no expression has them, with the values that they alone have.
-MOST_LEFT_OUT = 6
+#: Fields that may be done without.
+MOST_WITHOUT = 5
 
 
 def line_of(study: Mapping[str, Any], transformers: str) -> dict[str, Any]:
@@ -38,17 +38,38 @@ def line_of(study: Mapping[str, Any], transformers: str) -> dict[str, Any]:
 
 
 def _line(study: Mapping[str, Any], seen: Sequence[Mapping[str, Any]], transformers: str) -> dict[str, Any]:
-    fit = Fit(study, seen)
+    """A record by fields that rules are known for."""
+    without: frozenset[str] = frozenset()
+    while True:
+        try:
+            return _by_fields(study, seen, transformers, without)
+        except NoRule as problem:
+            if len(without) >= MOST_WITHOUT or problem.path in without:
+                raise NoFit(str(problem)) from problem
+            without |= {problem.path}
+
+
+def _by_fields(
+    study: Mapping[str, Any],
+    seen: Sequence[Mapping[str, Any]],
+    transformers: str,
+    without: frozenset[str],
+) -> dict[str, Any]:
+    """A record that asks for none of some fields.
+
+    Raises:
+        NoRule: it asks for a field that no rule is found for.
+    """
+    fit = Fit(study, seen, without)
     rules = Rules(study, seen)
     terms = {kind: fit.terms(kind) for kind in KEYS}
     parameters = list(_merged([_parameter(term) for term in terms["parameters"]]))
     calls = [_short(_bare(term)) for term in terms["calls"]]
     kept = [_kept(term) for term in terms["kept"]]
+    unexplained = list({json.dumps(one): one for one in fit.unexplained}.values())
     asked = {path for term in (*parameters, *calls, *kept) for path in _asked(term)}
-    try:
-        made = rules.make(asked)
-    except LookupError as problem:
-        raise NoFit(str(problem)) from problem
+    asked |= {path for condition in unexplained for path in paths_of(condition)}
+    made = rules.make(asked)
     asked |= {path for rule in made.values() for path in asked_by(rule)}
     plain = {path for path in asked if path not in made and not path.startswith(AS_SAID)}
     return {
@@ -63,6 +84,8 @@ def _line(study: Mapping[str, Any], seen: Sequence[Mapping[str, Any]], transform
         "usual": {path: rules.usual[path] for path in sorted(plain) if path in rules.usual},
         "usual_of_parts": {p: rules.of_parts[p] for p in sorted(plain) if p in rules.of_parts},
         "rules": made,
+        "unexplained": unexplained,
+        "left_out": sorted(fit.towers),
         "parameters": parameters,
         "calls": calls,
         "kept": None if seen[0]["kept"] is None else kept,
@@ -178,7 +201,9 @@ def _differs(found: Mapping[str, Any], one: Mapping[str, Any], number: int) -> s
     parameters = sum(math.prod(said["shape"]) for _, _, said in one["parameters"])
     if trace.parameters != parameters:
         return f"{number}: {trace.parameters} of {parameters} parameters"
-    if sum(call.layers for call in trace.calls) != len(one["calls"]):
+    left_out = found["left_out"]
+    calls = [said for _, _, said in one["calls"] if said["component"] not in left_out]
+    if sum(call.layers for call in trace.calls) != len(calls):
         return f"{number}: calls"
     elements = sum(said["elements"] for _, _, said in one["kept"] or ())
     if trace.kept is not None and sum(k.layers * k.elements for k in trace.kept) != elements:

@@ -110,7 +110,7 @@ class Rows:
     def places(self) -> list[Any]:
         """Conditions on a layer."""
         found: list[Any] = []
-        small = []
+        small: list[Any] = []
         for path in self.paths:
             values = self.seen(path)
             lists = [one for one in values if isinstance(one, list | tuple)]
@@ -119,10 +119,13 @@ class Rows:
                 found.append(["listed", path])
             elif all(one is None or one is ... or (type(one) is int and one <= 64) for one in values):
                 small.append(path)
+                if None in values:
+                    # Where it is not said, it may be this.
+                    small += [["else", path, otherwise] for otherwise in (1, *PERIODS)]
         found += [["before", 1], ["last", 1], ["before", 2], ["before", 3], ["last", 2]]
         counts: list[Any] = [*small, *PERIODS]
         for period in counts:
-            for offset in (1, 0, *(["-", 0, path] for path in small if "offset" in path)):
+            for offset in (1, 0, *(["-", 0, path] for path in small if "offset" in str(path))):
                 found.append(["every", period, offset])
         for path in small:
             found += [["before", path], ["last", path]]

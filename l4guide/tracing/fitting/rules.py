@@ -12,6 +12,14 @@ from l4guide.tracing.resolution import AS_SAID, Resolution, kinds
 MOST_KINDS = 6
 
 
+class NoRule(LookupError):
+    """No rule was found for a field."""
+
+    def __init__(self, path: str, problem: LookupError) -> None:
+        super().__init__(f"rule of {path}: {problem}")
+        self.path = path
+
+
 class Rules:
     """The rules of one type, found over the configurations that it was seen at."""
 
@@ -37,6 +45,11 @@ class Rules:
         }
         self.plain = [Resolution(record, one["raw"]) for one in seen]
         self.paths = [path for path in study["fields"] if self._is_plain(path)]
+        self.absent = {
+            path: value
+            for path, value in self.usual.items()
+            if path not in study["derived"] and not isinstance(value, list)
+        }
         self.found: dict[str, Any] = {}
 
     def _is_plain(self, path: str) -> bool:
@@ -51,14 +64,15 @@ class Rules:
         """The rules of the fields that are wanted, and of those that these ask for.
 
         Raises:
-            LookupError: none was found for one.
+            NoRule: none was found for one.
         """
         queue = sorted(wanted)
         while queue:
             path = queue.pop(0)
             if path in self.found or path in self.paths or path.startswith(AS_SAID):
                 continue
-            self.found[path] = self._rule(path)
+            absent = {"absent": self.absent[path]} if self.absent.get(path) is not None else {}
+            self.found[path] = self._rule(path) | absent
             queue += sorted(asked_by(self.found[path]))
         return self.found
 
@@ -76,7 +90,7 @@ class Rules:
                 return {"value": Solver(Rows(rows, paths)).solve(values, part)}
             return {"kinds": _kinds(Solver(Rows(rows, paths)), dict(enumerate(values)), part, own)}
         except LookupError as problem:
-            raise LookupError(f"rule of {path}: {problem}") from problem
+            raise NoRule(path, problem) from problem
 
     def _entries(self, path: str, seen: Sequence[int], part: str) -> dict[str, Any]:
         """The rule of a list with an entry a layer, which a file may also say itself."""
@@ -104,7 +118,7 @@ class Rules:
 
         def field(path: str) -> Any:
             if path.startswith(AS_SAID):
-                return said.get(path[1:])
+                return said.get(path[1:], self.absent.get(path[1:]))
             if path not in known:
                 raise Unsaid(path)
             return known[path]
@@ -115,7 +129,14 @@ class Rules:
 def tried(study: Mapping[str, Any], seen: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """By field, the kinds of values that it was tried with; where it always had one value, that value."""
     parts = list(study["parts"])
-    plain = {"aliases": study["aliases"], "parts": study["parts"], "rules": {}, "tried": {}, "numbers": []}
+    plain = {
+        "aliases": study["aliases"],
+        "parts": study["parts"],
+        "rules": {},
+        "tried": {},
+        "numbers": [],
+        "unexplained": [],
+    }
     said = [Resolution({**plain, "usual": {}, "usual_of_parts": {}}, one["raw"]).said for one in seen]
     usual = flat(study["seen"][0]["resolved"], parts)
     found: dict[str, Any] = {}

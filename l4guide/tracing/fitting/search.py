@@ -1,7 +1,8 @@
 """The simplest expression for numbers over rows: products, quotients and sums of fields, all tabulated at once."""
 
+import re
 from collections.abc import Iterable, Sequence
-from functools import cache, reduce
+from functools import cache, cached_property, reduce
 from math import gcd
 from typing import Any
 
@@ -12,12 +13,17 @@ from l4guide.tracing.fitting.rows import ABSENT, Rows
 #: Small factors that modules have beside a configuration's fields.
 FACTORS = (2, 3, 4, 6, 8, 16)
 ROUNDED = (8, 16, 32, 64, 128, 256)
+HIDDEN = re.compile(r"hidden|embed|model|dim$|n_embd")
+#: What an image is cut by, both ways.
+SIDE = re.compile(r"patch|stride|grid|factor|merge")
 #: Fewer rows say nothing of an expression that is not constant.
 FEWEST = 3
 #: Terms of a sum are not more far-fetched than this, nor are sums that are tried for a quotient.
-TERM, CHEAP = 4.0, 2.5
+TERM, CHEAP = 4.4, 2.5
 #: A constant that few rows are enough for.
 SMALL = 16
+#: Parts of a table that are kept.
+MOST_PARTS = 8
 #: So many equally good pairs are weighed.
 MOST_PAIRS = 200
 
@@ -34,19 +40,23 @@ class Table:
         for factor in FACTORS:
             self._add([["*", factor, one] for one in a], x * factor)
         self._pairs("*", a, x)
-        self._quotients(a, x)
+        if not rows.layered:
+            self._quotients(a, x)
         self._pairs("+", a, x)
         for one, line in zip(a, x, strict=True):
             self._add([["-", one, other] for other in a], line - x)
         for one, values in broken:
             products = [[int(v * f) for v, f in zip(line, values, strict=True)] for line in x]
             self._add([["int", ["*", other, one]] for other in a], _matrix(products, len(rows)))
-        for factor in FACTORS:
-            self._pairs("*", a, x, factor)
+        self._pairs("*", a, x, 2)
         self._pairs("max", a, x)
         self._pairs("min", a, x)
-        self.matrix = np.concatenate(self.lines) if self.lines else np.zeros((0, len(rows)), np.int64)
-        self.costs = np.array([cost(one) for one in self.expressions])
+        costs = np.array([cost(one) for one in self.expressions])
+        order = np.argsort(costs, kind="stable")
+        self.expressions = [self.expressions[place] for place in order]
+        self.costs = costs[order]
+        matrix = np.concatenate(self.lines) if self.lines else np.zeros((0, len(rows)), np.int64)
+        self.matrix = np.asfortranarray(matrix[order])
         self.broken = broken
 
     def _add(self, expressions: list[Any], lines: Any) -> None:
@@ -55,7 +65,7 @@ class Table:
             self.lines.append(lines)
 
     def _pairs(self, operation: str, a: list[Any], x: Any, factor: int = 1) -> None:
-        apply = {"*": np.multiply, "+": np.add, "max": np.maximum, "min": np.minimum}[operation]
+        apply: Any = {"*": np.multiply, "+": np.add, "max": np.maximum, "min": _smaller}[operation]
         head = [operation] if factor == 1 else [operation, factor]
         for place, one in enumerate(a):
             self._add([[*head, one, other] for other in a[place:]], apply(x[place:], x[place]) * factor)
@@ -70,9 +80,18 @@ class Table:
             if np.any(line <= 0):
                 continue
             quotients = [["//", other, one] for other in a]
-            self._add(quotients, x // line)
-            self._add([["*", quotient, quotient] for quotient in quotients], (x // line) ** 2)
-            self._add([["up", other, one] for other in a], -(-x // line))
+            absent = (x >= ABSENT) | (line >= ABSENT)
+            self._add(quotients, np.where(absent, ABSENT, x // line))
+            self._add([["up", other, one] for other in a], np.where(absent, ABSENT, -(-x // line)))
+            if SIDE.search(str(one)):
+                squares = np.where(absent, ABSENT, (x // line) ** 2)
+                self._add([["*", quotient, quotient] for quotient in quotients], squares)
+            for other, numerator in zip(a, x, strict=True):
+                if "head" in str(one) and HIDDEN.search(str(other)) and not np.any(numerator % line):
+                    # As a head's columns are, where only the product of them and the heads is said.
+                    quotient = ["//", other, one]
+                    self._add([["*", third, quotient] for third in a], x * (numerator // line))
+                    self._add([["*", 2, third, quotient] for third in a], 2 * x * (numerator // line))
 
 
 class Part:
@@ -80,19 +99,20 @@ class Part:
 
     def __init__(self, table: Table, columns: Sequence[int]) -> None:
         lines = table.matrix[:, list(columns)]
-        self.first = lines[:, 0]
-        centred = lines - lines[:, :1]
-        chosen = np.nonzero(np.any(centred != 0, axis=1) & np.all(np.abs(lines) < ABSENT // 2, axis=1))[0]
-        #: One expression, the cheapest, of those with the same values.
+        self.first = lines[:, 0].copy()
+        self.centred = lines - lines[:, :1]
         self.weights = _weights(len(columns))
-        sums = centred @ self.weights
-        order = chosen[np.lexsort((table.costs[chosen],))]
-        _, unique = np.unique(sums[order], return_index=True)
-        self.all = order
-        self.places = order[np.sort(unique)]
-        self.centred = centred
-        self.sums = sums
+        self.sums = self.centred @ self.weights
         self.table = table
+        known = np.all(np.abs(lines) < ABSENT // 2, axis=1)
+        self.all = np.nonzero(known & np.any(self.centred != 0, axis=1))[0]
+
+    @cached_property
+    def places(self) -> Any:
+        """One expression, the cheapest, of those with the same values that may be part of a sum."""
+        cheap = self.all[self.table.costs[self.all] <= TERM]
+        _, unique = np.unique(self.sums[cheap], return_index=True)
+        return cheap[np.sort(unique)]
 
     def exact(self, wanted: Any, part: str) -> Any:
         """The cheapest expression with these values, a constant added where it takes one; None where there is none."""
@@ -158,6 +178,8 @@ class Search:
             return self._plain(wanted, columns, part)
         key = tuple(columns)
         if key not in self._parts:
+            while len(self._parts) >= MOST_PARTS:
+                del self._parts[next(iter(self._parts))]
             self._parts[key] = Part(self.table, key)
         found = _tries(self._parts[key], np.array(wanted, dtype=np.int64), part, deep=deep)
         if found is None:
@@ -231,6 +253,11 @@ def _divided(some: Part, wanted: Any, part: str) -> Any:
         ):
             return ["//", known, divisor]
     return None
+
+
+def _smaller(first: Any, second: Any) -> Any:
+    """The smaller; absent where one of them is."""
+    return np.where(np.maximum(first, second) >= ABSENT, ABSENT, np.minimum(first, second))
 
 
 def _with(expression: Any, rest: int) -> Any:

@@ -11,8 +11,14 @@ from l4guide.tracing.fitting.search import FEWEST, Search, cost
 WORD = re.compile(r"[a-z]+")
 #: Conditions within conditions.
 MOST_SPLITS = 3
+#: Parts of the rows that one question may try.
+MOST_TRIES = 150
 #: Pairs of conditions are tried of so many.
 MOST_PAIRED = 160
+
+
+class Exhausted(LookupError):
+    """So much was tried that none is to be expected."""
 
 
 class Solver:
@@ -29,6 +35,7 @@ class Solver:
         Raises:
             LookupError: none was found.
         """
+        self.tries = 0
         return self._solve(dict(enumerate(wanted)), part, MOST_SPLITS)
 
     def _solve(self, wanted: Mapping[int, Any], part: str, splits: int) -> Any:
@@ -67,6 +74,8 @@ class Solver:
                 continue
             try:
                 rest = self._solve(sides[1 - place], part, splits - 1)
+            except Exhausted:
+                raise
             except LookupError:
                 continue
             both = (found[0][0], rest) if found[0] else (rest, found[1][0])  # type: ignore[index]
@@ -76,10 +85,15 @@ class Solver:
     def _side(self, wanted: Mapping[int, Any], part: str) -> tuple[Any] | None:
         """The expression of some of the rows; nothing where they are too few to tell."""
         some = list(wanted.values())
+        self.tries += 1
+        if self.tries > MOST_TRIES:
+            raise Exhausted("too many tries")
         if len(set(some)) > 1 and len(some) < FEWEST + 1:
             return None
         try:
             return (self.search.find(some, list(wanted), part, deep=False),)
+        except Exhausted:
+            raise
         except LookupError:
             return None
 

@@ -15,6 +15,7 @@ from l4guide.advise.inputs import Input
 from l4guide.errors import Problem
 from l4guide.report import render
 from l4guide.screen import of_advice, of_cost
+from l4guide.step.recipe import FIELDS
 from l4guide.text import LANGUAGES
 from l4guide.widgets.state import GuideState
 from l4guide.widgets.verdict import VerdictCard
@@ -55,7 +56,14 @@ MODEL: Mapping[str, tuple[object, ...]] = {
     "kv_dtype": ("fp8", "int8"),
     "method": ("full", "lora", "qlora"),
     "lora_rank": (8, 64),
-    "recompute": (True, False),
+    "lora_targets": (("q_proj", "v_proj"), ("mlp",)),
+    "optimizer": ("adamw-8bit", "paged-adamw-8bit", "lion"),
+    "master_weights": (False,),
+    "fused_step": (True,),
+    "loss": ("chunked",),
+    "recompute": ("full", "none", "offload"),
+    "zero": (0, 2),
+    "accumulation": (4,),
     "flash": (True, False),
     "gpus": (2, 4),
     "dropout": (0.1,),
@@ -139,7 +147,7 @@ TRAINED = {"model": "Llama-3.2-1B", "task": "training", "method": "lora", "batch
 BARE = {"task": "training", "head_dim": 112, "batch": 2, "seqlen": 1024}
 CHANGES = [
     *((SERVED, name, value) for name in MODEL for value in MODEL[name] if SERVED.get(name) != value),
-    *((TRAINED, name, value) for name in ("method", "lora_rank", "recompute") for value in MODEL[name]),
+    *((TRAINED, name, value) for name in FIELDS for value in MODEL[name]),
     *((BARE, name, value) for name in SHAPE for value in SHAPE[name] if BARE.get(name) != value),
 ]
 #: Inputs that are known to move an answer about a model.
@@ -180,7 +188,7 @@ def assert_property(gpu: str, options: dict[str, Any], name: str, value: object)
         ({"weights": "fp8", "tpot_ms": "80"}, ("fp8 weights", "each token within 80 ms", "bf16")),
         (
             {"task": "training", "method": "qlora", "batch": 2},
-            ("method qlora", "int4 weights", "LoRA rank 16"),
+            ("method qlora", "nf4 weights", "LoRA rank 16"),
         ),
         ({"kv_dtype": "fp8", "gpus": 2, "price": 0.7}, ("fp8 KV cache", "GPUs: 2", "0.7 USD per GPU-hour")),
     ],

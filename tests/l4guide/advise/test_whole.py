@@ -7,6 +7,7 @@ from l4guide.advise.config import as_model, read_architecture
 from l4guide.advise.whole import refusal
 from l4guide.catalogue import gpu
 from l4guide.errors import BadInput
+from l4guide.text import digits
 
 MIXED = {
     "model_type": "gemma4_text",
@@ -97,14 +98,54 @@ def test_a_card_is_able_where_one_library_runs(small: ModelAnswer) -> None:
     assert [None, None] == [refusal(small.whole.question, gpu(name)) for name in ("L4", "T4")]
 
 
-@pytest.mark.parametrize(("method", "lighter"), [("full", "lora"), ("lora", None)])
-def test_a_lighter_training_is_named_where_it_fits(method: str, lighter: str | None) -> None:
-    """Training all of 8 billion weights takes more than an L4; adapters over them fit, and then nothing is named."""
+def test_a_recipe_that_fits_is_named_where_the_asked_one_does_not() -> None:
+    """Full training of 8 billion weights by the usual recipe takes 131 GiB; a lighter one fits 24 GB."""
+    asked = {"model": "Llama-3.1-8B", "task": "training", "batch": 2, "seqlen": 2048}
+    answer = model_answer("RTX 4090", asked)
+    assert "no" == answer.whole.memory.fits
+    full, adapters = (line for line in answer.changes if line.key == "change.recipe")
+    command = str(full.values["command"])
+    for flag in (
+        "paged-adamw-8bit",
+        "--no-master-weights",
+        "--fused-step",
+        "--loss chunked",
+        "--method full",
+    ):
+        assert flag in command
+    assert "--method lora" in str(adapters.values["command"])
+    # The command asks what the sentence says.
+    options = {
+        "optimizer": "paged-adamw-8bit",
+        "master_weights": False,
+        "fused_step": True,
+        "loss": "chunked",
+    }
+    lighter = model_answer("RTX 4090", {**asked, **options}).whole.memory
+    assert "yes" == lighter.fits
+    assert digits(lighter.sizes.bytes.value.item() / 2**30) == full.values["gib"]
+
+
+def test_nothing_lighter_is_named_where_the_asked_recipe_fits() -> None:
+    """Adapters over 8 billion weights fit an L4."""
     answer = model_answer(
-        "L4", {"model": "Llama-3.1-8B", "task": "training", "seqlen": 512, "method": method}
+        "L4", {"model": "Llama-3.1-8B", "task": "training", "seqlen": 512, "method": "lora"}
     )
-    named = [line.values["method"] for line in answer.changes if line.key == "change.method"]
-    assert [name for name in (lighter,) if name] == named
+    assert [] == [line for line in answer.changes if line.key == "change.recipe"]
+
+
+def test_weights_that_qlora_quantises_are_said() -> None:
+    """A checkpoint in fp8 is quantised to nf4 under qlora, which the answer says; fp8 weights asked for are refused."""
+    asked = {"model": "GLM-4.6V-FP8", "task": "training", "method": "qlora", "gpus": 8}
+    answer = model_answer("H200 SXM", asked)
+    assert "nf4" == answer.whole.question.plan.weights
+    assert [("fp8", "nf4")] == [
+        (line.values["stored"], line.values["weights"])
+        for line in answer.remarks
+        if line.key == "remark.quantised"
+    ]
+    with pytest.raises(BadInput, match="fp8"):
+        model_answer("H200 SXM", {**asked, "weights": "fp8"})
 
 
 def test_a_card_that_nobody_saw_run_it_wins_nothing() -> None:

@@ -100,3 +100,22 @@ def test_an_encoder_with_a_latency_of_serving_is_refused() -> None:
     """A first token is of a model that writes."""
     with pytest.raises(BadInput, match="ttft-ms"):
         said(BGE_M3, ttft_ms=10)
+
+
+@pytest.mark.parametrize("model_type", ["vit", "newest_vision"])
+def test_an_image_encoder_reads_its_patches(model_type: str) -> None:
+    """A ViT of 224 pixels and patches of 16 reads 197 positions of an image, and encodes, whatever it is called."""
+    config = {
+        "model_type": model_type,
+        "hidden_size": 768,
+        "intermediate_size": 3072,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "image_size": 224,
+        "patch_size": 16,
+        "hidden_act": "gelu",
+    }
+    found = said(config, batch=64)
+    assert ("encoder", 197) == (found["model_kind"], found["context"])
+    assert 64e3 / found["step_ms"] == pytest.approx(found["sequences_per_s"])
+    assert 197 == advise("L4", {"config": config}).question.workload.seqlen_kv

@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,8 +30,46 @@ def test_standard_input_is_read(
     """Without a file, what is piped in is diagnosed, in the language asked for."""
     stdin = SimpleNamespace(buffer=io.BytesIO(MESSAGE), isatty=lambda: False)
     monkeypatch.setattr(sys, "stdin", stdin)
-    assert main(["diagnose", *arguments, "--language", "zh"]) == 0
+    assert main(["diagnose", *arguments, "--quiet", "--language", "zh"]) == 0
     assert "共享内存" in capsys.readouterr().out
+
+
+def run_piped(arguments: list[str], content: bytes) -> tuple[int, bytes]:
+    """Exit code and standard output of `... | l4guide diagnose ARGUMENTS`."""
+    done = subprocess.run(
+        [sys.executable, "-m", "l4guide", "diagnose", *arguments],
+        input=content,
+        capture_output=True,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_a_pipe_is_passed_on_and_the_finding_added(end: bytes) -> None:
+    """Byte for byte as it came, whatever its encoding, then what it means."""
+    content = b"loading \xff 100%\r\n" + MESSAGE + end
+    code, out = run_piped([], content)
+    assert code == 0
+    assert out.startswith(content.rstrip(b"\n") + b"\n")
+    assert b"131,074 bytes" in out[len(content) :]
+
+
+@pytest.mark.parametrize("arguments", [["--quiet"], ["--json"]])
+def test_nothing_is_passed_on_when_the_finding_is_wanted_alone(arguments: list[str]) -> None:
+    """--quiet and --json print the finding only."""
+    code, out = run_piped(arguments, b"a line of the log\n" + MESSAGE)
+    assert code == 0
+    assert b"a line of the log" not in out
+    assert b"shared-memory.other" in out or b"131,074" in out
+
+
+def test_a_file_is_not_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who names a file can read it."""
+    path = tmp_path / "log.txt"
+    path.write_bytes(b"a line of the log\n" + MESSAGE)
+    assert main(["diagnose", str(path)]) == 0
+    assert "a line of the log" not in capsys.readouterr().out
 
 
 def test_a_person_at_a_terminal_is_told_what_to_do(

@@ -12,22 +12,29 @@ from l4guide.memory import (
     cache_bytes,
     fit,
     gpus_needed,
-    kept_bytes,
     sizes,
     usable,
     weight_bytes,
     working_bytes,
 )
-from l4guide.model import preset
+from l4guide.memory.activations import kept_bytes
+from l4guide.model import Architecture, preset
 from l4guide.step import Plan
+from l4guide.step.recipe import FIELDS, RECOMPUTES, Recipe
 
 GIB = 2**30
 MODELS = ("Llama-3.1-8B", "Qwen3-30B-A3B", "DeepSeek-V3", "Gemma-3-4B", "HunyuanOCR", "GPT-2 (124M)")
 
 
+def planned(**fields: object) -> Plan:
+    """A plan with some fields set, those of its recipe among them."""
+    recipe = {name: fields.pop(name) for name in FIELDS.values() if name in fields}
+    return replace(Plan(**fields), recipe=Recipe(**recipe))  # type: ignore[arg-type]
+
+
 def need(name: str, batch: float, context: float, **plan: object) -> float:
     """GiB on each card."""
-    found = sizes(preset(name), replace(Plan(), **plan), np.array([batch]), np.array([context]))  # type: ignore[arg-type]
+    found = sizes(preset(name), planned(**plan), np.array([batch]), np.array([context]))
     return float(found.bytes.value.item()) / GIB
 
 
@@ -35,22 +42,30 @@ def need(name: str, batch: float, context: float, **plan: object) -> float:
 @given(
     name=st.sampled_from(MODELS),
     task=st.sampled_from(["prefill", "decode", "training"]),
-    method=st.sampled_from(["full", "lora", "qlora"]),
-    flags=st.tuples(st.booleans(), st.booleans()),
+    method=st.sampled_from(["full", "lora", "qlora", "dora"]),
+    recompute=st.sampled_from(RECOMPUTES),
+    flash=st.booleans(),
     cards=st.sampled_from([1, 2, 8, 64]),
     batch=st.integers(1, 512),
     context=st.integers(1, 262144),
 )
 def test_no_part_is_negative_and_more_never_takes_less(
-    name: str, task: str, method: str, flags: tuple[bool, bool], cards: int, batch: int, context: int
+    name: str,
+    task: str,
+    method: str,
+    recompute: str,
+    flash: bool,
+    cards: int,
+    batch: int,
+    context: int,
 ) -> None:
     """Every part is at least zero with its interval in order; another sequence or token never frees memory."""
-    plan = Plan(
+    plan = planned(
         task=task,
         method=method,
-        weights="int4" if method == "qlora" and task == "training" else "bf16",
-        recompute=flags[0],
-        flash=flags[1],
+        weights="nf4" if method == "qlora" and task == "training" else "bf16",
+        recompute=recompute,
+        flash=flash,
         gpus=cards,
     )
     model = preset(name)
@@ -61,9 +76,10 @@ def test_no_part_is_negative_and_more_never_takes_less(
         assert (part.low >= 0).all()
         assert (part.low <= part.value).all()
         assert (part.value <= part.high).all()
-    now, wider, longer = found.bytes.value
-    assert now <= wider
-    assert now <= longer
+    for end in (found.bytes.low, found.bytes.value, found.bytes.high):
+        now, wider, longer = end
+        assert now <= wider
+        assert now <= longer
 
 
 def test_a_known_total() -> None:
@@ -98,26 +114,32 @@ def test_windows_and_latents_keep_less() -> None:
 
 def test_adapters_and_recompute_are_what_fits_24_gb() -> None:
     """QLoRA needs less than LoRA, LoRA far less than full training; recompute keeps less than every tensor."""
-    qlora = need("Llama-3.1-8B", 1, 2048, task="training", method="qlora", weights="int4")
+    qlora = need("Llama-3.1-8B", 1, 2048, task="training", method="qlora", weights="nf4")
     lora = need("Llama-3.1-8B", 1, 2048, task="training", method="lora")
     full = need("Llama-3.1-8B", 1, 2048, task="training")
     assert qlora < lora < 22.3 < 100 < full
     model = preset("Llama-3.1-8B")
     kept, again = (
-        kept_bytes(model, Plan(task="training", recompute=r), np.array([1.0]), np.array([2048.0])).item()
-        for r in (False, True)
+        kept_bytes(
+            model, planned(task="training", recompute=r), np.array([1.0]), np.array([2048.0])
+        ).value.item()
+        for r in ("none", "full")
     )
     assert again < kept / 2
+
+
+def scores_of(model: Architecture, tokens: float) -> float:
+    """Bytes of scores that eager attention keeps of a sequence."""
+    asked = (np.array([1.0]), np.array([tokens]))
+    kinds = (planned(task="training", recompute="none", flash=flash) for flash in (False, True))
+    eager, fused = (kept_bytes(model, plan, *asked).value.item() for plan in kinds)
+    return float(eager - fused)
 
 
 def test_eager_attention_writes_its_scores() -> None:
     """Without FlashAttention the scores grow with the square of the length."""
     model = preset("Llama-3.1-8B")
-    one, two = (
-        kept_bytes(model, Plan(task="training", flash=False), np.array([1.0]), np.array([n])).item()
-        - kept_bytes(model, Plan(task="training"), np.array([1.0]), np.array([n])).item()
-        for n in (2048.0, 4096.0)
-    )
+    one, two = (scores_of(model, n) for n in (2048.0, 4096.0))
     assert 4 * one == two
     working = working_bytes(model, Plan(task="prefill", flash=False), np.array([1.0]), np.array([8192.0]))
     assert working.item() > 8 * GIB
@@ -134,18 +156,23 @@ def test_the_largest_that_fits_is_the_largest() -> None:
     model, plan, card = preset("Llama-3.1-8B"), Plan(), gpu("L4")
     found = fit(model, plan, card, 2, 4096)
     room = usable(card).bytes / GIB
+    batch, context = found.largest_batch, found.largest_context
     assert "yes" == found.fits
-    assert (
-        need(model.name, found.largest_batch, 4096) <= room < need(model.name, found.largest_batch + 1, 4096)
-    )
-    assert need(model.name, 2, found.largest_context) <= room < need(model.name, 2, found.largest_context + 1)
+    assert need(model.name, batch.value, 4096) <= room < need(model.name, batch.value + 1, 4096)
+    assert need(model.name, 2, context.value) <= room < need(model.name, 2, context.value + 1)
+    assert 0 < batch.low < batch.value < batch.high
+    assert 0 < context.low < context.value < context.high
+    # Its low end surely fits, its high end may.
+    assert "yes" == fit(model, plan, card, batch.low, 4096).fits
+    assert "tight" == fit(model, plan, card, batch.high, 4096).fits
+    assert "no" == fit(model, plan, card, batch.high + 1, 4096).fits
 
 
 def test_what_does_not_fit_says_how_many_cards_do() -> None:
     """70 billion weights need 8 L4s; a batch of none is the largest on one."""
     model, card = preset("Llama-3.3-70B"), gpu("L4")
     found = fit(model, Plan(), card, 1, 4096)
-    assert ("no", 0, 8) == (found.fits, found.largest_batch, found.gpus_needed)
+    assert ("no", 0, 8) == (found.fits, found.largest_batch.high, found.gpus_needed)
     assert (
         need(model.name, 1, 4096, gpus=8) * GIB
         <= usable(card).bytes

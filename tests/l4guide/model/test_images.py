@@ -4,7 +4,6 @@ import ast
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -251,7 +250,8 @@ def test_nothing_malformed_raises(name: str, numbers: list[int], width: int, hei
         min(number, 64) if column == "tiles" else number
         for column, number in zip(columns, numbers, strict=True)
     ]
-    found = replace(Rule(name=name), **dict(zip(columns, small, strict=True)))
+    given: dict[str, Any] = dict(zip(columns, small, strict=True))
+    found = Rule(name=name, **given)
     become = seen(found, width, height)
     assert become is None or become.tokens >= 0
 

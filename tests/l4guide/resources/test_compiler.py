@@ -36,13 +36,20 @@ def test_a_hanging_compiler_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
         patient.compile(WANTED)
 
 
-def test_a_dying_compiler_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dying_compiler_is_replaced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A compiler killed for memory costs one answer, not the next; its last words are passed on."""
-    stand_in(monkeypatch, "sys.stdin.readline(); sys.exit('Killed for memory')")
+    died = tmp_path / "died"
+    script = f"""
+from pathlib import Path
+sys.stdin.readline()
+if not Path({str(died)!r}).exists():
+    Path({str(died)!r}).touch()
+    sys.exit('Killed for memory')
+print('{ANSWER}')"""
+    stand_in(monkeypatch, script)
     with Compiler() as compiling:
         with pytest.raises(CannotDo, match="Killed for memory"):
             compiling.compile(WANTED)
-        stand_in(monkeypatch, f"sys.stdin.readline(); print('{ANSWER}')")
         assert 2 == compiling.compile(WANTED).registers
 
 

@@ -16,6 +16,7 @@ from l4guide.interval import Interval
 from l4guide.model import preset
 from l4guide.step import Plan, Step, plan_of, step
 from l4guide.step import fit as fitting
+from l4guide.step.recipe import FIELDS, Recipe
 from l4guide.workload import Workload
 
 MEASURED = Path(__file__).resolve().parents[4] / "shared" / "validation"
@@ -23,6 +24,12 @@ MPT = MEASURED / "mosaic_mpt_training_throughput.csv"
 SERVED = MEASURED / "aic_e2e_silicon_vs_pred_dense.csv"
 MODELS = ("Llama-3.1-8B", "Qwen3-30B-A3B", "DeepSeek-V3", "Gemma-3-4B", "HunyuanOCR")
 CARDS = ("L4", "T4", "RTX 4090", "A100-80GB-SXM", "H100 SXM", "MI300X")
+
+
+def planned(**fields: object) -> Plan:
+    """A plan with some fields set, those of its recipe among them."""
+    recipe = {name: fields.pop(name) for name in FIELDS.values() if name in fields}
+    return replace(Plan(**fields), recipe=Recipe(**recipe))  # type: ignore[arg-type]
 
 
 def timed(
@@ -35,7 +42,7 @@ def timed(
     **plan: object,
 ) -> Step:
     """One step of a preset."""
-    found = replace(Plan(), **plan)  # type: ignore[arg-type]
+    found = planned(**plan)
     workload = Workload(task=found.task, head_dim=128, head_dim_v=128, dtype=found.dtype)
     return step(gpu(card), preset(name), found, workload, batch, context, implementation)
 
@@ -127,9 +134,9 @@ def test_cards_that_share_a_model_pay_for_the_links() -> None:
 
 def test_training_recomputes_and_adapters_are_cheaper() -> None:
     """Running the forward again takes longer; adapters spare the gradients of frozen weights."""
-    again, once = (timed(task="training", recompute=r).seconds.value.item() for r in (True, False))
+    again, once = (timed(task="training", recompute=r).seconds.value.item() for r in ("full", "none"))
     assert once < again < 1.5 * once
-    lora = timed(task="training", method="lora", recompute=False).seconds.value.item()
+    lora = timed(task="training", method="lora", recompute="none").seconds.value.item()
     assert lora < once
 
 
@@ -169,10 +176,17 @@ def test_many_questions_are_one_answer() -> None:
 def test_a_plan_is_validated() -> None:
     """Unknown methods and types, and full training on four bits, are bad input; QLoRA stores four bits."""
     fixed = {"task": "training", "dtype": "bf16", "stored": None}
-    for wrong in ({"method": "half"}, {"weights": "int3"}, {"weights": "int4"}, {"gpus": 0}, {"rank": 0}):
+    for wrong in (
+        {"method": "half"},
+        {"weights": "int3"},
+        {"weights": "int4"},
+        {"gpus": 0},
+        {"lora_rank": 0},
+    ):
         with pytest.raises(BadInput):
             plan_of(wrong, **fixed)  # type: ignore[arg-type]
-    assert "int4" == plan_of({"method": "qlora"}, task="training", dtype="bf16", stored=None).weights
+    assert "nf4" == plan_of({"method": "qlora"}, task="training", dtype="bf16", stored=None).weights
+    assert "int4" == plan_of({"method": "qlora"}, task="training", dtype="bf16", stored="int4").weights
     assert "fp8" == plan_of({}, task="decode", dtype="bf16", stored="fp8").weights
 
 

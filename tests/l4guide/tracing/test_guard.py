@@ -105,7 +105,7 @@ def test_a_model_that_takes_too_long_is_stopped() -> None:
         with pytest.raises(CannotDo, match=r"0\.2 seconds") as caught:
             hurried.model_type("llama")
         one_line(caught.value)
-        hurried._deadline_s = 120.0
+        hurried._worker.deadline_s = 120.0
         assert 32 == hurried.model_type("llama").calls[0].layers
 
 

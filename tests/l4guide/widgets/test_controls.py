@@ -76,3 +76,26 @@ def test_the_switch_changes_the_language() -> None:
     assert ("English", "中文") == tuple(label for label, _ in switch.field.widget.options)
     switch.field.widget.value = "zh"
     assert "zh" == state.language
+
+
+def test_a_recipe_is_chosen_where_a_model_is_trained(guide: Guide) -> None:
+    """Its fields show for training of a model alone, what is chosen moves the answer, and else nothing is said."""
+    state, fields = guide.state, guide.controls.fields
+    names = ("method", "optimizer", "loss", "recompute", "zero")
+
+    def shown() -> set[object]:
+        return {fields[name].view.layout.display for name in names}
+
+    state.task = "training"
+    assert {"none"} == shown()
+    state.model = "Llama-3.1-8B"
+    assert {None} == shown()
+    usual = state.advice.model.whole.memory.sizes.bytes.value.item()
+    fields["method"].widget.value = "qlora"
+    fields["loss"].widget.value = "chunked"
+    recipe = state.advice.model.whole.question.plan.recipe
+    assert ("qlora", "chunked", "adamw") == (recipe.method, recipe.loss, recipe.optimizer)
+    assert state.advice.model.whole.memory.sizes.bytes.value.item() < usual / 5
+    state.task = "decode"
+    assert {"none"} == shown()
+    assert "method" not in state.options()

@@ -1,0 +1,5 @@
+"""A training tool's own file (axolotl, LLaMA-Factory, torchtune, TRL) as options of a recipe."""
+
+from l4guide.recipes.reading import Reading, read_recipe
+
+__all__ = ["Reading", "read_recipe"]
