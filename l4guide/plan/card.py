@@ -174,7 +174,7 @@ def card_of(gpu: Gpu, asked: Asked, room: Granted, rate: Rate | None) -> Card | 
         rate=rate,
         point=point,
         best=best,
-        frontier=copy.point(alone, along),
+        frontier=copy.point(alone, along.every(2)),
         limited_by=state.limited_by if kept.all() else _missed(asked, found, last + 1),
         copies_exact=exact,
     )

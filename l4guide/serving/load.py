@@ -39,6 +39,10 @@ class Latencies:
     tpot_late: Numbers
     full: Numbers
 
+    def every(self, step: int) -> "Latencies":
+        """Each so manieth place."""
+        return Latencies(**{name: getattr(self, name)[::step] for name in Latencies.__dataclass_fields__})
+
 
 def closed(state: Balance, in_flight: Numbers, percentile: float = 0.5) -> Latencies:
     """So many requests always in flight: each that ends is followed by another."""
