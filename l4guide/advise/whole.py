@@ -42,6 +42,8 @@ from l4guide.workload import Workload
 DEFAULT_CONTEXT = 2048
 #: What a user would reach for first, and PyTorch's fallback, which always runs.
 RUNNERS = ("flash-attn", "torch/flash", "torch/efficient", "torch/math")
+#: What runs attention in a server, over caches of types and pages that the others do not have.
+SERVERS = ("vllm/flash-attn", "vllm/flashinfer", "vllm/triton")
 
 
 def architecture_of(options: Mapping[str, object]) -> Architecture | None:
@@ -230,8 +232,13 @@ def question_line(gpu_name: str, options: Mapping[str, object]) -> Inputs:
     return inputs_about(gpu, question_of(gpu, model, said), options)
 
 
-def refusal(question: Question, gpu: Gpu, runners: Sequence[str] = RUNNERS) -> Sentence | None:
-    """Why no library of `runners` is known to run the model's attention on a card; None where one is."""
+def refusal(question: Question, gpu: Gpu, runners: Sequence[str] | None = None) -> Sentence | None:
+    """Why no library of `runners` is known to run the model's attention on a card; None where one is.
+
+    Without `runners` those that a user would reach for are asked, and for serving what servers have.
+    """
+    if runners is None:
+        runners = RUNNERS if question.plan.trains else (*RUNNERS, *SERVERS)
     heads = dict.fromkeys(
         (g.mixer.heads, g.mixer.kv_heads, g.mixer.head_dim, g.mixer.head_dim_v)
         for g in question.model.layers
@@ -240,7 +247,8 @@ def refusal(question: Question, gpu: Gpu, runners: Sequence[str] = RUNNERS) -> S
     for number, kept, wide, wide_v in heads:
         shaped = replace(question.workload, heads=number, kv_heads=kept, head_dim=wide, head_dim_v=wide_v)
         if not gpu.bf16_tensor_cores and shaped.dtype == "bf16":
-            shaped = replace(shaped, dtype="fp16", kv_dtype="fp16")
+            cache = "fp16" if shaped.kv_dtype == "bf16" else shaped.kv_dtype
+            shaped = replace(shaped, dtype="fp16", kv_dtype=cache)
         said: list[Verdict] = []
         for library in runners:
             said.append(check(shaped, gpu, library))

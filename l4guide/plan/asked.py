@@ -56,7 +56,9 @@ class Demand:
             stay = self.think_s + state.reading + state.tpot * state.server.shape.output_tokens
             last = float((state.requests_per_s * stay)[-1])
         else:
-            last = float(state.writing[-1] + state.requests_per_s[-1] * state.reading[-1])
+            # Where prompts are read no faster, more requests may still be under way, as many as fit.
+            held = min(state.server.slots, float(state.server.sequences_at_most))
+            last = max(float(state.writing[-1] + state.requests_per_s[-1] * state.reading[-1]), held)
         return np.geomspace(first, max(last, first * 1.01), 24)
 
 

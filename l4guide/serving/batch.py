@@ -39,6 +39,11 @@ class Shape:
         return max(1.0, self.prompt_tokens * (1.0 - self.prefix_share))
 
     @property
+    def tokens_after(self) -> float:
+        """Tokens of an answer after the first; one where there is none, which takes its step all the same."""
+        return max(self.output_tokens - 1.0, 1.0)
+
+    @property
     def context(self) -> float:
         """Tokens before the one that is written, in the middle of an answer."""
         return self.prompt_tokens + self.output_tokens / 2
