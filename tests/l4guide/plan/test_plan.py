@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from l4guide.advise import model_answer
 from l4guide.advise.plan import plan_answer
 from l4guide.advise.whole import question_of
 from l4guide.catalogue import gpu, gpus
@@ -16,6 +17,7 @@ from l4guide.model import preset
 from l4guide.plan import PlanAnswer
 
 USUAL: dict[str, object] = {"model": "Llama-3.1-8B", "prompt_tokens": "2000", "output_tokens": "300"}
+MODEL: dict[str, object] = {"model": "Llama-3.1-8B", "task": "decode"}
 #: Every number of the answer that has an interval.
 NUMBERS = (
     *("concurrency", "output_tokens_per_s", "requests_per_s", "ttft_ms", "tpot_ms", "kv_cache_tokens"),
@@ -138,6 +140,14 @@ def test_smaller_weights_and_cache() -> None:
     small = told(concurrency="1", weights="int4")
     assert small["kv_cache_tokens"]["value"] > 2 * usual["kv_cache_tokens"]["value"]
     assert small["tpot_ms"]["value"] < usual["tpot_ms"]["value"] / 2
+
+
+def test_an_fp8_cache_runs_where_a_server_has_it() -> None:
+    """On an L4 and on no T4, for `cost` as for `plan`: what was asked is not answered with another cache."""
+    places = {item.gpu.name: item.place for item in model_answer("L4", {**MODEL, "kv_dtype": "fp8"}).ranking}
+    serving = {item.gpu.name: item.serves for item in planned(concurrency="8", kv_dtype="fp8").ranking}
+    assert (places["L4"] != "out", serving["L4"]) == (True, True)
+    assert (places["T4"] != "out", serving["T4"]) == (False, False)
 
 
 def test_the_frontier_falls() -> None:
