@@ -17,6 +17,8 @@ from l4guide.workload import Workload
 
 #: What a user would reach for first, and what always runs: PyTorch's fallback, and a model's own code.
 RUNNERS = ("flash-attn", "torch/flash", "torch/efficient", "torch/math", EAGER)
+#: What runs attention in a server, over caches of types and pages that the others do not have.
+SERVERS = ("vllm/flash-attn", "vllm/flashinfer", "vllm/triton")
 #: A verdict that says that it does not run.
 NOT_RUN = ("refused", "unsafe")
 
@@ -25,7 +27,8 @@ def workloads_of(question: Question, gpu: Gpu) -> Iterator[tuple[str, Workload]]
     """Every kind of call of a model as it is asked on a card: in fp16 where that has no bf16 tensor cores."""
     workload = question.workload
     if not gpu.bf16_tensor_cores and workload.dtype == "bf16":
-        workload = replace(workload, dtype="fp16", kv_dtype="fp16")
+        cache = "fp16" if workload.kv_dtype == "bf16" else workload.kv_dtype
+        workload = replace(workload, dtype="fp16", kv_dtype=cache)
     try:
         calls = named_calls(question.model)
     except BadInput:  # a model of states alone attends nowhere
