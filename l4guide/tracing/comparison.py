@@ -74,6 +74,18 @@ def outcome(config: Mapping[str, Any], traced: Trace) -> str:
     return structure(config, traced) if read is None else _beside(read, traced)
 
 
+def at_default(config: Mapping[str, Any], traced: Trace) -> str:
+    """The same of a type where nothing is said; where its structure is read, of all that its default says."""
+    silent = {"model_type": traced.model_type}
+    return structure(config, traced) if expressed(silent) is None else outcome(silent, traced)
+
+
+def contradicted(config: Mapping[str, Any], traced: Trace) -> bool:
+    """Whether the expressions of a type answer for a configuration, and wrongly."""
+    read = expressed(config)
+    return read is not None and _beside(read, traced) not in HELD
+
+
 def structure(config: Mapping[str, Any], traced: Trace) -> str:
     """The same of a configuration that is read by its structure."""
     try:

@@ -9,7 +9,7 @@ from l4guide.tracing.cache import Layer
 from l4guide.tracing.forward import Watched, watch
 from l4guide.tracing.weights import Held, held
 
-NUMBER = re.compile(r"(?<=\.)\d+(?=\.|$)|^\d+(?=\.|$)")
+NUMBER = re.compile(r"(?<=\.)\d+(?=\.|$)|^\d+(?=\.|$)|(?<=expert_)\d+(?=\.|$)")
 
 
 def observe(make: Any, *, way: Any = None) -> tuple[dict[str, Any], Any]:

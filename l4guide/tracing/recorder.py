@@ -21,9 +21,10 @@ from l4guide import catalogue
 from l4guide.catalogue import CONFIG
 from l4guide.errors import BadInput, Problem
 from l4guide.files import write_text
+from l4guide.frozen import frozen
 from l4guide.model import preset_config
 from l4guide.model.defaults import forget
-from l4guide.tracing.comparison import COLUMNS, HELD, READER, outcome, structure, worse
+from l4guide.tracing.comparison import COLUMNS, READER, at_default, contradicted, outcome, structure, worse
 from l4guide.tracing.expressions import EXPRESSIONS, record
 from l4guide.tracing.process import Tracer
 from l4guide.tracing.record import CONFIGS, PRESETS, TRACES, Recorded, folder, preset_line, recorded
@@ -86,20 +87,31 @@ def presets(tracer: Tracer) -> Iterator[str]:
                 yield preset_line(model.name, tracer.config(preset_config(model), model.name).to_json())
 
 
-def compared(tracer: Tracer, one: Recorded) -> tuple[str, str, str, str] | None:
+@frozen
+class Compared:
+    """What became of the reader of a type: its row, and whether its expressions answered wrongly."""
+
+    row: tuple[str, str, str, str]
+    contradicted: bool
+
+
+def compared(tracer: Tracer, one: Recorded) -> Compared | None:
     """What became of the reader at a type's default and at another configuration, which is not recorded.
 
-    At last of the two the worse, read by structure alone.
+    At last of the two the worse, read by structure alone. None for a type that was not traced.
     """
     if one.trace is None or one.config is None:
         return None
-    first, alone = outcome(one.config, one.trace), structure(one.config, one.trace)
+    first, alone = at_default(one.config, one.trace), structure(one.config, one.trace)
+    wrong = contradicted({"model_type": one.model_type}, one.trace)
     try:
         config, _ = tracer.config_of(one.model_type, seed=SEED)
         traced = tracer.config(config, one.model_type)
     except Problem:
-        return one.model_type, first, NOT_BUILT, alone if alone not in HELD else NOT_BUILT
-    return one.model_type, first, outcome(config, traced), worse(alone, structure(config, traced))
+        return Compared(row=(one.model_type, first, NOT_BUILT, worse(alone, NOT_BUILT)), contradicted=wrong)
+    alone = worse(alone, structure(config, traced))
+    row = (one.model_type, first, outcome(config, traced), alone)
+    return Compared(row=row, contradicted=wrong or contradicted(config, traced))
 
 
 def reason(refused: Problem) -> str:
@@ -125,8 +137,18 @@ def main() -> int:
     with Tracer() as tracer:
         write_text(folder() / PRESETS, "".join(f"{line}\n" for line in presets(tracer)))
     every = recorded()
-    rows = each(lambda tracer, name: compared(tracer, every[name]), built)
-    write_text(folder() / READER, as_csv(row for row in rows if row is not None))
+
+    def ask(tracer: Tracer, name: str) -> Compared | None:
+        return compared(tracer, every[name])
+
+    rows = dict(zip(built, each(ask, built), strict=True))
+    wrong = [name for name, one in rows.items() if one is not None and one.contradicted]
+    if wrong:
+        # Their structure answers, and says what was found of it.
+        _write(EXPRESSIONS, [line for name, (_, line) in made.items() if name not in wrong])
+        forget_records()
+        rows |= dict(zip(wrong, each(ask, wrong), strict=True))
+    write_text(folder() / READER, as_csv(one.row for one in rows.values() if one is not None))
     sys.stderr.write(f"{len(built)} types traced, {len(found) - len(built)} refused\n")
     return 0
 

@@ -7,7 +7,7 @@ kind, a part of another type, or a number in place of the only one that was ever
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from l4guide.tracing.language import MOST, Unsaid, Values, holds, number
+from l4guide.tracing.language import MOST, Unsaid, Values, holds, number, same
 
 #: Before the path of a field: as the file says it, null where it says nothing.
 AS_SAID = "="
@@ -77,11 +77,20 @@ class Resolution:
             if known is None:
                 continue
             if isinstance(known, Mapping):
-                if value != known["only"] or isinstance(value, bool) != isinstance(known["only"], bool):
+                if not self._is_as_known(path, value, known):
                     return path
             elif any(kind not in known for kind in kinds(value)):
                 return path
         return self._unexplained()
+
+    def _is_as_known(self, path: str, value: Any, known: Mapping[str, Any]) -> bool:
+        """Whether a field has the only value that it was seen with, or what follows from others."""
+        if "only" in known:
+            return same(value, known["only"])
+        try:
+            return value is None or same(value, self._followed(path))
+        except Unsaid:
+            return False
 
     def _unexplained(self) -> str:
         """A field on which it depends that the type has what no expression was found for; empty where it has none."""
@@ -113,10 +122,15 @@ class Resolution:
         rule = self.record["rules"].get(path)
         if rule is None:
             return self._plain(path)
+        given = self.said.get(path)
+        return list(given) if "entries" in rule and isinstance(given, list) else self._followed(path)
+
+    def _followed(self, path: str) -> Any:
+        """What a field is by its rule."""
+        rule = self.record["rules"][path]
         values = Values(self.field)
         if "entries" in rule:
-            given = self.said.get(path)
-            return list(given) if isinstance(given, list) else list(self._entries(rule))
+            return list(self._entries(rule))
         if "kinds" in rule:
             return self._kind(rule["kinds"], values)
         return number(rule["value"], values)

@@ -15,7 +15,7 @@ SAID_FOR_OTHERS = re.compile(
     r".*(dropout|_drop|_id|token|_ids|time_step_(min|max|floor|limit|scale)|activation_sparsity_pattern|transformers_version|label|_eps|epsilon|initializer|_std|_loss|temperature|_coef|problem_type|use_cache"
     r"|output_|return_dict|chunk_size_feed_forward|is_encoder_decoder_|_factor|_init|pdrop).*|dtype|architectures|_name_or_path"
 )
-#: How positions turn: no shape depends on it, and a part of it is none.
+#: How positions turn, said whole or not at all: a type refuses a part of it.
 ROTARY = ("rope_parameters", "rope_scaling")
 KEPT = re.compile(r".*(per_tok|per_token|token_types?|num_tokens|tokens?_per).*")
 #: Groups of fields that are changed, each together, and the factors that are tried.
@@ -60,9 +60,11 @@ def _shapes(said: dict[str, Any]) -> dict[str, Any]:
     found = {}
     for field, value in said.items():
         key = str(field)
-        if key in ROTARY or value is None or (SAID_FOR_OTHERS.fullmatch(key) and not KEPT.fullmatch(key)):
+        if key not in ROTARY and (SAID_FOR_OTHERS.fullmatch(key) and not KEPT.fullmatch(key)):
             continue
-        found[key] = _shapes(value) if isinstance(value, dict) else value
+        if value is not None:
+            whole = key in ROTARY or not isinstance(value, dict)
+            found[key] = value if whole else _shapes(value)
     return found
 
 

@@ -111,16 +111,29 @@ class Fit:
             for layer in range(layers):
                 rows.append(Values(self.fields[number], layer=layer, layers=layers))
                 wanted.append(layer in group.seen.get(number, {}))
-        condition = self._known(
-            ("where", group.layered, part, tuple(deep), tuple(wanted)),
-            rows,
-            lambda solver: solver.separate(dict(enumerate(wanted)), part, group.path),
-            layered=group.layered,
-        )
+        try:
+            condition = self._known(
+                ("where", group.layered, part, tuple(deep), tuple(wanted)),
+                rows,
+                lambda solver: solver.separate(dict(enumerate(wanted)), part, group.path),
+                layered=group.layered,
+            )
+        except LookupError:
+            if not group.layered:
+                raise
+            return {"layers": self._counted(group, part)}
         found: dict[str, Any] = {} if condition == ["always"] else {"where": condition}
         if group.layered:
             found["layers"] = self._deep(group.stack, part)
         return found
+
+    def _counted(self, group: Group, part: str) -> Any:
+        """How many layers hold it, where nothing tells which."""
+        counts = [len(group.seen.get(number, {})) for number in range(len(self.seen))]
+        rows = [Values(one) for one in self.fields]
+        return self._known(
+            ("counts", tuple(counts), part), rows, lambda solver: solver.solve(counts, part), layered=False
+        )
 
     def _deep(self, stack: str, part: str) -> Any:
         if stack not in self.deep:

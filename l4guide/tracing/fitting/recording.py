@@ -13,8 +13,8 @@ from l4guide.tracing.fitting.rules import NoRule, Rules, asked_by, tried
 from l4guide.tracing.language import Unsaid
 from l4guide.tracing.resolution import AS_SAID, NUMBER, Resolution
 
-#: Configurations that the record is held to and that nothing is fitted to.
-HELD_OUT = 3
+#: Configurations that the record is held to and that nothing is fitted to; other ones are in turn where it fails.
+HELD_OUT, TURNS = 2, 3
 #: Fields that may be done without.
 MOST_WITHOUT = 5
 
@@ -26,15 +26,21 @@ def line_of(study: Mapping[str, Any], transformers: str) -> dict[str, Any]:
         NoFit: no expressions were found, or they do not hold where they were not fitted.
     """
     seen = list(study["seen"])
-    fitted = seen[:-HELD_OUT] if len(seen) > 3 * HELD_OUT else seen
-    found = _line(study, fitted, transformers)
-    if _wrong(found, seen):
-        # What the others show was not to be seen in these: all are fitted to, if that explains all.
-        found = _line(study, seen, transformers)
+    why = ""
+    for turn in range(TURNS):
+        # The default is always fitted to; each time others are not.
+        out = {len(seen) - 1 - turn * HELD_OUT - place for place in range(HELD_OUT)} - {0}
+        fitted = [one for number, one in enumerate(seen) if number not in out]
+        try:
+            found = _line(study, fitted, transformers)
+        except NoFit as problem:
+            why = why or str(problem)
+            continue
         wrong = _wrong(found, seen)
-        if wrong:
-            raise NoFit(f"not as seen: {wrong[:3]}")
-    return found
+        if not wrong:
+            return found
+        why = f"not as seen: {wrong[:3]}"
+    raise NoFit(why)
 
 
 def _line(study: Mapping[str, Any], seen: Sequence[Mapping[str, Any]], transformers: str) -> dict[str, Any]:
@@ -69,7 +75,9 @@ def _by_fields(
     unexplained = list({json.dumps(one): one for one in fit.unexplained}.values())
     asked = {path for term in (*parameters, *calls, *kept) for path in _asked(term)}
     asked |= {path for condition in unexplained for path in paths_of(condition)}
-    made = rules.make(asked)
+    rules.make(asked)
+    rules.follow()
+    made = rules.found
     asked |= {path for rule in made.values() for path in asked_by(rule)}
     plain = {path for path in asked if path not in made and not path.startswith(AS_SAID)}
     return {
@@ -80,7 +88,7 @@ def _by_fields(
         "unsaid": seen[0]["unsaid"],
         "parts": study["parts"],
         "aliases": {name: own for name, own in study["aliases"].items() if own in study["fields"]},
-        **_split(tried(study, seen)),
+        **_split(tried(study, seen, made)),
         "usual": {path: rules.usual[path] for path in sorted(plain) if path in rules.usual},
         "usual_of_parts": {p: rules.of_parts[p] for p in sorted(plain) if p in rules.of_parts},
         "rules": made,

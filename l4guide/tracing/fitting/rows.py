@@ -65,7 +65,12 @@ class Rows:
             if len(known) + (None in values) < 2:
                 continue
             if all(isinstance(one, int) for one in known):
-                whole.append((expression, [ABSENT + place if one is None else int(one) for one in values]))
+                whole.append(
+                    (
+                        expression,
+                        [ABSENT + place if one is None or abs(one) >= ABSENT else int(one) for one in values],
+                    )
+                )
             else:
                 broken.append((expression, [0.0 if one is None else float(one) for one in values]))
         return whole, broken

@@ -1,9 +1,10 @@
 """How a type completes a configuration: a rule for each field that is not as the file, or else the type, says it."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
-from l4guide.tracing.fitting.rows import Rows, flat, paths_of
+from l4guide.tracing.fitting.rows import Rows, distance, flat, paths_of
 from l4guide.tracing.fitting.solve import Solver
 from l4guide.tracing.language import Unsaid, Values, same
 from l4guide.tracing.resolution import AS_SAID, Resolution, kinds
@@ -26,7 +27,7 @@ class Rules:
     def __init__(self, study: Mapping[str, Any], seen: Sequence[Mapping[str, Any]]) -> None:
         parts = study["parts"]
         self.parts = list(parts)
-        self.legacy = study["legacy"]
+        self.olds = [f"{AS_SAID}{path}" for path in study["legacy"]]
         self.resolved = [flat(one["resolved"], self.parts) for one in seen]
         self.usual = flat(study["seen"][0]["resolved"], self.parts)
         self.of_parts = {
@@ -50,6 +51,7 @@ class Rules:
             for path, value in self.usual.items()
             if path not in study["derived"] and not isinstance(value, list)
         }
+        self.derived = study["derived"]
         self.found: dict[str, Any] = {}
 
     def _is_plain(self, path: str) -> bool:
@@ -76,19 +78,30 @@ class Rules:
             queue += sorted(asked_by(self.found[path]))
         return self.found
 
+    def follow(self) -> None:
+        """Add rules of the fields that no trial said, so that what a file says can be held to what follows."""
+        for path in self.derived:
+            said = any(fields.said.get(path) is not None for fields in self.plain)
+            if not said and path not in self.paths:
+                with suppress(NoRule):
+                    self.make([path])
+
     def _rule(self, path: str) -> dict[str, Any]:
         seen = [number for number, known in enumerate(self.resolved) if path in known]
         values = [self.resolved[number][path] for number in seen]
+        if not seen:
+            raise NoRule(path, LookupError("never seen"))
         rows = [Values(self._fields(number)) for number in seen]
         own = f"{AS_SAID}{path}"
-        paths = [*self.paths, own, *(f"{AS_SAID}{name}" for name in self.legacy)]
         part = path.rpartition(".")[0]
+        near = [name for name in (*self.paths, *self.olds) if distance(name.lstrip(AS_SAID), part)[0] < 2]
         try:
             if any(isinstance(one, list) for one in values):
                 return self._entries(path, seen, part)
+            solver = Solver(Rows(rows, [*near, own]))
             if all(one is None or type(one) in (int, float) for one in values):
-                return {"value": Solver(Rows(rows, paths)).solve(values, part)}
-            return {"kinds": _kinds(Solver(Rows(rows, paths)), dict(enumerate(values)), part, own)}
+                return {"value": _value(solver, dict(enumerate(values)), part, own)}
+            return {"kinds": _kinds(solver, dict(enumerate(values)), part, own)}
         except LookupError as problem:
             raise NoRule(path, problem) from problem
 
@@ -101,7 +114,8 @@ class Rules:
         lists = {number: self.resolved[number][path] or [] for number in silent}
         if not lists:
             raise LookupError("it was always said")
-        paths = [*self.paths, *(f"{AS_SAID}{name}" for name in self.legacy)]
+        every = (*self.paths, *self.olds)
+        paths = [name for name in every if distance(name.lstrip(AS_SAID), part)[0] < 2]
         whole = Rows([Values(self._fields(number)) for number in silent], paths)
         length = Solver(whole).solve([len(entries) for entries in lists.values()], part)
         rows, wanted = [], []
@@ -109,6 +123,8 @@ class Rules:
             for layer, entry in enumerate(entries):
                 rows.append(Values(self._fields(number), layer=layer, layers=len(entries)))
                 wanted.append(entry)
+        if not wanted:
+            return {"entries": length, "kinds": [None]}
         solver = Solver(Rows(rows, paths, layered=True))
         return {"entries": length, "kinds": _kinds(solver, dict(enumerate(wanted)), part, "")}
 
@@ -126,8 +142,13 @@ class Rules:
         return field
 
 
-def tried(study: Mapping[str, Any], seen: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """By field, the kinds of values that it was tried with; where it always had one value, that value."""
+def tried(
+    study: Mapping[str, Any], seen: Sequence[Mapping[str, Any]], rules: Mapping[str, Any]
+) -> dict[str, Any]:
+    """By field, the kinds of values that it was tried with; where it always had one value, that value.
+
+    Of a field that follows from others and that no trial said, what follows is all that a file may say.
+    """
     parts = list(study["parts"])
     plain = {
         "aliases": study["aliases"],
@@ -138,10 +159,14 @@ def tried(study: Mapping[str, Any], seen: Sequence[Mapping[str, Any]]) -> dict[s
         "unexplained": [],
     }
     said = [Resolution({**plain, "usual": {}, "usual_of_parts": {}}, one["raw"]).said for one in seen]
+    resolved = [flat(one["resolved"], parts) for one in seen]
     usual = flat(study["seen"][0]["resolved"], parts)
     found: dict[str, Any] = {}
     for path in (*study["fields"], *study["legacy"]):
         values = [one[path] for one in said if path in one]
+        if path in study["derived"] and all(one is None for one in values):
+            found[path] = {"follows": True} if path in rules else _always(path, resolved)
+            continue
         if path in usual:
             values.append(usual[path])
         distinct = {repr(one) for one in values}
@@ -152,6 +177,25 @@ def tried(study: Mapping[str, Any], seen: Sequence[Mapping[str, Any]]) -> dict[s
         else:
             found[path] = sorted({kind for one in values for kind in kinds(one)})
     return found
+
+
+def _always(path: str, resolved: Sequence[Mapping[str, Any]]) -> Any:
+    """The one value that a field had however the others were; null is all that may be said of any other."""
+    values = [known[path] for known in resolved if path in known]
+    alike = bool(values) and all(_same(one, values[0]) for one in values)
+    return {"only": values[0]} if alike else ["null"]
+
+
+def _value(solver: Solver, wanted: Mapping[int, Any], part: str, own: str) -> Any:
+    """A number: as the file says it where it does, else as it follows from others."""
+    said = {place: solver.rows.rows[place].fields(own) for place in wanted}
+    given = [place for place, one in said.items() if one is not None]
+    rest = {place: one for place, one in wanted.items() if place not in given}
+    if given and all(_same(said[place], wanted[place]) for place in given):
+        if not rest:
+            return own
+        return ["if", ["is", own, None], solver.solve_some(rest, part), own]
+    return solver.solve_some(wanted, part)
 
 
 def _kinds(solver: Solver, wanted: Mapping[int, Any], part: str, own: str) -> list[Any]:

@@ -20,6 +20,8 @@ SIDE = re.compile(r"patch|stride|grid|factor|merge")
 FEWEST = 3
 #: Terms of a sum are not more far-fetched than this, nor are sums that are tried for a quotient.
 TERM, CHEAP = 4.4, 2.5
+#: How far-fetched an expression may be, and how much more for each row that it explains.
+PLAIN, A_ROW = 4.0, 0.6
 #: A constant that few rows are enough for.
 SMALL = 16
 #: Parts of a table that are kept.
@@ -182,7 +184,7 @@ class Search:
                 del self._parts[next(iter(self._parts))]
             self._parts[key] = Part(self.table, key)
         found = _tries(self._parts[key], np.array(wanted, dtype=np.int64), part, deep=deep)
-        if found is None:
+        if found is None or cost(found, part) > PLAIN + A_ROW * len(wanted):
             raise LookupError("no expression")
         return found
 
@@ -211,11 +213,12 @@ def _tries(some: Part, wanted: Any, part: str, *, deep: bool) -> Any:
         found.append(some.sum_of_two(wanted, part))
     found = [one for one in found if one is not None]
     if not found and deep:
-        found = [one for one in (some.sum_of_three(wanted, part),) if one is not None]
+        further = (some.sum_of_three(wanted, part), _factored(some, wanted, part, again=True))
+        found = [one for one in further if one is not None]
     return min(found, key=lambda one: cost(one, part), default=None)
 
 
-def _factored(some: Part, wanted: Any, part: str) -> Any:
+def _factored(some: Part, wanted: Any, part: str, *, again: bool = False) -> Any:
     """A product of a field, or of a number, and an expression."""
     shared = reduce(gcd, (int(one) for one in wanted))
     found = []
@@ -231,6 +234,8 @@ def _factored(some: Part, wanted: Any, part: str) -> Any:
         inner = wanted // line
         rest = int(inner[0]) if len(set(inner.tolist())) == 1 else some.exact(inner, part)
         rest = rest if rest is not None else some.sum_of_two(inner, part, CHEAP)
+        if rest is None and again:
+            rest = _factored(some, inner, part, again=False)
         if rest is not None:
             found.append(["*", factor, rest])
     return min(found, key=lambda one: cost(one, part), default=None)

@@ -35,8 +35,16 @@ class Solver:
         Raises:
             LookupError: none was found.
         """
+        return self.solve_some(dict(enumerate(wanted)), part)
+
+    def solve_some(self, wanted: Mapping[int, Any], part: str) -> Any:
+        """The same over some of the rows, by their places.
+
+        Raises:
+            LookupError: none was found.
+        """
         self.tries = 0
-        return self._solve(dict(enumerate(wanted)), part, MOST_SPLITS)
+        return self._solve(wanted, part, MOST_SPLITS)
 
     def _solve(self, wanted: Mapping[int, Any], part: str, splits: int) -> Any:
         missing = {place: one is None for place, one in wanted.items()}
