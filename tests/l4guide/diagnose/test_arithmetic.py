@@ -121,6 +121,16 @@ def test_the_bias_is_padded_to_whole_vectors(width: int, padded: int) -> None:
             1.5,
             2.25,
         ),
+        (
+            "tried to allocate 64.00 mib. gpu 0 has a total capacty of 23.65 gib of which 32.00 mib is "
+            "free. process 4242 has "
+            "23.50 gib memory in use. of the allocated memory 22.75 gib is allocated by pytorch, and "
+            "0.25 gib is reserved by "
+            "pytorch but unallocated.",
+            0.0625,
+            0.03125,
+            0.25,
+        ),
         ("requested : 2.00 gib device limit : 8.00 gib free (according to cuda): 0 bytes", 2.0, 0.0, None),
         ("allocating 4096.00 mib on device 0: cudamalloc failed", 4.0, None, None),
     ],
@@ -181,3 +191,15 @@ def test_no_card_is_offered_below_the_bytes() -> None:
     cards = ["A100" in " ".join(fix.text.say() for fix in finding.fixes) for finding in (nowhere, somewhere)]
     assert [False, True] == cards
     assert not any("attention backend" in fix.text.say() for fix in somewhere.fixes)
+
+
+def test_the_process_itself_is_not_another_one() -> None:
+    """PyTorch 2.1 names its own process by number; only later releases tell it from others."""
+    told = (
+        "torch.cuda.OutOfMemoryError: CUDA out of memory. Tried to allocate 64.00 MiB. GPU 0 has a "
+        "total capacty of 23.65 GiB "
+        "of which 32.00 MiB is free. Process 4242 has 23.50 GiB memory in use."
+    )
+    own = f"{told} Of the allocated memory 22.75 GiB is allocated by PyTorch."
+    other = f"{told} Including non-PyTorch memory, this process has 1.00 GiB memory in use."
+    assert ["OOM", "OOM-TAKEN"] == [first(text).symptom for text in (own, other)]
