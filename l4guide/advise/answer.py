@@ -4,10 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from l4guide.advise.asked import asked
-from l4guide.advise.choice import FIRST, NOT_COUNTED, choose, in_order, judge
+from l4guide.advise.calls import AskedCall
+from l4guide.advise.choice import FIRST, NOT_COUNTED, choose, in_order, judge, runs_itself
 from l4guide.advise.headline import of_attention, of_model
 from l4guide.advise.install import install_flash_attn
 from l4guide.advise.measured import put_right
+from l4guide.advise.mix import mix_of
 from l4guide.advise.model import ModelAnswer
 from l4guide.advise.own import FLASH, LIBRARY, oversized, own_resources, own_snippet
 from l4guide.advise.question import ask_for, complete, workload_options
@@ -55,11 +57,14 @@ def advise(
     question, shapes = complete(gpu, options or {})
     said = asked(gpu, options or {}).options
     _check_terms(question.gpu, terms_of(said))
-    parts = tuple(_part(name, workload, question.gpu) for name, workload in shapes)
+    parts = tuple(_part(one, question.gpu) for one in shapes)
     resources, problem = own_resources(question.workload, question.gpu)
     runs = put_right(said)
     verdicts = {verdict.library: verdict for verdict in parts[0].implementations}
-    choice = choose(question.workload, question.gpu, runs.estimator, verdicts)
+    # One implementation for every call of a model, where there is one.
+    common = (mix_of(parts).common or None) if question.model is not None else None
+    choice = choose(question.workload, question.gpu, runs.estimator, verdicts, among=common)
+    mix = mix_of(parts, (choice.verdict.library,) if choice.runs else ())
     gaps = list(_leaning(choice.estimate, question.gpu)) if choice.gap is None else [choice.gap]
     model, uncounted = _model(question.gpu, said)
     attention = worst(part.answer for part in parts)
@@ -83,9 +88,12 @@ def advise(
     return Advice(
         question=question,
         answer=attention if model is None else worst((attention, model.answer)),
-        headline=of_attention(question, weakest) if model is None else of_model(model.whole, weakest),
-        why=why(question, weakest, tiles),
+        headline=of_attention(question, weakest)
+        if model is None
+        else of_model(model.whole, weakest, mix=mix),
+        why=why(question, weakest, tiles, parts, mix),
         parts=parts,
+        recommended=mix.chosen,
         published_tiles=tiles,
         resources=resources,
         oversized=oversized(question.workload, question.gpu),
@@ -133,9 +141,18 @@ def worst(answers: Iterable[str]) -> str:
     return next(answer for answer in ("no", "unsafe", "depends", "yes") if answer in found)
 
 
-def _part(name: str | None, workload: Workload, gpu: Gpu) -> Part:
-    verdicts = tuple(judge(workload, gpu, library) for library in in_order())
-    return Part(component=name, workload=workload, answer=answer_of(verdicts), implementations=verdicts)
+def _part(one: AskedCall, gpu: Gpu) -> Part:
+    verdicts = tuple(judge(one.workload, gpu, library) for library in in_order())
+    answer = answer_of(verdicts)
+    if answer == "no" and one.call is not None and runs_itself(one.workload, verdicts):
+        answer = "depends"
+    return Part(
+        component=one.name,
+        workload=one.workload,
+        answer=answer,
+        implementations=verdicts,
+        call=one.call,
+    )
 
 
 def _check_terms(gpu: Gpu, terms: Terms) -> None:

@@ -1,14 +1,16 @@
-"""A pasted configuration as the rules see it: a model with a component for each kind of attention in it."""
+"""A pasted configuration as the rules see it: a model with a component for each kind of call in it."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from l4guide import catalogue
+from l4guide.advise.calls import named_calls
 from l4guide.catalogue import CONFIG, Component, Model
 from l4guide.errors import BadInput
-from l4guide.model import FULL, LATENT, WINDOW, Architecture, Mixer, named_file, parse_config
+from l4guide.model import LATENT, Architecture, named_file, parse_config
 from l4guide.model.checkpoint_index import KEY, read_index
+from l4guide.model.traced import Call
 
 PASTED = "config.json"
 
@@ -76,9 +78,13 @@ def preset_model(name: str) -> Model:
 
 
 def as_model(architecture: Architecture) -> Model:
-    """An architecture as a preset is: a component for each kind of attention in it."""
+    """An architecture as a preset is: a component for each kind of call that it makes.
+
+    Raises:
+        BadInput: none of its layers attends.
+    """
     components = tuple(
-        _component(architecture, mixer, count) for mixer, count in _attentions(architecture).items()
+        _component(architecture, name, call) for name, call in named_calls(architecture).items()
     )
     return Model(
         name=architecture.name,
@@ -91,35 +97,22 @@ def as_model(architecture: Architecture) -> Model:
     )
 
 
-def _attentions(architecture: Architecture) -> dict[Mixer, int]:
-    """Layers by their attention.
-
-    Raises:
-        BadInput: none of them attends.
-    """
-    found: dict[Mixer, int] = {}
-    for group in architecture.layers:
-        if group.mixer.attends:
-            found[group.mixer] = found.get(group.mixer, 0) + group.count
-    if not found:
-        raise BadInput("error.config_no_attention", path=architecture.name)
-    return found
-
-
-def _component(architecture: Architecture, mixer: Mixer, count: int) -> Component:
+def _component(architecture: Architecture, name: str, call: Call) -> Component:
+    kind, _, _ = name.partition(" ")
+    window = call.window or call.chunk
     return Component(
-        name=f"{mixer.kind} {mixer.head_dim}",
-        layers=count,
+        name=name,
+        layers=call.layers,
         hidden=architecture.hidden,
-        heads=mixer.heads,
-        kv_heads=mixer.kv_heads,
-        head_dim=mixer.head_dim,
-        head_dim_v=mixer.head_dim_v,
-        kind={FULL: "full", WINDOW: "window", LATENT: "MLA"}[mixer.kind],
-        causal=architecture.causal,
-        window="" if mixer.window is None else str(mixer.window),
+        heads=call.heads,
+        kv_heads=call.kv_heads,
+        head_dim=call.head_dim,
+        head_dim_v=call.head_dim_v,
+        kind="MLA" if kind == LATENT else kind,
+        causal=call.causal,
+        window="" if window is None else str(window),
         max_context=architecture.usual_context or architecture.max_context,
-        kv_bytes_per_token=2 * count * mixer.cached_columns(),
+        kv_bytes_per_token=None,
         kv_bytes_per_token_full_layers=None,
         inferred=architecture.assumed,
         unverified=(),

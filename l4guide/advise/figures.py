@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 
+from l4guide.advise.able import check_timed, usual
 from l4guide.advise.asked import asked
 from l4guide.advise.measured import put_right
 from l4guide.advise.question import BESIDE_THE_WORKLOAD, ask_for_shape, complete
@@ -40,6 +41,7 @@ def estimate_of(
     workload, _ = ask_for_shape(card, options)
     terms_of(options)
     runs = put_right(options)
+    check_timed(workload, card, implementation)
     found = runs.estimator.attention_time(workload, card, implementation)
     return card.name, found, runs.said(card, workload.task)
 
@@ -137,7 +139,7 @@ def cost_for(gpu: str, options: Mapping[str, object], implementation: str | None
     options = asked(gpu, options).options
     question, _ = complete(gpu, options)
     estimator = put_right(options).estimator
-    chosen = implementation or estimator.best_implementation(question.workload, question.gpu)
+    chosen = implementation or usual(question.workload, question.gpu, estimator)
     if chosen is None:
         raise CannotDo(
             "error.no_estimate",
@@ -145,6 +147,7 @@ def cost_for(gpu: str, options: Mapping[str, object], implementation: str | None
             gpu=question.gpu.name,
             capability=question.gpu.capability,
         )
+    check_timed(question.workload, question.gpu, chosen)
     estimate = estimator.attention_time(question.workload, question.gpu, chosen)
     terms = terms_of(options)
     return question.gpu.name, cost_of(

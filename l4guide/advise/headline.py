@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from l4guide.advise.choice import FIRST, NOT_COUNTED
+from l4guide.advise.choice import FIRST, NOT_COUNTED, runs_itself
+from l4guide.advise.mix import ENGINES, Mix
 from l4guide.advise.model import cards_of
 from l4guide.advise.own import FLASH, LIBRARY
 from l4guide.advise.records import Part, Question
@@ -40,11 +41,20 @@ def of_attention(question: Question, part: Part) -> Sentence:
     return fitting((*named, *wordings))
 
 
-def runs_with(gpu: Gpu, part: Part) -> tuple[Sentence, ...]:
-    """What runs it, each from which release on: of what a user reaches for first, else of everything that counts."""
+def runs_with(gpu: Gpu, part: Part, *, serving: bool = False) -> tuple[Sentence, ...]:
+    """What runs it, each from which release on: of what a user reaches for first, else of everything that counts.
+
+    Where our own kernels are the only ones of these, the others are named before them. With `serving` what runs whole
+    models is named too, unless flash-attn runs it.
+    """
     ok = [v for v in part.implementations if v.status == "ok" and v.library not in NOT_COUNTED]
-    first = [verdict for verdict in ok if verdict.library in FIRST]
-    return tuple(since(verdict, part.workload, gpu) for verdict in first or ok)
+    found = [verdict for verdict in ok if verdict.library in FIRST]
+    if all(verdict.library == LIBRARY for verdict in found):
+        found = ok
+    elif serving and not any(verdict.library == FLASH for verdict in found):
+        found = [v for v in ok if v in found or v.library.partition("/")[0] in ENGINES]
+    found.sort(key=lambda verdict: verdict.library == LIBRARY)
+    return tuple(since(verdict, part.workload, gpu) for verdict in found)
 
 
 def _wordings(gpu: Gpu, part: Part) -> Iterator[Sentence]:
@@ -125,18 +135,23 @@ def _until(named: dict[str, str], tried: Sequence[tuple[str, bool]]) -> Sentence
     return Sentence("headline.until", {**named, "first": tried[0][0], "last": tried[last][0]})
 
 
-def of_model(whole: Whole, part: Part | None = None, refused: Sentence | None = None) -> Sentence:
+def of_model(
+    whole: Whole, part: Part | None = None, refused: Sentence | None = None, mix: Mix | None = None
+) -> Sentence:
     """What decides about a whole model: its memory, its latency, or its attention.
 
     Args:
         whole: the model on the asked card.
-        part: the verdicts on its attention, of the component that decides.
+        part: the verdicts on its attention, of the call that decides.
         refused: why the comparison of cards says that no library runs its attention here, where it does.
+        mix: what runs all of its calls together.
     """
-    return fitting(_model_wordings(whole, part, refused))
+    return fitting(_model_wordings(whole, part, refused, mix))
 
 
-def _model_wordings(whole: Whole, part: Part | None, refused: Sentence | None) -> Iterator[Sentence]:
+def _model_wordings(
+    whole: Whole, part: Part | None, refused: Sentence | None, mix: Mix | None
+) -> Iterator[Sentence]:
     room, plan = whole.memory, whole.question.plan
     kept = "weights_and_cache" if plan.kv_dtype != plan.dtype else "weights"
     if plan.trains:
@@ -152,13 +167,13 @@ def _model_wordings(whole: Whole, part: Part | None, refused: Sentence | None) -
         "needed": room.gpus_needed,
         "most": MOST_CARDS,
     }
-    keys, more = _what_decides(whole, part, refused)
+    keys, more = _what_decides(whole, part, refused, mix)
     for name in (whole.question.model.name, Sentence("headline.this_model")):
         yield from (Sentence(key, {**values, **more, "model": name}) for key in keys)
 
 
 def _what_decides(
-    whole: Whole, part: Part | None, refused: Sentence | None
+    whole: Whole, part: Part | None, refused: Sentence | None, mix: Mix | None
 ) -> tuple[tuple[str, ...], dict[str, object]]:
     """The wordings for what decides, the fullest first, and what they name beside the model and the card."""
     room, late = whole.memory, whole.late
@@ -178,25 +193,33 @@ def _what_decides(
         unproven = refused.key == "contender.unproven"
         return ("headline.model_nothing_unknown" if unproven else "headline.model_nothing_refused",), {}
     if part is not None and part.answer != "yes":
-        return _attention_decides(whole.gpu, part)
+        return _attention_decides(whole.gpu, part, mix)
     if room.fits == "tight":
         return ("headline.model_tight", "headline.model_tight_short"), {}
     return ("headline.model_yes_timed", "headline.model_yes", "headline.model_yes_short"), _pace(whole)
 
 
-def _attention_decides(gpu: Gpu, part: Part) -> tuple[tuple[str, ...], dict[str, object]]:
-    """What runs a model's attention where flash-attn does not, or is silently wrong."""
-    running = [
-        Sentence("headline.always", {"library": one.values["library"]}) for one in runs_with(gpu, part)[:1]
-    ]
-    if not running:
+def _attention_decides(gpu: Gpu, part: Part, mix: Mix | None) -> tuple[tuple[str, ...], dict[str, object]]:
+    """What runs a model's attention where flash-attn does not, or is silently wrong: one for all calls, or several."""
+    taken = () if mix is None else tuple(dict.fromkeys(mix.chosen))
+    if None in taken or not (running := runs_with(gpu, part)):
+        if runs_itself(part.workload, part.implementations):
+            return ("headline.model_eager", "headline.model_eager_short"), {}
         which = {"depends": "unknown", "unsafe": "unsafe"}.get(part.answer, "refused")
         return (f"headline.model_nothing_{which}",), {}
-    named: dict[str, object] = {"running": running[0]}
+    if len(taken) > 1:
+        several = Joined(tuple(Sentence("headline.always", {"library": name}) for name in taken))
+        keys = ("headline.model_mix", "headline.model_mix_short", "headline.model_mix_bare")
+        return keys, {"running": several, "number": len(taken)}
+    first = taken[0] if taken else running[0].values["library"]
+    named: dict[str, object] = {"running": Sentence("headline.always", {"library": first})}
     if part.answer == "unsafe":
         return ("headline.model_unsafe", "headline.model_unsafe_short"), named
-    keys = ("headline.model_runs_with", "headline.model_runs_with_short", "headline.model_runs_with_bare")
-    return keys, named
+    return (
+        "headline.model_runs_with",
+        "headline.model_runs_with_short",
+        "headline.model_runs_with_bare",
+    ), named
 
 
 def _pace(whole: Whole) -> dict[str, object]:

@@ -168,7 +168,8 @@ def _features(said: set[str], workload: Workload, model: str | None) -> Iterator
         yield Input(name="causal", value=workload.causal, given="causal" in said)
     for name, off in SWITCHES.items():
         value = getattr(workload, name)
-        if value != off or (name in said and value is not None):
+        # What a model brings by itself is not said again.
+        if (value != off and model is None) or (name in said and value is not None):
             yield Input(name=name, value=value, given=name in said)
 
 

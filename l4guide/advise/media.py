@@ -10,7 +10,7 @@ from l4guide.memory.sizes import GIB
 from l4guide.model import Architecture, Tower
 from l4guide.model.images import MOST_ASPECT, Seen, seen
 from l4guide.model.media import IMAGE, SOUND
-from l4guide.model.sounds import heard
+from l4guide.model.sounds import FRAMES_PER_S, KEPT_FRAMES, heard
 from l4guide.step import NO_MEDIA, Media, View
 from l4guide.text import Sentence, digits
 from l4guide.workload import real_number, whole_number
@@ -18,6 +18,8 @@ from l4guide.workload import real_number, whole_number
 #: What an image is taken to be where nobody says.
 USUAL_SIDE = 1024
 MOST_IMAGES, MOST_SIDE, MOST_TOKENS, MOST_SECONDS = 4096, 100_000, 2**24, 86_400.0
+#: Positions of Whisper's encoder for a second of sound.
+POSITIONS_PER_S = FRAMES_PER_S // KEPT_FRAMES
 SIZE = re.compile(r"(\d{1,6})\s*[x×*,]\s*(\d{1,6})")
 
 
@@ -41,6 +43,7 @@ def media_of(model: Architecture, options: Mapping[str, object]) -> Media:
         views=(*of_images.views, *of_sound.views),
         untimed=(*of_images.untimed, *of_sound.untimed),
         assumed=(*of_images.assumed, *of_sound.assumed),
+        windows=of_sound.windows,
     )
 
 
@@ -78,9 +81,9 @@ def _images(model: Architecture, said: Mapping[str, object]) -> Media:
 def _sound(model: Architecture, said: Mapping[str, object]) -> Media:
     if not {"audio_s", "audio_tokens"} & said.keys():
         return NO_MEDIA
-    if model.has_encoder:
-        raise BadInput("error.sound_is_the_prompt", model=model.name)
     seconds = real_number("audio-s", said.get("audio_s", 0.0), at_least=0.0, below=MOST_SECONDS)
+    if model.has_encoder:
+        return _windows(model, seconds)
     tower = _tower(model, SOUND, "audio-s", given="audio_tokens" in said)
     found = heard(tower.rule, seconds) if tower is not None and tower.rule is not None and seconds else None
     tokens = found.tokens if found else None
@@ -100,6 +103,19 @@ def _sound(model: Architecture, said: Mapping[str, object]) -> Media:
         untimed=() if views else (SOUND,),
         assumed=_named(tower) if tower is not None and found else (),
     )
+
+
+def _windows(model: Architecture, seconds: float) -> Media:
+    """Sound that a model's own encoder hears, in padded windows of so many positions.
+
+    Raises:
+        BadInput: the encoder does not always hear as much.
+    """
+    fixed = next((g.mixer.source_tokens for g in model.layers if g.mixer.source_tokens), None)
+    if fixed is None:
+        raise BadInput("error.sound_is_the_prompt", model=model.name)
+    windows = max(1, math.ceil(seconds * POSITIONS_PER_S / fixed))
+    return Media(audio_s=seconds, audio_tokens=windows * fixed, windows=windows)
 
 
 def _tower(model: Architecture, media: str, name: str, *, given: bool) -> Tower | None:
@@ -157,7 +173,10 @@ def media_lines(whole: Whole) -> Iterator[Sentence]:
     if media.images:
         values = {"images": media.images, "tokens": media.image_tokens}
         yield Sentence("media.images", {**values, "context": whole.question.context})
-    if media.audio_tokens:
+    if media.windows:
+        heard_s = {"seconds": digits(media.audio_s), "tokens": media.audio_tokens}
+        yield Sentence("media.windows", {**heard_s, "windows": media.windows})
+    elif media.audio_tokens:
         heard_s = {"seconds": digits(media.audio_s), "tokens": media.audio_tokens}
         yield Sentence("media.sound", {**heard_s, "context": whole.question.context})
     if media.views:

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
+from l4guide.advise.able import RUNNERS, SERVERS, refusal
 from l4guide.advise.asked import asked, cards_with
 from l4guide.advise.inputs import Input
 from l4guide.advise.model import caveats
-from l4guide.advise.whole import RUNNERS as IN_PYTORCH
-from l4guide.advise.whole import architecture_of, question_of, refusal, remarks_on
+from l4guide.advise.whole import architecture_of, question_of, remarks_on
 from l4guide.catalogue import Gpu
 from l4guide.cost import MOST_CARDS, Question, terms_of
 from l4guide.errors import BadInput
@@ -24,8 +24,6 @@ from l4guide.workload import real_number, whole_number, yes_or_no
 #: What a request is taken to be where nobody says.
 USUAL_PROMPT, USUAL_OUTPUT = 1000, 300
 USUAL_ENGINE = "vllm"
-#: What runs attention in a server. Other engines carry the same kernels under their own names.
-RUNNERS = ("vllm/flash-attn", "vllm/flashinfer", "vllm/triton")
 #: The longest length of a server is a multiple of this where nobody says it.
 LENGTHS = 1024
 MAX_TOKENS = 2**24
@@ -69,7 +67,7 @@ def _runners(model: Architecture) -> tuple[str, ...]:
     No rules are kept of the kernels that servers have for a latent cache: what runs it in PyTorch stands for them.
     """
     latent = any(group.mixer.kind == LATENT for group in model.layers)
-    return IN_PYTORCH if latent else RUNNERS
+    return RUNNERS if latent else SERVERS
 
 
 def asked_of(gpu: Gpu, model: Architecture, options: Mapping[str, object]) -> Asked:

@@ -4,12 +4,16 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 from l4guide.advise.asked import OF_A_CARD, asked
-from l4guide.advise.config import model_of, preset_model
+from l4guide.advise.calls import AskedCall, calls_in, named_calls, options_of, reads_at_once
+from l4guide.advise.config import as_model, preset_model, read_architecture
 from l4guide.advise.inputs import MEDIA, inputs_of
 from l4guide.advise.records import Question
 from l4guide.catalogue import Component, Gpu, Model
 from l4guide.cost.whole import LATENCIES
-from l4guide.errors import BadInput
+from l4guide.errors import BadInput, Problem
+from l4guide.frozen import frozen
+from l4guide.model import Architecture
+from l4guide.model.traced import Call
 from l4guide.step.recipe import FIELDS
 from l4guide.text import Sentence
 from l4guide.workload import DEFAULTS, Workload, ask, yes_or_no
@@ -78,18 +82,6 @@ def ask_for(gpu: Gpu, said: Mapping[str, object]) -> tuple[Workload, tuple[str, 
     return workload, tuple(sorted({*assumed, "dtype"}, key=order.index))
 
 
-def shape_of(component: Component) -> dict[str, object]:
-    """The options that a model's component settles."""
-    shape = {
-        "heads": component.heads,
-        "kv_heads": component.kv_heads,
-        "head_dim": component.head_dim,
-        "head_dim_v": component.head_dim_v,
-        "causal": component.causal,
-    }
-    return {name: value for name, value in shape.items() if value is not None}
-
-
 def _component(chosen: Model, name: str | None) -> Component:
     """The component that is asked about: the one named, else the first.
 
@@ -106,16 +98,11 @@ def _component(chosen: Model, name: str | None) -> Component:
 
 
 def _workload_of(
-    gpu: Gpu, chosen: Model, component: Component, said: Mapping[str, object]
+    gpu: Gpu, chosen: Model, component: Component, shape: Mapping[str, object], said: Mapping[str, object]
 ) -> tuple[Workload, tuple[str, ...]]:
-    shape = shape_of(component)
+    """The workload of one call of a component, whose `shape` is what the call settles."""
     if "head_dim" not in {**shape, **said}:
         raise BadInput("error.model_shape_unknown", model=chosen.name, component=component.name)
-    if component.causal is False and said.get("task") == "decode":
-        raise BadInput("error.no_decode", model=chosen.name, component=component.name)
-    if component.causal is False and "task" not in said:
-        workload, assumed = _workload_of(gpu, chosen, component, {**said, "task": ENCODING})
-        return workload, ("task", *assumed)
     lengths = ("seqlen_q", "seqlen_kv")
     limit, usual = component.max_context, int(str(DEFAULTS["seqlen"]))
     if limit is None or limit >= usual or any(name in said for name in ("seqlen", *lengths)):
@@ -125,27 +112,20 @@ def _workload_of(
     return workload, (*lengths, *assumed)
 
 
-def complete(
-    gpu_name: str, options: Mapping[str, object]
-) -> tuple[Question, tuple[tuple[str | None, Workload], ...]]:
+def complete(gpu_name: str, options: Mapping[str, object]) -> tuple[Question, tuple[AskedCall, ...]]:
     """Read the question.
 
     Returns:
-        The question, and the workload of every attention component that the answer must cover, the asked one first.
+        The question, and every call that the answer must cover: of a model each kind that it makes, the one that
+        decides its time first.
 
     Raises:
         BadInput: an option is malformed, unknown or contradicts another; or the model's shape is not public.
     """
     settled = asked(gpu_name, options)
     gpu, options, notes = settled.gpu, settled.options, settled.notes
-    said = workload_options(options)
-    if options.get("config") is not None:
-        chosen = model_of(options["config"], options.get("index"), run=is_run(options))
-    elif options.get("model") is not None:
-        chosen = preset_model(str(options["model"]))
-    else:
+    if options.get("config") is None and options.get("model") is None:
         workload, assumed = ask_for_shape(gpu, options)
-        inputs = inputs_of(options, gpu, workload)
         question = Question(
             workload=workload,
             gpu=gpu,
@@ -153,38 +133,102 @@ def complete(
             component=None,
             assumed=assumed,
             notes=notes,
-            inputs=inputs,
+            inputs=inputs_of(options, gpu, workload),
         )
-        return question, ((None, workload),)
+        return question, (AskedCall(name=None, workload=workload),)
+    chosen, architecture = _model_of(options)
     named = options.get("component")
     part = _component(chosen, None if named is None else str(named))
-    workload, assumed = _workload_of(gpu, chosen, part, said)
-    filled = tuple(name for name in assumed if name not in shape_of(part))
-    parts: list[tuple[str | None, Workload]] = [(part.name, workload)]
-    if named is None and not {"head_dim", "heads", "kv_heads"} & said.keys():
-        parts += _others(gpu, chosen, part, said)
+    calls = _calls(chosen, part, architecture, alone=named is not None)
+    said, encodes = _task_of(calls[0], workload_options(options))
+    found = [
+        (one, _workload_of(gpu, chosen, one.component, _shape(one, architecture, said), _said(one, said)))
+        for one in calls
+    ]
+    first, (workload, assumed) = found[0]
+    _check_decodes(chosen, part, first, said)
+    alone = bool({"head_dim", "heads", "kv_heads"} & said.keys())
+    parts = tuple(AskedCall(name=one.name, workload=each[0], call=one.call) for one, each in found)
     if part.note:
         notes = (*notes, Sentence("note.model", {"model": chosen.name, "note": part.note}))
     question = Question(
         workload=workload,
         gpu=gpu,
         model=chosen,
-        component=part.name,
-        assumed=filled,
+        component=first.name,
+        assumed=(*encodes, *(name for name in assumed if name not in _shape(first, architecture, said))),
         notes=notes,
         inputs=inputs_of(options, gpu, workload, model=chosen.name, component=part.name),
+        layers=1 if first.call is None else first.call.layers,
     )
-    return question, tuple(parts)
+    return question, parts[:1] if alone else parts
 
 
-def _others(
-    gpu: Gpu, chosen: Model, asked: Component, said: Mapping[str, object]
-) -> list[tuple[str | None, Workload]]:
-    """The other components with a public shape; an encoder runs its forward where the model decodes."""
-    found: list[tuple[str | None, Workload]] = []
-    for component in chosen.components:
-        if component is asked or component.head_dim is None:
-            continue
-        task = {"task": "prefill"} if component.causal is False and said.get("task") == "decode" else {}
-        found.append((component.name, _workload_of(gpu, chosen, component, {**said, **task})[0]))
+def _model_of(options: Mapping[str, object]) -> tuple[Model, Architecture | None]:
+    """The model that is asked about; its architecture is None where a preset's widths are not known.
+
+    Raises:
+        BadInput: it cannot be read, or no model is called so.
+    """
+    if options.get("config") is not None:
+        found = read_architecture(options["config"], options.get("index"), run=is_run(options))
+        return as_model(found), found
+    from l4guide.tracing.architecture import preset_architecture
+
+    chosen = preset_model(str(options["model"]))
+    try:
+        return chosen, preset_architecture(chosen.name)
+    except Problem:
+        return chosen, None
+
+
+@frozen
+class _Call:
+    """One kind of call of a component; of a component whose shape nobody published there is none to say."""
+
+    name: str
+    component: Component
+    call: Call | None
+
+
+def _calls(chosen: Model, asked: Component, architecture: Architecture | None, *, alone: bool) -> list[_Call]:
+    """The calls of the asked component first, then those of the others that have a public shape."""
+    own = {} if architecture is None else named_calls(architecture)
+    order = [asked, *(one for one in chosen.components if one is not asked and not alone)]
+    found: list[_Call] = []
+    for part in order:
+        calls = calls_in(part, architecture if part is chosen.components[0] else None)
+        if part.name in own:
+            calls = {part.name: own[part.name]}
+        if not calls and part is asked:
+            found.append(_Call(name=part.name, component=part, call=None))
+        found += [_Call(name=name, component=part, call=call) for name, call in calls.items()]
     return found
+
+
+def _shape(one: _Call, architecture: Architecture | None, said: Mapping[str, object]) -> Mapping[str, object]:
+    """The options that a call settles."""
+    return {} if one.call is None else options_of(one.call, architecture, said.get("task"))
+
+
+def _task_of(first: _Call, said: dict[str, object]) -> tuple[dict[str, object], tuple[str, ...]]:
+    """What was said, with the task of an encoder where none was; and the names of what that assumes."""
+    if "task" in said or first.call is None or not reads_at_once(first.call):
+        return said, ()
+    return {**said, "task": ENCODING}, ("task",)
+
+
+def _said(one: _Call, said: Mapping[str, object]) -> Mapping[str, object]:
+    """What was said of the workload, as this call hears it: an encoder runs its forward where the model decodes."""
+    at_once = one.call is not None and reads_at_once(one.call)
+    return {**said, "task": ENCODING} if at_once and said.get("task") == "decode" else said
+
+
+def _check_decodes(chosen: Model, asked: Component, first: _Call, said: Mapping[str, object]) -> None:
+    """Refuse to decode with what generates nothing.
+
+    Raises:
+        BadInput: the first of the calls is an encoder's.
+    """
+    if said.get("task") == "decode" and first.call is not None and reads_at_once(first.call):
+        raise BadInput("error.no_decode", model=chosen.name, component=asked.name)

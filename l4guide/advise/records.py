@@ -9,8 +9,10 @@ from l4guide.catalogue import Gpu, Model
 from l4guide.cost import memory_json
 from l4guide.estimate import Estimate
 from l4guide.frozen import frozen
+from l4guide.model.traced import Call
 from l4guide.resources import Resources
 from l4guide.support import Verdict
+from l4guide.support.verdict import said as worded
 from l4guide.text import Sentence
 from l4guide.tiles import PublishedTile
 from l4guide.workload import Workload
@@ -29,12 +31,8 @@ class Question:
     notes: tuple[Sentence, ...]
     #: Every option that was given, and what was assumed for those that were not: the line above any answer.
     inputs: Inputs
-
-    @property
-    def layers(self) -> int:
-        """Layers of the asked component; 1 for a bare shape."""
-        components = self.model.components if self.model else ()
-        return next((part.layers or 1 for part in components if part.name == self.component), 1)
+    #: Layers of the call that was asked about; 1 for a bare shape.
+    layers: int = 1
 
     def said(self) -> Sentence:
         """The question in one line."""
@@ -56,12 +54,50 @@ class Question:
 
 @frozen
 class Part:
-    """The answer for one attention component of a model, or for the one shape that was asked about."""
+    """The answer for one kind of call of a model, or for the one shape that was asked about; `call` is then None."""
 
     component: str | None
     workload: Workload
     answer: str
     implementations: tuple[Verdict, ...]
+    call: Call | None = None
+
+    @property
+    def layers(self) -> int:
+        """Layers that make the call."""
+        return 1 if self.call is None else self.call.layers
+
+    def call_json(self, recommended: str | None, language: str) -> dict[str, object]:
+        """The call as the model makes it, what runs it, and the first reason of what does not."""
+        shape = ("head_dim", "head_dim_v", "heads", "kv_heads")
+        own = {} if self.call is None else asdict(self.call)
+        asked = {name: getattr(self.workload, name) for name in shape}
+        runs = [
+            {"library": v.library, "version": v.version, "first_version": v.first_version}
+            for v in self.implementations
+            if v.status == "ok"
+        ]
+        others = [
+            {
+                "library": v.library,
+                "version": v.version,
+                "status": v.status,
+                "reason": worded(v.message, language),
+            }
+            for v in self.implementations
+            if v.status != "ok"
+        ]
+        found: dict[str, object] = {"name": self.component, **own}
+        if any(own.get(name) != value for name, value in asked.items()):
+            found["asked"] = asked
+        return {
+            **found,
+            "task": self.workload.task,
+            "answer": self.answer,
+            **({} if recommended is None else {"recommended": recommended}),
+            "runs": runs,
+            "others": others,
+        }
 
     @property
     def first(self) -> tuple[Verdict, ...]:
@@ -107,9 +143,9 @@ class Advice:
 
     `answer` is yes (flash-attn's newest release runs it), depends (another implementation does), or no; for a whole
     model the worse of that and of its memory and latency. `parts` holds the verdicts: one part for a bare shape, one
-    per component for a model, the asked one first. `estimate` is of the attention alone, as are `alternatives`; it
-    is None, and `gaps` says why, where nothing measured supports a number. What attention alone costs is asked of
-    `l4guide cost`.
+    for each kind of call of a model, the asked one first. `estimate` is of the attention alone, as are
+    `alternatives`; it is None, and `gaps` says why, where nothing measured supports a number. What attention alone
+    costs is asked of `l4guide cost`.
     """
 
     question: Question
@@ -117,6 +153,8 @@ class Advice:
     headline: Sentence
     why: tuple[Sentence, ...]
     parts: tuple[Part, ...]
+    #: What to take for each part: as few different implementations as there can be; None where nothing counts.
+    recommended: tuple[str | None, ...]
     #: Tiles that libraries publish for this head dim and pass, on this card's class and the larger ones.
     published_tiles: tuple[PublishedTile, ...]
     resources: tuple[Resources, ...]
@@ -173,6 +211,11 @@ class Advice:
             said["install"] = self.install
             said["snippet"] = self.snippet
         if self.question.model is not None:
+            said["calls"] = [
+                part.call_json(taken, language)
+                for part, taken in zip(self.parts, self.recommended, strict=True)
+                if part.call is not None
+            ]
             said["components"] = [
                 {
                     "component": part.component,

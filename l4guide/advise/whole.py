@@ -1,8 +1,9 @@
 """A whole model on a card: from what a user said to its answer, and to the maps of where that changes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from l4guide.advise.able import borrowed_time, refusal
 from l4guide.advise.asked import asked, cards_with
 from l4guide.advise.changes import changes
 from l4guide.advise.checkpoint import checkpoint_lines
@@ -33,15 +34,13 @@ from l4guide.model import (
     Layers,
     Mixer,
 )
+from l4guide.model.weight_types import EXPERTS
 from l4guide.step import plan_of
 from l4guide.step.matrices import names_of, trained_weights
-from l4guide.support import Verdict, check
 from l4guide.text import Sentence
 from l4guide.workload import Workload
 
 DEFAULT_CONTEXT = 2048
-#: What a user would reach for first, and PyTorch's fallback, which always runs.
-RUNNERS = ("flash-attn", "torch/flash", "torch/efficient", "torch/math")
 
 
 def architecture_of(options: Mapping[str, object]) -> Architecture | None:
@@ -121,6 +120,8 @@ def question_of(
         raise BadInput("error.no_decode", model=model.name, component=model.model_type or model.name)
     stored = model.weight_dtype
     plan = plan_of(options, task=workload.task, dtype=workload.dtype, stored=stored)
+    if plan.weights.endswith(EXPERTS) and not model.modules.get("experts"):
+        raise BadInput("error.no_experts", weights=plan.weights, model=model.name)
     if plan.trains and not trained_weights(model, plan.recipe):
         values = {"targets": ", ".join(plan.recipe.targets), "model": model.name}
         raise BadInput("error.no_such_matrix", **values, choices=", ".join(names_of(model)))
@@ -166,6 +167,7 @@ def answer_about(
     ranking = rank(question, cards_with(gpu), terms, order, lambda card: refusal(question, card), asked=gpu)
     remarks = [*media_lines(whole), *remarks_on(model), *checkpoint_lines(question)]
     remarks += _quantised(model, question)
+    remarks += borrowed_time(question, gpu, whole.step.implementation)
     remarks += put_right(options).said(gpu, question.plan.task, whole=True)
     return ModelAnswer(
         gpu=gpu,
@@ -228,29 +230,6 @@ def question_line(gpu_name: str, options: Mapping[str, object]) -> Inputs:
     if model is None:
         return inputs_of(options, gpu, ask_for_shape(gpu, said)[0])
     return inputs_about(gpu, question_of(gpu, model, said), options)
-
-
-def refusal(question: Question, gpu: Gpu, runners: Sequence[str] = RUNNERS) -> Sentence | None:
-    """Why no library of `runners` is known to run the model's attention on a card; None where one is."""
-    heads = dict.fromkeys(
-        (g.mixer.heads, g.mixer.kv_heads, g.mixer.head_dim, g.mixer.head_dim_v)
-        for g in question.model.layers
-        if g.mixer.attends
-    )
-    for number, kept, wide, wide_v in heads:
-        shaped = replace(question.workload, heads=number, kv_heads=kept, head_dim=wide, head_dim_v=wide_v)
-        if not gpu.bf16_tensor_cores and shaped.dtype == "bf16":
-            shaped = replace(shaped, dtype="fp16", kv_dtype="fp16")
-        said: list[Verdict] = []
-        for library in runners:
-            said.append(check(shaped, gpu, library))
-            if said[-1].status == "ok":
-                break
-        else:
-            if "unknown" in (verdict.status for verdict in said):
-                return Sentence("contender.unproven")
-            return Sentence("contender.refused", {"text": said[0].message})
-    return None
 
 
 def break_even(

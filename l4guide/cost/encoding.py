@@ -72,4 +72,7 @@ def encoder_ms(whole: Whole) -> Interval | None:
     if found is not None:
         return found[0].times(1e3)
     prefill: Step | None = whole.prefill if question.model.has_encoder else None
-    return None if prefill is None else prefill.seconds.times(1e3)
+    # A prompt is timed with all of its batch, and beside decode alone.
+    at_once = question.batch if question.plan.task == "prefill" else 1
+    windows = max(1, question.plan.media.windows)
+    return None if prefill is None else prefill.seconds.times(1e3 * windows / at_once)

@@ -42,6 +42,8 @@ class Contender:
         said["fits"] = self.whole.memory.fits
         said["latency_ms"] = self.whole.latency_ms.value.item()
         said["tokens_per_s"] = self.whole.step.tokens_per_s.value.item()
+        if self.whole.encodes:
+            said["sequences_per_s"] = self.whole.sequences_per_s.value.item()
         if (dollars := self.whole.usd_per_million_tokens) is not None:
             low, value, high = dollars.ends()
             said |= {"usd_per_million_tokens": value, "low": low, "high": high}

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
+from typing import TYPE_CHECKING
 
 from l4guide.catalogue import Gpu
 from l4guide.cost.encoding import encoding_json, named
@@ -16,10 +17,13 @@ from l4guide.memory import Fit, Largest, fit
 from l4guide.memory.sizes import GIB
 from l4guide.memory.training import host_bytes
 from l4guide.model import Architecture
-from l4guide.recipes import Reading
+from l4guide.model.weight_types import WHOLE_TYPES
 from l4guide.step import Plan, Step, step
 from l4guide.step.rates import share
 from l4guide.workload import Workload
+
+if TYPE_CHECKING:
+    from l4guide.recipes import Reading  # most questions bring no file
 
 SECONDS_PER_HOUR, HOURS_PER_MONTH = 3600, 730
 MILLION = 1e6
@@ -76,7 +80,7 @@ class Question:
     implementation: str | None = None
     estimator: LiveEstimator = NO_RUNS
     #: The training tool's file that the question came from.
-    reading: Reading | None = None
+    reading: "Reading | None" = None
 
     @property
     def batch(self) -> int:
@@ -88,6 +92,13 @@ class Question:
         """Tokens of a sequence, those of its images and its sound included."""
         return self.workload.seqlen_kv + self.plan.media.tokens
 
+    @property
+    def _counted_in(self) -> str:
+        """The type whose bytes are told: the plan's, but the checkpoint's own where training widens a narrow one."""
+        kept, weights = self.model.stored, self.plan.weights
+        widens = self.plan.trains and weights in WHOLE_TYPES and kept is not None and kept.method is not None
+        return (kept.dtype or weights) if widens and kept is not None else weights
+
     def counts(self) -> dict[str, object]:
         """Parameters, bytes and attention calls of the model as it is asked about: one sequence, on all cards together.
 
@@ -97,7 +108,7 @@ class Question:
         from l4guide.tracing import describe_model, not_compared
 
         found = describe_model(
-            self.model, context=self.context, weights=self.plan.weights, kv_dtype=self.plan.kv_dtype
+            self.model, context=self.context, weights=self._counted_in, kv_dtype=self.plan.kv_dtype
         ).counts()
         if self.model.trace is not None or self.model.model_type is not None:
             doubt = not_compared(self.model.model_type or "-", self.model.trace)

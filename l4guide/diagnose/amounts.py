@@ -10,7 +10,7 @@ from l4guide.frozen import frozen
 SIZE = r"(\d{1,15}(?:\.\d{1,3})? ?(?:[kmgt]i?b?(?![a-z])|bytes|b(?![a-z])))"
 #: How much of the text after the message's first word is searched.
 REACH = 1500
-#: PyTorch since 1.8 (whose first words for the reserve had a slip), its asynchronous allocator (ComfyUI), CUDA, JAX.
+#: PyTorch since 1.8 (whose capacity had a slip until 2.1), its asynchronous allocator (ComfyUI), CUDA, JAX.
 TOLD: Mapping[str, tuple[re.Pattern[str], ...]] = {
     name: tuple(re.compile(one.replace("SIZE", SIZE)) for one in wordings)
     for name, wordings in {
@@ -24,7 +24,7 @@ TOLD: Mapping[str, tuple[re.Pattern[str], ...]] = {
             "unable to allocate SIZE",
         ),
         "free": ("of which SIZE is free", "SIZE free[;,]", r"free \(according to cuda\): ?SIZE"),
-        "total": ("total capacity of SIZE", "SIZE total capacity", "device limit ?: SIZE"),
+        "total": (r"total capaci?ty of SIZE", "SIZE total capacity", "device limit ?: SIZE"),
         "used": ("this process has SIZE memory in use",),
         "allocated": (
             "SIZE is allocated by pytorch",
@@ -86,6 +86,9 @@ def amounts_in(text: str) -> Amounts:
     if "idle" not in told and {"reserved", "allocated"} <= told.keys():
         told["idle"] = max(0, told["reserved"] - told["allocated"])
     others = [size_bytes(size) for size in OTHERS.findall(text)]
+    if len(others) == 1 and "used" not in told and "allocated" in told:
+        # PyTorch 2.0 and 2.1 called the process itself by its number.
+        told["used"], others = others[0], []
     held = [told[name] for name in ("used", "reserved") if name in told]
     if others:
         told["others"] = sum(others)

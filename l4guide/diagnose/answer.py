@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from l4guide.catalogue import Source
 from l4guide.diagnose.arithmetic import ARITHMETIC
 from l4guide.diagnose.cards import about_limit, cards_enough, cards_with
 from l4guide.diagnose.finding import Diagnosis, Evidence, Finding, Remedy
@@ -14,6 +15,7 @@ from l4guide.diagnose.setting import Setting
 from l4guide.diagnose.sighting import Sighting, sightings
 from l4guide.diagnose.symptom import CONFIDENCES, Advice, Fix
 from l4guide.diagnose.wording import bytes_of
+from l4guide.frozen import frozen
 from l4guide.support.conditions import label
 from l4guide.support.releases import releases
 from l4guide.support.rulebook import Rule
@@ -26,6 +28,8 @@ LONGEST_PASSAGE, MOST_EVIDENCE = 300, 6
 TOLD = {"required_bytes", "limit_bytes", "required_size", "limit_size", "listed", "number", "size"}
 #: How the key of a way out ends that says a number of the paste.
 WITH_NUMBER = "_to"
+#: Of a text that several causes print, the rules count only where a frame names their library.
+SEVERAL = "one of several"
 #: The way out that needs another card is none where no card is enough.
 BIGGER_SHARED = "symptom.fix_bigger_shared"
 
@@ -45,6 +49,8 @@ def _whose(one: Sighting) -> tuple[str, tuple[Rule, ...]]:
         return one.symptom.library, one.rules
     printing = tuple(dict.fromkeys(library for rule in one.rules for library in rule.libraries))
     traced = one.setting.origin(printing)
+    if traced is None and one.symptom is not None and one.symptom.confidence == SEVERAL:
+        return one.symptom.library, ()
     if traced is None:
         own = one.symptom.library if one.symptom else printing[0]
         return (printing[0] if printing and own not in printing else own), one.rules
@@ -100,48 +106,87 @@ def _evidence(setting: Setting) -> tuple[Evidence, ...]:
     return tuple(Evidence(line=number, text=text) for number, text in told.items())
 
 
+@frozen
+class _Told:
+    """What a symptom says, or where there is none the rule whose words they are; and what its numbers fill in."""
+
+    kind: str
+    confidence: str
+    cause: tuple[Sentence, ...]
+    fixes: tuple[Fix, ...]
+    filled: Mapping[str, object]
+    evidence: str
+    source: Source
+    place: str
+
+
+def _told(one: Sighting, rules: tuple[Rule, ...], values: Mapping[str, object]) -> _Told:
+    """The cause and the ways out of a sighting, with the arithmetic of its numbers."""
+    symptom = one.symptom
+    if symptom is None:
+        rule, advice = rules[0], _advice(rules[0])
+        return _Told(
+            kind=advice.kind,
+            confidence="certain",
+            cause=(_rule_cause(rule, str(values["library"])),),
+            fixes=advice.fixes,
+            filled={},
+            evidence=rule.evidence,
+            source=rule.source,
+            place=rule.place,
+        )
+    added, filled = ARITHMETIC[symptom.arithmetic].reckon(one.setting) if symptom.arithmetic else ((), {})
+    return _Told(
+        kind=symptom.kind,
+        confidence=symptom.confidence,
+        cause=(Sentence(symptom.cause, values), *added),
+        fixes=symptom.fixes,
+        filled=filled,
+        evidence=symptom.evidence,
+        source=symptom.source,
+        place=symptom.place,
+    )
+
+
+def _limits(one: Sighting, kind: str) -> tuple[int | None, int | None]:
+    """Bytes asked for and bytes there were, of shared memory or of the card's."""
+    values, amounts = one.match.values, one.setting.amounts
+    required, limit = bytes_of(values, "required"), bytes_of(values, "limit")
+    if required is None and one.symptom is not None:
+        required = one.symptom.required_bytes
+    if not kind.startswith("memory."):
+        return required, limit
+    return amounts.asked if required is None else required, amounts.free if limit is None else limit
+
+
 def _finding(one: Sighting) -> Finding:
     """The finding of a sighting."""
     library, rules = _whose(one)
     match, setting, symptom = one.match, one.setting, one.symptom
     values = _values(one, library)
-    required, limit = bytes_of(match.values, "required"), bytes_of(match.values, "limit")
-    shared = symptom is not None and symptom.shared
-    added: tuple[Sentence, ...] = ()
-    if symptom is None:
-        advice = _advice(rules[0])
-        cause, fixes, kind, confidence = _rule_cause(rules[0], library), advice.fixes, advice.kind, "certain"
-        told, source, place = rules[0].evidence, rules[0].source, rules[0].place
-    else:
-        cause, fixes = Sentence(symptom.cause, values), symptom.fixes
-        kind, confidence = symptom.kind, symptom.confidence
-        told, source, place = symptom.evidence, symptom.source, symptom.place
-        required = required if required is not None else symptom.required_bytes
-        if symptom.arithmetic is not None:
-            added, filled = ARITHMETIC[symptom.arithmetic].reckon(setting)
-            values |= filled
-    if shared:
-        added += about_limit(required, limit)
-    if shared and required is not None and not cards_enough(required):
-        fixes = tuple(fix for fix in fixes if fix.text != BIGGER_SHARED)
+    told = _told(one, rules, values)
+    required, limit = _limits(one, told.kind)
+    shared, memory = symptom is not None and symptom.shared, told.kind.startswith("memory.")
+    nowhere = shared and required is not None and not cards_enough(required)
+    fixes = tuple(fix for fix in told.fixes if not (nowhere and fix.text == BIGGER_SHARED))
     kernel = (symptom.kernel if symptom else None) or (setting.kernel if shared else None)
     question = question_of(setting, library, kernel)
-    memory = kind.startswith("memory.")
     code = rules[0].code if rules or symptom is None else symptom.code
+    beside = about_limit(required, limit) if shared else about_model(question) if memory else ()
     return Finding(
-        title=_title(library, code, kind, confidence),
+        title=_title(library, code, told.kind, told.confidence),
         library=library,
-        kind=kind,
-        confidence=confidence,
+        kind=told.kind,
+        confidence=told.confidence,
         kernel=kernel,
         code=code,
         symptom=symptom.code if symptom else None,
         rules=tuple(dict.fromkeys(rule.code for rule in rules)),
-        required_bytes=required if required is not None or not memory else setting.amounts.asked,
-        limit_bytes=limit if limit is not None or not memory else setting.amounts.free,
+        required_bytes=required,
+        limit_bytes=limit,
         amounts=setting.amounts if memory else None,
-        cause=(cause, *added, *(about_model(question) if memory else ())),
-        fixes=tuple(_remedies(fixes, kind, values, question)),
+        cause=(*told.cause, *beside),
+        fixes=tuple(_remedies(fixes, told.kind, {**values, **told.filled}, question)),
         operators=operators_of(setting, symptom.operators) if symptom and symptom.operators else {},
         values={name: value for name, value in match.values.items() if name not in TOLD},
         card=question.get("gpu"),
@@ -149,9 +194,9 @@ def _finding(one: Sighting) -> Finding:
         question=question,
         passage=match.text[:LONGEST_PASSAGE],
         evidence=_evidence(setting),
-        evidence_kind=told,
-        source=source,
-        place=place,
+        evidence_kind=told.evidence,
+        source=told.source,
+        place=told.place,
     )
 
 

@@ -53,6 +53,12 @@ def _is_not_built(setting: Setting) -> bool:
     return all(any(phrase in " ".join(why).lower() for phrase in NOT_BUILT) for why in listed.values())
 
 
+def _is_words(setting: Setting) -> bool:
+    """Somebody says it: it stands neither in the frames of a traceback nor in the first line of its message."""
+    traceback = setting.traceback
+    return traceback is None or (traceback.message is not None and setting.index > traceback.message)
+
+
 FACTS: Mapping[str, Callable[[Setting], bool]] = {
     "fragmented": lambda setting: setting.amounts.is_fragmented,
     "taken": lambda setting: setting.amounts.is_taken,
@@ -63,5 +69,6 @@ FACTS: Mapping[str, Callable[[Setting], bool]] = {
     "squares": _is_squares,
     "attention": _is_attention,
     "not-built": _is_not_built,
+    "words": _is_words,
     "bare": lambda setting: setting.site is None,
 }

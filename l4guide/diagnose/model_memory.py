@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from l4guide.errors import Problem
-from l4guide.text import Joined, Sentence
+from l4guide.text import Joined, Sentence, sentences
 
 GIB = 2**30
 #: What is reckoned where the paste does not say it: one sequence of so many tokens.
@@ -31,7 +31,7 @@ def about_model(question: Mapping[str, str]) -> tuple[Sentence, ...]:
     parts = {name: part.value.item() / GIB for name, part in found.sizes.parts.items()}
     whole = sum(parts.values())
     told = [
-        Sentence("diagnose_memory.part", {"name": Sentence(f"memory_part.{name}"), "gib": f"{size:.1f}"})
+        Sentence("diagnose_memory.part", {"name": _named(name), "gib": f"{size:.1f}"})
         for name, size in sorted(parts.items(), key=lambda pair: -pair[1])
         if size >= SMALLEST_SHARE * whole
     ]
@@ -47,3 +47,9 @@ def about_model(question: Mapping[str, str]) -> tuple[Sentence, ...]:
         room = {"gpu": card.name, "usable": f"{found.usable.bytes / GIB:.1f}"}
         sentences.append(Sentence("diagnose_memory.room", room))
     return tuple(sentences)
+
+
+def _named(part: str) -> Sentence | str:
+    """A part of the memory model in words; a new one by its own name."""
+    key = f"memory_part.{part}"
+    return Sentence(key) if key in sentences("en") else part.replace("_", " ")

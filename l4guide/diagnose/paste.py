@@ -8,7 +8,7 @@ from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
-from l4guide.diagnose.prefix import unprefixed
+from l4guide.diagnose.prefix import common_start, parted, unprefixed
 from l4guide.errors import BadInput, CannotDo
 from l4guide.frozen import frozen
 from l4guide.text import Sentence, say
@@ -24,8 +24,10 @@ TELLING = re.compile(
 #: Bytes that show an encoding without a mark: of UTF-16 most have a zero beside them.
 SAMPLE = 400
 
-#: Terminal colours and titles.
-ESCAPES = re.compile(r"\x1b(?:\[[0-?]{0,40}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,400}(?:\x07|\x1b\\)?|[@-Z\\^_])")
+#: Terminal colours, also where an editor wrote the escape as two characters, and titles.
+ESCAPES = re.compile(
+    r"\^\[\[[\d;]{0,20}m|\x1b(?:\[[0-?]{0,40}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,400}(?:\x07|\x1b\\)?|[@-Z\\^_])"
+)
 #: Frames that rich draws around tracebacks, and characters that are not text.
 NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2500-\u257f\u2770-\u2771\ufeff\ufffd]+")
 #: Bytes of standard input that are passed on at once.
@@ -106,7 +108,9 @@ def _numbered(text: str) -> Iterator[tuple[int, str]]:
     """Every line to be read, with its number; carriage returns of a progress bar do not count."""
     long = len(text) > READ_AT_START + READ_AT_END
     ends, place, between = len(text) - READ_AT_END, 0, 0
-    for number, line in enumerate(text.split("\n"), start=1):
+    lines = text.split("\n")
+    start = common_start(lines)
+    for number, line in enumerate(lines, start=1):
         first, place = place, place + len(line) + 1
         if long and first > READ_AT_START and place < ends:
             if between > READ_BETWEEN or not TELLING.search(line[:1000]):
@@ -114,8 +118,9 @@ def _numbered(text: str) -> Iterator[tuple[int, str]]:
             between += len(line)
         if long and len(line) > READ_AT_END:
             line = f"{line[:READ_AT_START]} {line[-READ_AT_END:]}"
-        for part in line.split("\r"):
-            yield number, part
+        for whole in line.removeprefix(start).split("\r"):
+            for part in parted(whole):
+                yield number, part
 
 
 def _passed_on() -> bytes:

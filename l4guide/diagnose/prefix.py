@@ -1,6 +1,7 @@
 """What loggers, launchers, containers, quotations and test runners put before each line of a log."""
 
 import re
+from collections.abc import Sequence
 
 #: More are never seen before one line: a container's, a launcher's, a process's and a logger's.
 MOST_PREFIXES = 6
@@ -31,11 +32,44 @@ KINDS = (
     # systemd and syslog; docker compose and kubectl
     r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d [\w.\-]{1,60} [\w.\-@/]{1,60}(?:\[\d{1,9}\])?:",
     r"(?P<process4>[\w.\-]{1,60}) {0,30}\|(?= |$)",
+    # kubectl, srun
+    r"\[(?P<process5>pod/[\w./\-]{1,160})\]|(?P<process6>\d{1,4}):(?= )",
     # pytest, mail, diff
     r"E  (?= )|>(?= |$)|stderr:|stdout:",
 )
+#: Of a paste whose lines all begin alike, so many tell what they begin with.
+SAMPLED_LINES = 200
+#: A traceback that was joined into one line, or quoted in JSON.
+JOINED = re.compile(r"\S.{0,4000}?File \"[^\"]{1,400}\", line \d{1,7}, in \S{1,200} {1,8}\S", re.DOTALL)
+BREAKS = (
+    (re.compile(r" {1,8}(?=File \"[^\"]{1,400}\", line \d)"), "\n  "),
+    (re.compile(r"(, line \d{1,7}, in [\w.<>]{1,200}) {1,8}(?=\S)"), r"\1\n    "),
+    (re.compile(r" (?=(?:[A-Za-z_]\w{0,60}\.){0,6}[A-Z]\w{2,60}(?:Error|Exception): )"), "\n"),
+)
 PREFIX = re.compile(rf"[ \t]*(?:{'|'.join(KINDS)})[ \t]?")
 GLOG = {"I": "INFO", "W": "WARNING", "E": "ERROR", "F": "FATAL"}
+
+
+def common_start(lines: Sequence[str]) -> str:
+    """What every line of a paste begins with, such as a program that marks its output; empty for fewer than three."""
+    sample = [line for line in lines[:SAMPLED_LINES] if line.strip()]
+    if len(sample) < 3:
+        return ""
+    # What the first and the last of them in order share, all share.
+    first, last = min(sample), max(sample)
+    differ = (n for n, (one, other) in enumerate(zip(first, last, strict=False)) if one != other)
+    start = first[: next(differ, min(len(first), len(last)))]
+    return start[: start.rfind(" ") + 1] if start.strip() else ""
+
+
+def parted(line: str) -> list[str]:
+    """The lines that were joined into one; the line itself where none were."""
+    if "Traceback (most recent call last)" in line and "\\n" in line:
+        line = line.replace("\\n", "\n").replace('\\"', '"')
+    elif 'File "' in line and JOINED.search(line[:20_000]):
+        for pattern, broken in BREAKS:
+            line = pattern.sub(broken, line)
+    return line.split("\n")
 
 
 def unprefixed(line: str) -> tuple[str, str, str]:

@@ -17,6 +17,19 @@ LAUNCH = re.compile(
 )
 #: A kernel that the message itself names.
 KERNEL = re.compile(r"\b(triton_\w{2,160}|_\w{3,80}_kernel\w{0,40})\b")
+#: How lines of code begin that hold the text of an error.
+CODE = (
+    "raise ",
+    "except ",
+    "print(",
+    "logger.",
+    "logging.",
+    "warnings.warn(",
+    "#",
+    "if ",
+    "elif ",
+    "return ",
+)
 #: Lines around a message without a traceback that may belong to it.
 LINES_BEFORE, LINES_AFTER = 40, 90
 #: Characters of one line, and of one setting, that are looked at.
@@ -111,6 +124,11 @@ class Setting:
     def amounts(self) -> Amounts:
         """What the message says of memory."""
         return amounts_in(self.message)
+
+    @property
+    def is_code(self) -> bool:
+        """Whether the words stand in a line of a program that raises, catches or prints them, not in its output."""
+        return self.paste.lines[self.index].text.lstrip().startswith(CODE)
 
     @property
     def is_warning(self) -> bool:

@@ -39,11 +39,14 @@ class Sighting:
     def order(self) -> tuple[bool, bool, int]:
         """When it is told: what only says that something failed last, warnings after failures, the first line first."""
         general = self.symptom is not None and self.symptom.general
-        return general, self.setting.is_warning, self.setting.index
+        line = self.setting.paste.lines[self.setting.index]
+        return general, self.setting.is_warning, line.number
 
 
 def _shows(symptom: Symptom, setting: Setting) -> bool:
     """Whether the conditions of a symptom hold where its words stand."""
+    if setting.is_code:
+        return False
     if symptom.near and not any(phrase in setting.scope for phrase in symptom.near):
         return False
     if symptom.unless and any(phrase in setting.scope for phrase in symptom.unless):

@@ -12,11 +12,6 @@ from l4guide.step import Plan
 from l4guide.step.matrices import largest, of_model, trained_weights, widest_layer
 from l4guide.step.plan import is_narrow
 
-#: Elements of optimizer state for a weight. Adafactor keeps a row and a column of each matrix instead; Muon keeps
-#: both moments of Adam for what is no matrix of a layer.
-MOMENTS = {"adamw": 2.0, "adamw-8bit": 2.0, "paged-adamw-8bit": 2.0, "lion": 1.0, "muon": 1.0}
-#: An 8-bit state has a scale of 32 bits for each 256.
-EIGHT_BITS = 1 + 4 / 256
 #: Trainers differ in the type of adapters: PEFT widens them to fp32, torchtune and litgpt do not.
 NARROW_ADAPTERS = 0.5
 #: A layer of which all parts are gathered is used while the next one is on its way.
@@ -190,10 +185,10 @@ def _states(model: Architecture, plan: Plan) -> float:
     wide = 4.0 if _has_copy(plan) or _trained_bytes(plan) == 4.0 else 2.0
     if recipe.optimizer == "adafactor":
         return wide * _rows_and_columns(model, plan)
-    each = EIGHT_BITS if recipe.optimizer.endswith("8bit") else wide
-    found = MOMENTS.get(recipe.optimizer, 0.0) * each * weights
+    found = recipe.state_bytes(wide) * weights
     if recipe.optimizer == "muon" and not recipe.adapts:
-        found += each * (weights - model.layer_weights)
+        # What is no matrix of a layer has both moments of Adam.
+        found += wide * (weights - model.layer_weights)
     return found
 
 

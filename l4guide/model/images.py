@@ -12,6 +12,8 @@ from l4guide.model.media import Rule
 
 #: Processors refuse images that are longer than so many times their width.
 MOST_ASPECT = 200
+#: Tiles of an image that are tried; no processor makes as many.
+MOST_TILES = 64
 #: Idefics3 takes no image that is larger.
 LARGEST_SPLIT = 4096
 
@@ -31,7 +33,9 @@ def seen(rule: Rule, width: int, height: int) -> Seen | None:
         return None
     found = RULES.get(rule.name)
     try:
-        return None if found is None else found(rule, width, height)
+        return (
+            None if found is None else found(replace(rule, tiles=min(rule.tiles, MOST_TILES)), width, height)
+        )
     except (ZeroDivisionError, ValueError, OverflowError):
         return None
 
@@ -129,7 +133,7 @@ def closest(width: int, height: int, side: int, most: int) -> tuple[int, int]:
 
 def _tiles(rule: Rule, width: int, height: int) -> Seen:
     """InternVL, Cohere: tiles of one size, and a thumbnail where there are several."""
-    across, down = closest(width, height, rule.side, min(rule.tiles, 64))
+    across, down = closest(width, height, rule.side, rule.tiles)
     found = across * down + (1 if across * down > 1 else 0)
     tokens = rule.tokens * found + rule.beside
     return Seen(tokens=tokens, tiles=found, positions=_positions(rule) + 1)

@@ -23,7 +23,7 @@ SHUFFLED, RATIOS = ("scale_factor", "downsample_factor"), ("downsample_ratio", "
 SHUFFLES = ("tiles", "marked", "splits", "chunks")
 SPELLED: Mapping[str, tuple[str, ...]] = {
     "patch": ("patch_size", "encoder_patch_size"),
-    "merge": ("spatial_merge_size", "merge_size", "pooling_kernel_size", "stack_factor"),
+    "merge": ("spatial_merge_size", "merge_size", "pooling_kernel_size"),
     "least": ("min_pixels",),
     "most": ("max_pixels",),
     "tiles": ("max_dynamic_patch", "max_patches", "max_slice_nums", "dynamic_hd"),
@@ -105,8 +105,14 @@ def rule_of(fields: Fields, tower: Fields, media: str) -> Rule | None:
             assumed.append(names[0])
         found[column] = said or getattr(row, column) or 0
     side, sized = _side(row, processor, tower.own)
-    found |= _edges(processor, row)
-    if row.rule in SHUFFLES and (shuffled := _shuffled((fields.outer, tower.own, processor))):
+    edges = _edges(processor, row)
+    found |= edges
+    assumed = [name for name in assumed if name not in {SPELLED[column][0] for column in edges}]
+    if (
+        row.rule in SHUFFLES
+        and found["patch"]
+        and (shuffled := _shuffled((fields.outer, tower.own, processor)))
+    ):
         found["tokens"] = (side // found["patch"]) ** 2 // shuffled**2
         assumed = [name for name in assumed if name != SPELLED["tokens"][0]]
     limit = re.fullmatch(r"anyres_max_(\d{1,3})", str(fields.outer.get("vision_aspect_ratio")))
@@ -171,6 +177,8 @@ def _number(value: object) -> int | None:
 
 def _side(row: Row, processor: Mapping[str, Any], tower: Mapping[str, Any]) -> tuple[int, bool]:
     """Pixels along a tile or an image, and whether they were said: by the processor, else by the tower."""
+    if row.media == SOUND:
+        return row.side or 0, True
     size = processor.get("size")
     names = ("longest_edge",) if row.rule == "rows" else ("height", "shortest_edge")
     said = None

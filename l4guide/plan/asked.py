@@ -33,6 +33,11 @@ class Demand:
     amount: float = 0.0
     think_s: float = 0.0
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether a request that ends is followed by another at once."""
+        return self.kind in (None, "concurrency") or (self.kind == "users" and not self.think_s)
+
     def latencies(self, state: Balance, amounts: Numbers, percentile: float) -> Latencies:
         """What requests find on one copy that bears these parts of the load."""
         if self.kind == "requests_per_s":
@@ -51,8 +56,10 @@ class Demand:
             stay = self.think_s + state.reading + state.tpot * state.server.shape.output_tokens
             last = float((state.requests_per_s * stay)[-1])
         else:
-            last = float(state.writing[-1] + state.requests_per_s[-1] * state.reading[-1])
-        return np.geomspace(first, max(last, first * 1.01), 32)
+            # Where prompts are read no faster, more requests may still be under way, as many as fit.
+            held = min(state.server.slots, float(state.server.sequences_at_most))
+            last = max(float(state.writing[-1] + state.requests_per_s[-1] * state.reading[-1]), held)
+        return np.geomspace(first, max(last, first * 1.01), 24)
 
 
 @frozen

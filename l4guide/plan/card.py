@@ -108,9 +108,8 @@ class Copy:
         """What requests find at parts of a load, at the percentile that was asked for."""
         return demand.latencies(self.state, amounts, self.asked.targets.percentile / 100)
 
-    def point(self, demand: Demand, amounts: Numbers, copies: int = 1) -> Point:
-        """What so many copies that each bear a part of the load do together."""
-        found = self.latencies(demand, amounts)
+    def point(self, demand: Demand, found: Latencies, copies: int = 1) -> Point:
+        """What so many copies do together whose requests each find this."""
         cards = copies * self.room.plan.gpus
         ended = self._ended(demand, found).times(copies)
         tokens = ended.times(float(self.asked.shape.output_tokens))
@@ -157,20 +156,25 @@ def card_of(gpu: Gpu, asked: Asked, room: Granted, rate: Rate | None) -> Card | 
         return _late(gpu, asked, room, found)
     last = int(np.argmin(kept)) - 1 if not kept.all() else len(amounts) - 1
     most = _between(copy, amounts, last)
-    best = copy.point(demand, np.array([most]))
+    best = copy.point(demand, copy.latencies(demand, np.array([most])))
     # As many copies as let no request wait for another to end.
     exact = 1.0 if demand.kind is None else demand.amount / most
     copies = max(1, ceil(exact * (1 - 1e-9)))
+    point = best
+    if demand.kind is not None:
+        each = copy.latencies(demand, np.array([demand.amount / copies]))
+        point = copy.point(demand, each, copies)
     alone = Demand()
+    along = found if demand.is_closed else copy.latencies(alone, alone.amounts(state))
     return Card(
         gpu=gpu,
         cards=room.plan.gpus,
         copies=copies,
         room=room,
         rate=rate,
-        point=best if demand.kind is None else copy.point(demand, np.array([demand.amount / copies]), copies),
+        point=point,
         best=best,
-        frontier=copy.point(alone, alone.amounts(state)[::2]),
+        frontier=copy.point(alone, along.every(2)),
         limited_by=state.limited_by if kept.all() else _missed(asked, found, last + 1),
         copies_exact=exact,
     )

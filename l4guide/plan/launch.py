@@ -15,6 +15,7 @@ SPELLINGS: Mapping[str, Mapping[str, str | None]] = {
         "sequences": "--max-num-seqs {}",
         "half": "--dtype half",
         "fp8": "--kv-cache-dtype fp8",
+        "narrowed": "--quantization fp8",
         "eager": "--enforce-eager",
     },
     "sglang": {
@@ -25,6 +26,7 @@ SPELLINGS: Mapping[str, Mapping[str, str | None]] = {
         "sequences": "--max-running-requests {}",
         "half": "--dtype half",
         "fp8": "--kv-cache-dtype fp8_e4m3",
+        "narrowed": "--quantization fp8",
         "eager": "--disable-cuda-graph",
     },
     "tensorrt-llm": {
@@ -35,6 +37,7 @@ SPELLINGS: Mapping[str, Mapping[str, str | None]] = {
         "sequences": "--max_batch_size {}",
         "half": None,
         "fp8": None,
+        "narrowed": None,
         "eager": None,
     },
 }
@@ -43,7 +46,8 @@ SPELLINGS: Mapping[str, Mapping[str, str | None]] = {
 def launch(card: Card, asked: Asked) -> str:
     """The engine's command for one copy, with the numbers that were found.
 
-    Sequences are limited where a target is: more at once would miss it.
+    Sequences are limited where a target is: more at once would miss it. Weights of 16 bits are narrowed to fp8 as they
+    are loaded; those of fewer bits are a checkpoint of their own.
     """
     spelling, room = SPELLINGS[asked.engine.name], card.room
     said: dict[str, object] = {"model": asked.question.model.name}
@@ -55,6 +59,8 @@ def launch(card: Card, asked: Asked) -> str:
     flags = {
         "half": room.plan.dtype == "fp16",
         "fp8": room.plan.kv_dtype == "fp8",
+        "narrowed": room.plan.weights == "fp8"
+        and asked.question.model.weight_dtype in (None, "bf16", "fp16"),
         "eager": asked.request.eager,
     }
     said |= {name: "" for name, wanted in flags.items() if wanted}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from operator import itemgetter
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from l4guide.catalogue import Gpu
 from l4guide.estimate import NO_RUNS, LiveEstimator
 from l4guide.frozen import frozen
 from l4guide.interval import Interval, Numbers, total
-from l4guide.model import Architecture, Mixer
+from l4guide.model import LINEAR, Architecture, Mixer
 from l4guide.serving.calibration import Factors
 from l4guide.step import Plan, step
 from l4guide.step.attention import AttentionTime, attention_seconds
@@ -20,6 +21,7 @@ from l4guide.workload import Workload
 SEQUENCES = np.array([1.0, 4.0, 16.0, 64.0, 256.0, 1024.0])
 TOKENS = np.array([1.0, 16.0, 64.0, 128.0, 192.0, 256.0, 384.0, 512.0, 1024.0, 2048.0, 8192.0, 32768.0])
 
+ONE_TOKEN, ONE_PROMPT, CONTEXT = np.ones_like(SEQUENCES), np.ones_like(TOKENS), np.ones_like(SEQUENCES)
 NO_LINKS = Interval.exactly(0.0)
 
 
@@ -35,6 +37,11 @@ class Shape:
     def fresh_tokens(self) -> float:
         """Tokens of a prompt that no other request has brought."""
         return max(1.0, self.prompt_tokens * (1.0 - self.prefix_share))
+
+    @property
+    def tokens_after(self) -> float:
+        """Tokens of an answer after the first; one where there is none, which takes its step all the same."""
+        return max(self.output_tokens - 1.0, 1.0)
 
     @property
     def context(self) -> float:
@@ -110,35 +117,45 @@ def step_times(
         CannotDo: the card has no rate for the type, or no known link joins several.
     """
     asked, prompts = (replace(workload, task=task) for task in ("decode", "prefill"))
-    writing, reading = (replace(plan, task=task) for task in ("decode", "prefill"))
-    context = np.full_like(SEQUENCES, shape.context)
-    found = step(gpu, model, writing, asked, SEQUENCES, context, estimator=estimator)
+    reading = replace(plan, task="prefill")
+    # Products, norms and links go by tokens alone: sequences of one token each stand beside prompts in one call.
+    batch, length = np.concatenate([SEQUENCES, ONE_PROMPT]), np.concatenate([ONE_TOKEN, TOKENS])
     part = kinds(model, plan.gpus)
-    read = step(
-        gpu, model, reading, prompts, np.ones_like(TOKENS), TOKENS, known=_untimed(part), estimator=estimator
-    )
-    seconds = found.seconds
-    attention = found.parts["attention"].value
-    links = read.parts.get("links", NO_LINKS).value
+    both = step(gpu, model, reading, prompts, batch, length, known=_untimed(part, batch), estimator=estimator)
+    links = both.parts.get("links", NO_LINKS).value + np.zeros_like(batch)
+    here = slice(0, len(SEQUENCES))
+    beside = both.seconds.map(itemgetter(here))
+    if any(group.mixer.kind == LINEAR for group in model.layers):
+        # A state is written for each token of an answer, and once in many tokens of a prompt.
+        writing, known = replace(plan, task="decode"), _untimed(part, SEQUENCES)
+        beside = step(
+            gpu, model, writing, asked, SEQUENCES, shape.context, known=known, estimator=estimator
+        ).seconds
+    timed = [
+        (count, attention_seconds(gpu, mixer, asked, SEQUENCES, CONTEXT * shape.context, estimator=estimator))
+        for mixer, count in part.items()
+    ]
+    attention = total([found.seconds.times(count) for count, found in timed])
+    seconds = beside + attention
+    longest = max(timed, key=lambda pair: pair[0] * float(pair[1].seconds.value[-1]), default=(0, None))[1]
     return StepTimes(
-        decode=seconds.value - attention - found.parts.get("links", NO_LINKS).value,
-        attention=attention,
-        rows=read.seconds.value - links,
-        links=links,
+        decode=beside.value - links[here],
+        attention=attention.value + np.zeros_like(SEQUENCES),
+        rows=both.seconds.value[len(SEQUENCES) :] - links[len(SEQUENCES) :],
+        links=links[len(SEQUENCES) :],
         over_pcie=not gpu.nvlink_gb_per_s,
         prompt=_prompt(gpu, part, prompts, shape, estimator),
         layers=model.layer_count,
         low=seconds.low / seconds.value,
         high=seconds.high / seconds.value,
-        attention_basis=found.attention_basis,
-        implementation=found.implementation,
+        attention_basis=None if longest is None else longest.basis,
+        implementation=None if longest is None else longest.implementation,
     )
 
 
-def _untimed(part: Mapping[Mixer, int]) -> dict[Mixer, AttentionTime]:
-    nothing = AttentionTime(
-        seconds=Interval.exactly(np.zeros_like(TOKENS)), basis="none", implementation=None
-    )
+def _untimed(part: Mapping[Mixer, int], like: Numbers) -> dict[Mixer, AttentionTime]:
+    """Attention that takes no time, of so many steps: it is timed apart."""
+    nothing = AttentionTime(seconds=Interval.exactly(np.zeros_like(like)), basis="none", implementation=None)
     return dict.fromkeys(part, nothing)
 
 

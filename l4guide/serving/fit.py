@@ -15,6 +15,7 @@ from math import log
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from l4guide import catalogue
 from l4guide.errors import Problem
@@ -257,20 +258,27 @@ def _toml(factors: Mapping[str, Factors], left: Mapping[str, Mapping[str, Number
         f"fitted = {datetime.now(tz=UTC).date().isoformat()}",
         f'sha256 = "{digest}"',
     ]
-    for engine, found in factors.items():
+    for engine, mine in factors.items():
         lines += ["", f"[{engine or 'factors'}]"]
-        lines += [f"{name} = {getattr(found, name):.4g}" for name in (OWN[engine] if engine else START)]
+        lines += [f"{name} = {getattr(mine, name):.4g}" for name in (OWN[engine] if engine else START)]
     for measure in MEASURES:
         low, high = spread(left, measure)
         lines += ["", f"[spread.{measure}]", f"low = {low:.3f}", f"high = {high:.3f}"]
+    apart: list[float] = []
+    held: list[bool] = []
     for source, out in left.items():
-        apart = out["throughput"]
-        apart = apart[~np.isnan(apart)]
+        found = out["throughput"][~np.isnan(out["throughput"])]
         low, high = spread({name: other for name, other in left.items() if name != source}, "throughput")
-        inside = float(np.mean((np.exp(-apart) >= low) & (np.exp(-apart) <= high)))
-        lines += ["", "[[left_out]]", f'source = "{source}"', f"rows = {len(apart)}"]
-        lines += [f"median_error = {np.median(np.abs(np.expm1(apart))):.3f}", f"inside = {inside:.2f}"]
+        inside = (np.exp(-found) >= low) & (np.exp(-found) <= high)
+        apart, held = [*apart, *found], [*held, *inside]
+        lines += ["", "[[left_out]]", f'source = "{source}"', *_score(found, inside)]
+    lines += ["", "[every]", *_score(np.array(apart), np.array(held))]
     return "\n".join(lines) + "\n"
+
+
+def _score(apart: Numbers, inside: NDArray[np.bool_]) -> list[str]:
+    median = np.median(np.abs(np.expm1(apart)))
+    return [f"rows = {len(apart)}", f"median_error = {median:.3f}", f"inside = {inside.mean():.2f}"]
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ as in a queue with as many servers as sequences fit (Sakasegawa). Waits have exp
 it with a simulation, request by request.
 """
 
+from functools import cache
 from math import erf, sqrt
 
 import numpy as np
@@ -38,12 +39,21 @@ class Latencies:
     tpot_late: Numbers
     full: Numbers
 
+    def every(self, step: int) -> "Latencies":
+        """Each so manieth place."""
+        return Latencies(**{name: getattr(self, name)[::step] for name in Latencies.__dataclass_fields__})
+
 
 def closed(state: Balance, in_flight: Numbers, percentile: float = 0.5) -> Latencies:
     """So many requests always in flight: each that ends is followed by another."""
     # A new prompt follows at once on the step that ended another request; now and then it meets another prompt.
     first = state.reading + state.busy * state.service / 2
-    late = state.reading + state.busy * state.service
+    # Where answers differ in length, requests meet by chance; never more of them than there are.
+    busy = _busy(state)
+    met = np.minimum(
+        _tail(busy * state.service / (2 * (1 - busy)), busy, percentile), state.writing * state.service
+    )
+    late = state.reading + percentile * state.without + met
     there = state.writing + state.requests_per_s * first
     over = in_flight / there[-1]
     slower = _preempted(state, over)
@@ -67,7 +77,7 @@ def open_(state: Balance, requests_per_s: Numbers, percentile: float = 0.5) -> L
     rate = np.minimum(requests_per_s, most)
     ttft, tpot = _read(along, mean, rate), _read(along, _token(state), rate)
     return Latencies(
-        in_flight=rate * (ttft + _after(state) * tpot),
+        in_flight=rate * (ttft + state.server.shape.tokens_after * tpot),
         requests_per_s=rate,
         ttft=ttft,
         tpot=tpot,
@@ -82,7 +92,7 @@ def thinking(state: Balance, users: Numbers, think_s: float, percentile: float =
     if think_s <= 0:
         return closed(state, users, percentile)
     mean, late = _waits(state, percentile)
-    along = state.requests_per_s * (think_s + state.reading + _after(state) * state.tpot)
+    along = state.requests_per_s * (think_s + state.reading + state.server.shape.tokens_after * state.tpot)
     rate = _read(along, state.requests_per_s, users)
     over = users / along[-1]
     # Users beyond what the server does stand in line. So many users never come all by themselves: the number that is
@@ -94,7 +104,7 @@ def thinking(state: Balance, users: Numbers, think_s: float, percentile: float =
     z = normal_quantile(percentile)
     rarely = np.minimum(_read(along, late, users), reading + max(z, 0.0) * apart)
     return Latencies(
-        in_flight=rate * (ttft + _after(state) * tpot),
+        in_flight=rate * (ttft + state.server.shape.tokens_after * tpot),
         requests_per_s=rate,
         ttft=ttft,
         tpot=tpot,
@@ -102,11 +112,6 @@ def thinking(state: Balance, users: Numbers, think_s: float, percentile: float =
         tpot_late=_read(along, _slow(state, percentile, varied=True), users),
         full=over > 1.0,
     )
-
-
-def _after(state: Balance) -> float:
-    """Tokens of an answer after the first."""
-    return max(state.server.shape.output_tokens - 1.0, 1e-3)
 
 
 def _busy(state: Balance) -> Numbers:
@@ -117,7 +122,7 @@ def _busy(state: Balance) -> Numbers:
 def _token(state: Balance) -> Numbers:
     """Seconds a token where requests come by themselves: prompts that wait behind one hold up its first tokens."""
     busy = _busy(state)
-    found: Numbers = state.tpot + busy * state.service / (2 * (1 - busy)) / max(_after(state), 1.0)
+    found: Numbers = state.tpot + busy * state.service / (2 * (1 - busy)) / state.server.shape.tokens_after
     return np.where(busy < BUSIEST, found, state.tpot)
 
 
@@ -126,7 +131,7 @@ def _waits(state: Balance, percentile: float) -> tuple[Numbers, Numbers]:
     busy = _busy(state)
     prompts = busy * state.service / (2 * (1 - busy))
     held = np.minimum(state.writing / state.writing[-1], BUSIEST)
-    places, stay = max(state.writing[-1], 1.0), _after(state) * state.tpot
+    places, stay = max(state.writing[-1], 1.0), state.server.shape.tokens_after * state.tpot
     room = stay / places * held ** (sqrt(2 * (places + 1)) - 1) / (1 - held) / 2
     if state.limited_by == "prefill":  # then it is prompts that wait, not answers
         room = np.zeros_like(room)
@@ -146,7 +151,7 @@ def _tail(mean: Numbers, chance: Numbers, percentile: float) -> Numbers:
 def _slow(state: Balance, percentile: float, *, varied: bool = False) -> Numbers:
     """Seconds a token at a percentile of requests: some meet more prompts, and where `varied` more requests."""
     z = normal_quantile(percentile)
-    after = _after(state)
+    after = state.server.shape.tokens_after
     meets = np.sqrt(state.share * (1 - state.share) / after) * (state.carrying - state.without)
     if not varied:
         return np.maximum(state.tpot + z * meets, state.without)
@@ -155,6 +160,7 @@ def _slow(state: Balance, percentile: float, *, varied: bool = False) -> Numbers
     return np.maximum(_token(state) + z * apart, state.without)
 
 
+@cache
 def normal_quantile(share: float) -> float:
     """Standard deviations above the mean of a normal distribution that a share lies below."""
     low, high = -9.0, 9.0

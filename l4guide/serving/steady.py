@@ -57,7 +57,7 @@ class Balance:
 
 def balance(server: Server) -> Balance:
     """All states of a server."""
-    shape, after = server.shape, max(server.shape.output_tokens - 1.0, 1e-3)
+    shape, after = server.shape, server.shape.tokens_after
     fresh = shape.fresh_tokens
     most, limit = _most(server, after)
     writing = np.geomspace(min(0.02, most / 100), most, STATES)

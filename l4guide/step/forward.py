@@ -197,7 +197,7 @@ def _matrices(group: Layers, hidden: int, tokens: Numbers, source: Numbers, kept
     found = []
     if mixer.cross:
         # Keys and values are made of the encoder's tokens, once; what one token more is multiplied with is the rest.
-        once = float(mixer.source_weights(hidden))
+        once = min(float(mixer.source_weights(hidden)), mixing)
         mixing -= once
         if source.any():
             found.append(_matrix([(once, kept.of("attention"))], source))

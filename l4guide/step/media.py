@@ -19,7 +19,8 @@ class Media:
 
     `image_tokens` and `audio_tokens` are what they add to the prompt, all together; None where that is not known.
     `views` are what passes the towers, as far as their layers are known; `untimed` names the media whose are not.
-    `assumed` names numbers that no configuration said.
+    `assumed` names numbers that no configuration said. `windows` of sound are the prompt of a model's own encoder,
+    each a sequence of its own; 0 where sound passes a tower.
     """
 
     images: int = 0
@@ -29,11 +30,12 @@ class Media:
     views: tuple[View, ...] = ()
     untimed: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
+    windows: int = 0
 
     @property
     def tokens(self) -> int:
         """Tokens of the prompt beside its text."""
-        return (self.image_tokens or 0) + (self.audio_tokens or 0)
+        return (self.image_tokens or 0) + (0 if self.windows else self.audio_tokens or 0)
 
 
 NO_MEDIA = Media()

@@ -11,6 +11,10 @@ OPTIMIZERS = (
     *("adamw", "adamw-8bit", "paged-adamw-8bit", "adafactor", "lion", "muon", "sgd"),
     "none",
 )
+#: Elements of state for a weight. Adafactor keeps a row and a column of each matrix instead.
+MOMENTS = {"adamw": 2.0, "adamw-8bit": 2.0, "paged-adamw-8bit": 2.0, "lion": 1.0, "muon": 1.0}
+#: An 8-bit state has a scale of 32 bits for each 256.
+EIGHT_BITS = 1 + 4 / 256
 #: Those that update the weights in their own type: they keep no fp32 copy unless one is asked for.
 IN_PLACE = ("adamw-8bit", "paged-adamw-8bit")
 LOSSES = ("full", "chunked")
@@ -80,6 +84,14 @@ class Recipe:
     def is_paged(self) -> bool:
         """Whether optimizer states may wait in host memory."""
         return self.optimizer.startswith("paged")
+
+    def moment_bytes(self, wide: float) -> float:
+        """Bytes of one element of state, where states of `wide` bytes are not narrowed."""
+        return EIGHT_BITS if self.optimizer.endswith("8bit") else wide
+
+    def state_bytes(self, wide: float) -> float:
+        """Bytes of state for a weight."""
+        return MOMENTS.get(self.optimizer, 0.0) * self.moment_bytes(wide)
 
     def to_json(self) -> dict[str, object]:
         """Every option, as it was filled in; those of adapters where there are some."""

@@ -1,7 +1,5 @@
 """What a training step does beside the passes: the optimizer, and what travels between cards and to host memory."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from l4guide.errors import CannotDo
@@ -11,17 +9,6 @@ from l4guide.step.forward import Ground
 from l4guide.step.matrices import of_model, trained_weights
 from l4guide.step.rates import host_rate, link_rate
 
-#: Elements of state that an optimizer reads and writes for a weight, and bytes of each.
-MOMENTS: Mapping[str, tuple[float, float]] = {
-    "adamw": (2.0, 4.0),
-    "adamw-8bit": (2.0, 1.0),
-    "paged-adamw-8bit": (2.0, 1.0),
-    "lion": (1.0, 4.0),
-    "muon": (1.0, 4.0),
-    # The second moment of Adafactor is made of rows and columns; it reads the gradient twice.
-    "adafactor": (0.0, 0.0),
-    "sgd": (0.0, 0.0),
-}
 #: Gradient and 16-bit weight; the fp32 copy each way, or the 16-bit weight as it was.
 GRADIENT_AND_WEIGHT, COPY, NO_COPY = 4.0, 8.0, 2.0
 #: Muon orthogonalises each matrix in five steps of three products (Newton-Schulz).
@@ -38,9 +25,8 @@ def optimizer_seconds(ground: Ground, model: Architecture, like: Numbers) -> Int
     if recipe.optimizer == "none":
         return Interval.exactly(0.0 * like)
     weights = trained_weights(model, recipe) / plan.divides(1)
-    moments, each = MOMENTS[recipe.optimizer]
-    wide = each if recipe.master_weights or each < 2.0 else 2.0
-    moved = 2.0 * moments * wide + GRADIENT_AND_WEIGHT + (COPY if recipe.master_weights else NO_COPY)
+    states = recipe.state_bytes(4.0 if recipe.master_weights else 2.0)
+    moved = 2.0 * states + GRADIENT_AND_WEIGHT + (COPY if recipe.master_weights else NO_COPY)
     seconds = ground.bytes.inverse(moved * weights * like)
     if recipe.optimizer == "muon":
         seconds = seconds + ground.flops.inverse(_muon_flops(model, ground) * like)
@@ -81,8 +67,7 @@ def host_seconds(ground: Ground, model: Architecture, compute: Interval, tokens:
 def _spilled(ground: Ground, model: Architecture) -> float:
     """Bytes of 8-bit states that do not fit beside the weights."""
     plan = ground.plan
-    moments, each = MOMENTS[plan.recipe.optimizer]
-    states = moments * each * trained_weights(model, plan.recipe) / plan.divides(1)
+    states = plan.recipe.state_bytes(4.0) * trained_weights(model, plan.recipe) / plan.divides(1)
     weights = 2.0 * model.parameters / plan.divides(3)
     return min(states, max(0.0, states + weights - ground.gpu.memory_gb * 2**30))
 

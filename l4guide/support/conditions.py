@@ -163,3 +163,10 @@ FEATURES: Mapping[str, Callable[[Workload], bool]] = {
 def features_of(workload: Workload) -> frozenset[str]:
     """The features that the question uses."""
     return frozenset(name for name, used in FEATURES.items() if used(workload))
+
+
+def named(features: frozenset[str]) -> tuple[Sentence, ...]:
+    """What a reader calls each of some features, in the order in which they are known."""
+    return tuple(
+        Sentence("support.feature_" + name.replace("-", "_")) for name in FEATURES if name in features
+    )

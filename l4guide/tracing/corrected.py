@@ -4,7 +4,7 @@ What reads a configuration says more of a layer than a trace does (ranks, groups
 stay where they attend and keep as the model was seen to. Elsewhere they are made of the trace alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from l4guide.model import LINEAR, Architecture, FeedForward, Layers
@@ -14,7 +14,8 @@ from l4guide.tracing.layers import as_called, layers_of
 from l4guide.tracing.reading import as_trace, attends_alike
 
 #: Layers' weights that every token passes, as a trace names their kinds.
-EVERY_TOKEN = ("attention", "state", "mlp", "router")
+MIXING = ("attention", "state")
+EVERY_TOKEN = (*MIXING, "mlp", "router")
 #: Closer than this, what was read of the weights stays; norms and biases, which it leaves out, are less.
 NEAR = 0.01
 
@@ -112,25 +113,46 @@ def _weighed(layers: tuple[Layers, ...], hidden: int, trace: Trace) -> tuple[Lay
     """Layers whose products have the weights that were counted, each its share of the whole."""
     layers = tuple(replace(group, feed_forward=_experts(group, layers, hidden, trace)) for group in layers)
     counted = sum(trace.modules.get(kind, 0) for kind in EVERY_TOKEN)
-    have = sum((group.stored or group.count) * _every_token(group, hidden) for group in layers)
+    have = _sum(layers, lambda group: group.mixer.weights(hidden) + group.feed_forward.dense_weights(hidden))
     if not counted or not have or abs(counted / have - 1) <= NEAR:
         return layers
-    more = counted / have - 1
-    return tuple(
-        replace(
-            group,
-            mixer=replace(
-                group.mixer,
-                inner_weights=group.mixer.inner_weights + round(more * _every_token(group, hidden)),
-            ),
-        )
-        for group in layers
-    )
+    mixing = sum(trace.modules.get(kind, 0) for kind in MIXING)
+    mixed = _sum(layers, lambda group: group.mixer.weights(hidden))
+    # What chooses experts stays; where nothing mixes tokens, the products are all that there is.
+    beside = _sum(layers, lambda group: group.feed_forward.dense_weights(hidden) - _product(group, hidden))
+    dense = max(0, counted - (mixing if mixed else 0) - beside)
+    layers = _as_dense(layers, hidden, dense)
+    return tuple(_mixing(group, hidden, mixing / mixed) if mixed else group for group in layers)
 
 
-def _every_token(group: Layers, hidden: int) -> int:
-    """Weights of a layer that every token is multiplied with."""
-    return group.mixer.weights(hidden) + group.feed_forward.dense_weights(hidden)
+def _mixing(group: Layers, hidden: int, share: float) -> Layers:
+    """A layer whose mixing has so many times its weights."""
+    more = round((share - 1) * group.mixer.weights(hidden))
+    return replace(group, mixer=replace(group.mixer, inner_weights=group.mixer.inner_weights + more))
+
+
+def _as_dense(layers: tuple[Layers, ...], hidden: int, dense: int) -> tuple[Layers, ...]:
+    """Layers whose products beside experts have so many weights in all."""
+    have = _sum(layers, lambda group: _product(group, hidden))
+    bearing = _sum(layers, lambda group: not group.mixer.cross)
+    made = []
+    for group in layers:
+        wide = group.feed_forward
+        inside = wide.intermediate * dense / have if have else 0.0
+        if not have and not group.mixer.cross:
+            inside = dense / (bearing * wide.matrices * hidden)
+        made.append(replace(group, feed_forward=replace(wide, intermediate=round(inside))))
+    return tuple(made)
+
+
+def _product(group: Layers, hidden: int) -> int:
+    """Weights of a layer's product beside its experts."""
+    return group.feed_forward.matrices * hidden * group.feed_forward.intermediate
+
+
+def _sum(layers: tuple[Layers, ...], of: Callable[[Layers], int]) -> int:
+    """The same of all layers that have weights of their own."""
+    return sum((group.stored or group.count) * of(group) for group in layers)
 
 
 def _experts(group: Layers, layers: tuple[Layers, ...], hidden: int, trace: Trace) -> FeedForward:
@@ -139,10 +161,7 @@ def _experts(group: Layers, layers: tuple[Layers, ...], hidden: int, trace: Trac
     if not wide.experts:
         return wide
     counted = trace.modules.get("experts", 0)
-    have = sum(
-        (other.stored or other.count) * other.feed_forward.experts * other.feed_forward.expert_weights(hidden)
-        for other in layers
-    )
+    have = _sum(layers, lambda other: other.feed_forward.experts * other.feed_forward.expert_weights(hidden))
     if not counted or not have:
         return replace(wide, experts=0, active=0)
     if abs(counted / have - 1) <= NEAR:

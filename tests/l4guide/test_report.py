@@ -102,7 +102,7 @@ def test_the_question_lists_what_is_no_option_of_attention() -> None:
     )
     assert ["method qlora, 0.7 USD per GPU-hour"] == given
     assert 1 == len(assumed)
-    assert "int4 weights" in assumed[0]
+    assert "nf4 weights" in assumed[0]
 
 
 def test_four_kinds_are_explained(reader: Reader) -> None:

@@ -3,8 +3,8 @@
 import pytest
 
 from l4guide.advise import ModelAnswer, advise, break_even, model_answer, model_lines
+from l4guide.advise.able import refusal
 from l4guide.advise.config import as_model, read_architecture
-from l4guide.advise.whole import refusal
 from l4guide.catalogue import gpu
 from l4guide.errors import BadInput
 from l4guide.text import digits

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from public_configs import T5_BASE, WHISPER_LARGE_V3
 
 from l4guide.advise import model_answer
 from l4guide.cli import main
@@ -96,6 +97,15 @@ def test_a_minute_of_sound() -> None:
     assert (1500, 60.0) == (found["audio_tokens"], found["audio_s"])
     short, long = (said(QWEN2_AUDIO, audio_s=s)["encoder_ms"] for s in (3, 60))
     assert 1.5 < long / short < 2.5
+
+
+def test_whisper_hears_windows() -> None:
+    """Half a minute is 1,500 positions of its encoder, none of them in the decoder's context; a minute takes twice."""
+    one, two = (said(WHISPER_LARGE_V3, audio_s=seconds) for seconds in (30, 60))
+    assert (1500, 3000, 448) == (one["audio_tokens"], two["audio_tokens"], two["context"])
+    assert 2 * one["encoder_ms"] == pytest.approx(two["encoder_ms"])
+    with pytest.raises(BadInput, match="--seqlen"):
+        said(T5_BASE, audio_s=3)
 
 
 @pytest.mark.parametrize(

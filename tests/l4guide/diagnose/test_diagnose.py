@@ -67,6 +67,9 @@ def test_every_text_of_the_rules_is_recognised(rule: Rule) -> None:
     """
     text = f"RuntimeError: {(rule.text or '').format_map(FILLED)}"
     finding = diagnose(text).findings[0]
+    if finding.confidence == "one of several":
+        assert finding.symptom
+        return
     found = [one for one in RULES if one.code in finding.rules]
     assert rule.code in finding.rules or rule.text in [one.text for one in found]
     libraries = {library for one in found for library in one.libraries}

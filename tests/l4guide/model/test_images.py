@@ -4,6 +4,7 @@ import ast
 import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from l4guide.catalogue import source
+from l4guide.errors import BadInput
 from l4guide.model import from_config
 from l4guide.model.images import seen
 from l4guide.model.media import IMAGE, SOUND, Rule, rows
@@ -225,7 +227,7 @@ def test_a_processor_that_is_there_counts(tmp_path: Path) -> None:
     pasted = rule("qwen2_vl", preprocessor_config={"min_pixels": 3136, "max_pixels": 1003520})
     assert (1003520, ()) == (pasted.most, tuple(n for n in pasted.assumed if "pixels" in n))
     newer = rule("qwen3_vl", preprocessor_config={"size": {"shortest_edge": 65536, "longest_edge": 1048576}})
-    assert (65536, 1048576) == (newer.least, newer.most)
+    assert (65536, 1048576, ()) == (newer.least, newer.most, tuple(n for n in newer.assumed if "pixels" in n))
     path = tmp_path / "config.json"
     path.write_text(json.dumps({"model_type": "qwen2_vl", "text_config": TEXT, "vision_config": VIT}))
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({"max_pixels": 1003520}))
@@ -246,14 +248,72 @@ def test_a_processor_that_is_there_counts(tmp_path: Path) -> None:
 def test_nothing_malformed_raises(name: str, numbers: list[int], width: int, height: int) -> None:
     """A rule with any numbers gives tokens or none."""
     columns = ("patch", "merge", "least", "most", "side", "tiles", "tokens")
-    small = [
-        min(number, 64) if column == "tiles" else number
-        for column, number in zip(columns, numbers, strict=True)
-    ]
-    given: dict[str, Any] = dict(zip(columns, small, strict=True))
+    given: dict[str, Any] = dict(zip(columns, numbers, strict=True))
     found = Rule(name=name, **given)
     become = seen(found, width, height)
     assert become is None or become.tokens >= 0
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    name=st.sampled_from(sorted({row.model_type for row in rows().values()})),
+    vision=st.dictionaries(
+        st.sampled_from(
+            [
+                *(
+                    "patch_size",
+                    "image_size",
+                    "spatial_merge_size",
+                    "num_heads",
+                    "depth",
+                    "hidden_size",
+                    "window_size",
+                ),
+                *(
+                    "fullatt_block_indexes",
+                    "pixel_shuffle_ratio",
+                    "head_dim",
+                    "pooling_kernel_size",
+                    "tokens",
+                ),
+            ]
+        ),
+        st.none()
+        | st.booleans()
+        | st.integers(-2, 2**40)
+        | st.floats()
+        | st.text(max_size=4)
+        | st.lists(st.integers(-1, 99), max_size=3),
+    ),
+    processor=st.none()
+    | st.text(max_size=3)
+    | st.dictionaries(
+        st.sampled_from(
+            ["size", "min_pixels", "max_pixels", "patch_size", "image_grid_pinpoints", "max_patches"]
+        ),
+        st.integers(-2, 2**40)
+        | st.text(max_size=3)
+        | st.lists(st.lists(st.integers(-2, 999)), max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["height", "longest_edge", "shortest_edge"]), st.integers(-1, 2**40)
+        ),
+    ),
+    width=st.integers(1, 5000),
+)
+def test_hostile_towers_end_in_tokens_or_a_line(
+    name: str, vision: dict[str, Any], processor: Any, width: int
+) -> None:
+    """A tower or a processor of any numbers is read, or refused in one line."""
+    config = {
+        "model_type": name,
+        "text_config": TEXT,
+        "vision_config": vision,
+        "preprocessor_config": processor,
+    }
+    with suppress(BadInput):
+        for tower in from_config(config, "model").towers:
+            become = None if tower.rule is None else seen(tower.rule, width, 333)
+            assert become is None or become.tokens >= 0
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,14 @@ def test_every_type_can_be_asked_for() -> None:
     assert in_type("q4_k_m").of("embedding").bits == weight_types()["q4_k_m"].bits
 
 
+def test_experts_alone_want_experts() -> None:
+    """A model without experts has none to keep so; one with them is much smaller."""
+    with pytest.raises(BadInput, match="leave out -experts"):
+        model_answer("L4", {"model": "Llama-3.1-8B", "task": "decode", "weights": "int4-experts"})
+    kept = model_answer("L4", {"config": QWEN3_30B, "task": "decode", "weights": "mxfp4-experts"}).to_json()
+    assert ("asked", 4.25) == (kept["weight_bytes_basis"], kept["checkpoint"]["bits_per_weight"]["experts"])  # type: ignore[index]
+
+
 def test_tensor_cores_multiply_what_they_have() -> None:
     """fp8 from Ada on, fp4 from Blackwell on; anything else is widened first."""
     ada, hopper, blackwell, ampere = (gpu(name) for name in ("L4", "H100 SXM", "B200 SXM", "A100-80GB-SXM"))

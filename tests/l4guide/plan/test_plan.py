@@ -2,10 +2,12 @@
 
 import math
 import time
+from functools import cache
 from typing import Any
 
 import pytest
 
+from l4guide.advise import model_answer
 from l4guide.advise.plan import plan_answer
 from l4guide.advise.whole import question_of
 from l4guide.catalogue import gpu, gpus
@@ -15,6 +17,7 @@ from l4guide.model import preset
 from l4guide.plan import PlanAnswer
 
 USUAL: dict[str, object] = {"model": "Llama-3.1-8B", "prompt_tokens": "2000", "output_tokens": "300"}
+MODEL: dict[str, object] = {"model": "Llama-3.1-8B", "task": "decode"}
 #: Every number of the answer that has an interval.
 NUMBERS = (
     *("concurrency", "output_tokens_per_s", "requests_per_s", "ttft_ms", "tpot_ms", "kv_cache_tokens"),
@@ -22,6 +25,7 @@ NUMBERS = (
 )
 
 
+@cache
 def planned(card: str = "L4", **said: object) -> PlanAnswer:
     """The plan of the usual requests."""
     return plan_answer(card, {**USUAL, **said})
@@ -138,6 +142,14 @@ def test_smaller_weights_and_cache() -> None:
     assert small["tpot_ms"]["value"] < usual["tpot_ms"]["value"] / 2
 
 
+def test_an_fp8_cache_runs_where_a_server_has_it() -> None:
+    """On an L4 and on no T4, for `cost` as for `plan`: what was asked is not answered with another cache."""
+    places = {item.gpu.name: item.place for item in model_answer("L4", {**MODEL, "kv_dtype": "fp8"}).ranking}
+    serving = {item.gpu.name: item.serves for item in planned(concurrency="8", kv_dtype="fp8").ranking}
+    assert (places["L4"] != "out", serving["L4"]) == (True, True)
+    assert (places["T4"] != "out", serving["T4"]) == (False, False)
+
+
 def test_the_frontier_falls() -> None:
     """Who gets more tokens a second has others pay for it."""
     points = told("L40S")["frontier"]
@@ -172,6 +184,8 @@ def test_the_command_line(engine: str, words: tuple[str, ...]) -> None:
     """Each engine in its own words, with the numbers that were found; a target limits the sequences."""
     said = told("L40S", engine=engine, kv_dtype="fp8", concurrency="8")
     assert all(word in said["launch"] for word in words)
+    narrowed = told("L40S", engine=engine, weights="fp8", concurrency="8")
+    assert ("--quantization fp8" in narrowed["launch"]) == (engine != "tensorrt-llm")
     limited = told("L40S", engine=engine, tpot_ms="60")
     number = round(limited["best"]["concurrency"]["value"])
     assert f" {number}" in limited["launch"]
@@ -233,11 +247,11 @@ def test_a_plan_is_quick() -> None:
     """Warm, over all cards with their frontiers: at most three times the ranking of all cards at one batch."""
     question = question_of(gpu("L4"), preset("Llama-3.1-8B"), {"task": "decode", "batch": 16})
     taken = {"plan": math.inf, "ranking": math.inf}
-    from l4guide.advise.whole import refusal
+    from l4guide.advise.able import refusal
 
     for _ in range(4):
         begin = time.process_time()
-        planned(concurrency="16")
+        plan_answer("L4", {**USUAL, "concurrency": "16"})
         middle = time.process_time()
         rank(question, gpus(), Terms(), Order(), lambda card: refusal(question, card))
         taken["plan"] = min(taken["plan"], middle - begin)

@@ -40,25 +40,30 @@ SERVERS = {
 }
 
 
-def compare(
-    said: Latencies, seen: Seen, *, rate: float = 0.06, token: float = 0.08, first: float = 0.45
-) -> None:
-    """Both agree within these shares: the first token least, which waits for others."""
-    assert said.requests_per_s.item() == pytest.approx(seen.requests_per_s, rel=rate)
-    assert said.tpot.item() == pytest.approx(seen.tpot, rel=token)
-    assert said.tpot_late.item() == pytest.approx(seen.tpot_late, rel=3 * token)
+def compare_means(said: Latencies, seen: Seen, first: float) -> None:
+    """Rates and seconds a token agree closely, first tokens within a share: they wait for others."""
+    assert said.requests_per_s.item() == pytest.approx(seen.requests_per_s, rel=0.06)
+    assert said.tpot.item() == pytest.approx(seen.tpot, rel=0.08)
+    assert said.tpot_late.item() == pytest.approx(seen.tpot_late, rel=0.25)
     assert said.ttft.item() == pytest.approx(seen.ttft, rel=first)
-    assert said.ttft_late.item() == pytest.approx(seen.ttft_late, rel=first)
+
+
+def compare(said: Latencies, seen: Seen) -> None:
+    """The same, and the percentile of the first token."""
+    compare_means(said, seen, first=0.45)
+    assert said.ttft_late.item() == pytest.approx(seen.ttft_late, rel=0.45)
 
 
 @pytest.mark.parametrize("name", SERVERS)
 @pytest.mark.parametrize("share", [0.3, 1.0, 2.0])
 def test_always_in_flight(name: str, share: float) -> None:
-    """Half empty, full, and twice as many as fit."""
+    """Half empty, full, twice as many as fit. Answers of one length never meet by chance, so percentiles lie above."""
     one = SERVERS[name]
     number = max(1, round(share * one.slots))
     seen = in_flight(one, number, max(250, 4 * number), LATE)
-    compare(closed(balance(one), np.array([float(number)]), LATE), seen, first=0.2)
+    said = closed(balance(one), np.array([float(number)]), LATE)
+    compare_means(said, seen, first=0.2)
+    assert 0.95 <= said.ttft_late.item() / seen.ttft_late <= 5
 
 
 @pytest.mark.parametrize("name", SERVERS)

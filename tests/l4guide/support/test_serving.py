@@ -53,7 +53,7 @@ SERVING = [
     ),
     ("vllm/flashinfer", None, "L4", "head_dim=96 task=prefill", "refused", "head_size not supported"),
     ("vllm/flashinfer", "0.20.2", "L4", "head_dim=512 task=prefill", "refused", "head_size not supported"),
-    ("vllm/flashinfer", "0.33.0", "L4", "head_dim=512 task=prefill", "unknown", "512"),
+    ("vllm/flashinfer", "0.33.0", "L4", "head_dim=512 task=prefill", "ok", ""),
     ("vllm/flashinfer", "0.20.2", "T4", "head_dim=64 task=prefill dtype=fp16", "unknown", "7.5"),
     (
         "vllm/flashinfer",

@@ -89,6 +89,8 @@ def test_weights_are_those_of_the_modules() -> None:
         counted = sum(one.trace.modules.get(kind, 0) for kind in MULTIPLIED)
         if counted:
             assert counted == pytest.approx(inside, rel=0.02), one.model_type
+        assert 0 <= min(group.mixer.weights(model.hidden) for group in model.layers), one.model_type
+        assert 0 <= min(group.feed_forward.intermediate for group in model.layers), one.model_type
 
 
 def test_layers_attend_as_they_were_seen_to() -> None:
