@@ -19,12 +19,12 @@ SAMPLE = [
     "glm4_moe_lite",
     "modernbert",
     "mistral3",
-    "qwen3_vl_moe",
+    "funnel",
     "falcon_h1",
-    "recurrent_gemma",
+    "longformer",
     "moonshine",
     "trocr",
-    "blip-2",
+    "git",
     "layoutlm",
 ]
 
