@@ -1,8 +1,8 @@
 """The trace of a configuration from recorded expressions: no torch, no transformers, no total that was looked up.
 
-`data/traces/expressions/` has a line a type, a file for each initial. Each was found by `make traces` at many configurations of the type,
-and held to others that it was not found at. It answers for configurations of the kinds that were tried; see
-`resolution`.
+`data/traces/expressions/` has a line a type, a file for each initial. Each was found by `make traces` at many
+configurations of the type, and held to others that it was not found at. It answers for configurations of the kinds that
+were tried; see `resolution`.
 """
 
 import re
