@@ -19,7 +19,16 @@ from l4guide.catalogue.reading import (
     read_sources,
 )
 from l4guide.catalogue.records import CONFIG, Alias, Component, Gpu, Instance, Model, Price, Source
-from l4guide.catalogue.tables import aliases, all_prices, gpus, instances, models, source, sources
+from l4guide.catalogue.tables import (
+    aliases,
+    all_prices,
+    gpu_aliases,
+    gpus,
+    instances,
+    models,
+    source,
+    sources,
+)
 
 __all__ = [
     "CONFIG",
@@ -38,6 +47,7 @@ __all__ = [
     "find_instance",
     "find_model",
     "gpu",
+    "gpu_aliases",
     "gpus",
     "instances",
     "model",

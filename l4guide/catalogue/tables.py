@@ -64,3 +64,10 @@ def aliases() -> tuple[Alias, ...]:
     """Every alias of a card or model."""
     names = {gpu.name for gpu in gpus()} | {model.name for model in models()}
     return read_aliases(data_folder() / "aliases.csv", names)
+
+
+@cache
+def gpu_aliases() -> tuple[Alias, ...]:
+    """Every alias of a card; models, which take longer to read than all cards, are not asked for."""
+    names = {gpu.name for gpu in gpus()}
+    return tuple(one for one in read_aliases(data_folder() / "aliases.csv") if one.name in names)

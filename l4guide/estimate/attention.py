@@ -13,7 +13,7 @@ from l4guide.estimate.interval import half_width
 from l4guide.estimate.model import Fit, time_of
 from l4guide.estimate.physics import AS_FITTED, Live, Parts, best_us, floor_us
 from l4guide.estimate.power import Power, power_of
-from l4guide.estimate.problems import Array, Problems, problems_of
+from l4guide.estimate.problems import Array, Problems, problem_of, problems_of
 from l4guide.estimate.routes import Choice, choose
 from l4guide.frozen import frozen
 from l4guide.work import BACKWARD_OVER_FORWARD_FLOPS, work_of
@@ -210,7 +210,7 @@ def basis_of(workload: Workload, gpu: Gpu, implementation: str, *, live: Live = 
         CannotDo: there is no measured row to lean on for this card, type or implementation.
     """
     chip = chip_of(gpu, workload.dtype)
-    return _basis(choose(workload, gpu, implementation), chip, problems_of([workload]), live)
+    return _basis(choose(workload, gpu, implementation), chip, problem_of(workload), live)
 
 
 def attention_time(
@@ -228,7 +228,7 @@ def attention_time(
     """
     choice = choose(workload, gpu, implementation)
     chip = chip_of(gpu, workload.dtype)
-    problems, training = problems_of([workload]), workload.task == "training"
+    problems, training = problem_of(workload), workload.task == "training"
     times = call_times(problems, chip, choice, training=training, live=live)
     first_seconds = replace(chip, gemm_tflops=chip.burst_tflops)
     burst = times
