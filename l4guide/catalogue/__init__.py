@@ -28,6 +28,7 @@ from l4guide.catalogue.tables import (
     models,
     source,
     sources,
+    sources_by_key,
 )
 
 __all__ = [
@@ -61,4 +62,5 @@ __all__ = [
     "read_sources",
     "source",
     "sources",
+    "sources_by_key",
 ]
