@@ -47,7 +47,14 @@ def test_what_cuda_shows_is_less_than_what_is_sold() -> None:
 def test_sglang_reserves_by_memory_and_gpus() -> None:
     """SGLang keeps free what its formula says: a step by tiers of memory, graphs, GPUs, and 10 GiB on a large card."""
     sglang = engine_of("sglang")
-    tokens = {"T4": 2048, "L4": 2048, "L40S": 4096, "A100-80GB-SXM": 8192, "H200 SXM": 8192, "B200 SXM": 16384}
+    tokens = {
+        "T4": 2048,
+        "L4": 2048,
+        "L40S": 4096,
+        "A100-80GB-SXM": 8192,
+        "H200 SXM": 8192,
+        "B200 SXM": 16384,
+    }
     assert tokens == {name: sglang.batched_tokens(gpu(name)) for name in tokens}
     rtx, h100 = gpu("RTX 4090"), gpu("H100 SXM")
     for card, step, gpus, reserved in ((rtx, 2048, 1, 3760), (h100, 8192, 1, 13440), (h100, 8192, 4, 14336)):
