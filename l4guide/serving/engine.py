@@ -28,8 +28,8 @@ class Defaults:
     states by themselves, a state taking `state_pages`; `prints_groups` tells the cache as if every layer kept every
     token. `profiles` takes the largest step that it runs beforehand out of the cache's memory, `sampler` bytes of each
     logit among it; `graphs_inside` CUDA graphs too; `of_free` gives the cache a share of what is left, not of the card.
-    Without a `utilization` all is given but what is `reserved`: so much, so much for each token of the largest step, for
-    each sequence of the largest CUDA graph and for each GPU, and on a large card no less than `reserved_mib_large`.
+    Without a `utilization` all is given but what is `reserved`: so much, so much for each token of the largest step,
+    for each sequence of the largest CUDA graph and for each GPU; on a large card no less than `reserved_mib_large`.
     `steps` are, for cards below so many GiB: the tokens of the largest step, and the sequences of the largest graph on
     fewer than four GPUs and on more.
     """
