@@ -6,6 +6,7 @@ from typing import Any
 
 from l4guide.tracing.fitting.groups import KEYS, NUMBERS, Group, depths, groups, numeric, shapes
 from l4guide.tracing.fitting.rows import Rows, distance, flat
+from l4guide.tracing.fitting.search import SMALL
 from l4guide.tracing.fitting.solve import Solver
 from l4guide.tracing.language import Unsaid, Values
 
@@ -182,8 +183,28 @@ class Fit:
             )
         except LookupError:
             found = self._like_others(group, rows, wanted)
+        if isinstance(found, int) and found > SMALL:
+            found = self._field_for(found, rows, part)
         self.near.setdefault(group.path.rpartition(".")[0], []).append(found)
         return found
+
+    def _field_for(self, constant: int, rows: list[Values], part: str) -> Any:
+        """The field that happened to be the same wherever something was seen, and is another elsewhere.
+
+        Raises:
+            LookupError: several fields may be meant.
+        """
+        found = []
+        for path in self._near(part):
+            here = Rows(rows, []).numbers(path)
+            everywhere = set(Rows([Values(one) for one in self.fields], []).numbers(path))
+            for factor in (1, 2):
+                alike = all(one is not None and one * factor == constant for one in here)
+                if alike and len(everywhere) > 1:
+                    found.append(path if factor == 1 else ["*", 2, path])
+        if len(found) > 1:
+            raise LookupError(f"{constant} may be any of {found[:3]}")
+        return found[0] if found else constant
 
     def _like_others(self, group: Group, rows: list[Values], wanted: list[Any]) -> Any:
         """An axis of the same module that has these numbers, or of any where rows are enough.

@@ -43,7 +43,8 @@ class Table:
             self._add([["*", factor, one] for one in a], x * factor)
         self._pairs("*", a, x)
         if not rows.layered:
-            self._quotients(a, x)
+            self._rounded(a, x)
+        self._quotients(a, x, every=not rows.layered)
         self._pairs("+", a, x)
         for one, line in zip(a, x, strict=True):
             self._add([["-", one, other] for other in a], line - x)
@@ -72,14 +73,18 @@ class Table:
         for place, one in enumerate(a):
             self._add([[*head, one, other] for other in a[place:]], apply(x[place:], x[place]) * factor)
 
-    def _quotients(self, a: list[Any], x: Any) -> None:
+    def _rounded(self, a: list[Any], x: Any) -> None:
+        """Parts of a field, and a field rounded up."""
         for factor in FACTORS:
             self._add([["//", one, factor] for one in a], x // factor)
             self._add([["up", one, factor] for one in a], -(-x // factor))
         for factor in ROUNDED:
             self._add([["*", ["up", one, factor], factor] for one in a], -(-x // factor) * factor)
+
+    def _quotients(self, a: list[Any], x: Any, *, every: bool) -> None:
+        """A field by another; without `every` only by what images are cut by."""
         for one, line in zip(a, x, strict=True):
-            if np.any(line <= 0):
+            if np.any(line <= 0) or not (every or SIDE.search(str(one))):
                 continue
             quotients = [["//", other, one] for other in a]
             absent = (x >= ABSENT) | (line >= ABSENT)
@@ -87,6 +92,8 @@ class Table:
             self._add([["up", other, one] for other in a], np.where(absent, ABSENT, -(-x // line)))
             if SIDE.search(str(one)):
                 squares = np.where(absent, ABSENT, (x // line) ** 2)
+                twice = np.where(absent, ABSENT, 2 * (x // line))
+                self._add([["*", 2, quotient] for quotient in quotients], twice)
                 self._add([["*", quotient, quotient] for quotient in quotients], squares)
             for other, numerator in zip(a, x, strict=True):
                 if "head" in str(one) and HIDDEN.search(str(other)) and not np.any(numerator % line):
