@@ -61,8 +61,9 @@ def _stacked(rule: Rule, seconds: float) -> Heard:
 
 def _unpadded(rule: Rule, seconds: float) -> Heard:
     """Ultravox: so many frames of each window make a token, without what pads the last one."""
-    windows = max(1, math.ceil(seconds / rule.side))
-    frames = [math.ceil(min(seconds - n * rule.side, rule.side) * FRAMES_PER_S) for n in range(windows)]
+    windows, _ = _windows(rule, seconds)
+    longest = rule.side or seconds
+    frames = [math.ceil(min(seconds - n * longest, longest) * FRAMES_PER_S) for n in range(windows)]
     return Heard(
         tokens=sum(math.ceil(number / (KEPT_FRAMES * rule.merge)) for number in frames),
         windows=windows,

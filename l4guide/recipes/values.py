@@ -67,7 +67,7 @@ class Settings:
         return True
 
     def takes(self, option: str, method: object) -> bool:
-        """Whether a default of the tool counts: a rank only with adapters, a type of frozen weights where none is said."""
+        """Whether a default counts: a rank only with adapters, a type of frozen weights only where none is said."""
         if option == "weights":
             return method in ("lora", "dora") and not (self.says_dtype or self.four_bits or self.eight_bits)
         return method != "full" or not option.startswith("lora")

@@ -19,7 +19,7 @@ from l4guide.catalogue import source
 from l4guide.errors import BadInput
 from l4guide.model import from_config
 from l4guide.model.images import seen
-from l4guide.model.media import IMAGE, SOUND, Rule, rows
+from l4guide.model.media import IMAGE, SOUND, Row, Rule, rows
 from l4guide.model.sounds import heard
 
 SIDES = st.integers(30, 3000)
@@ -86,6 +86,7 @@ def test_every_rule_is_known_and_has_its_source() -> None:
     for row in rows().values():
         assert row.rule in {IMAGE: OF_IMAGES, SOUND: OF_SOUNDS}[row.media]
         assert all(source(key).key == key for key in row.sources)
+        assert {*row.inferred, *row.unverified} <= set(Row.__dataclass_fields__)
 
 
 @settings(deadline=None)
