@@ -1,5 +1,6 @@
 """Any model's config.json, as transformers writes it, as an architecture."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import groupby
@@ -8,6 +9,7 @@ from pathlib import Path
 from l4guide.model.architecture import NONE, Architecture, FeedForward, Layers, Mixer
 from l4guide.model.checkpoint_index import holds_head
 from l4guide.model.fields import Fields, read_config
+from l4guide.model.hybrids import shares_blocks, sharing
 from l4guide.model.mixers import STATES_ALONE, hidden_size, layer_count, mixers
 from l4guide.model.stacks import has_two, stacks
 from l4guide.model.stored import stored
@@ -93,7 +95,12 @@ def from_config(config: Mapping[str, object], name: str) -> Architecture:
     fields = Fields(config, name)
     hidden = hidden_size(fields)
     two_stacks, causal = has_two(fields), _is_causal(fields)
-    layers = stacks(fields, gated=_gated(fields)) if two_stacks else _layers(fields, causal=causal)
+    if two_stacks:
+        layers = stacks(fields, gated=_gated(fields))
+    elif shares_blocks(fields):
+        layers = sharing(fields, _dense(fields))
+    else:
+        layers = _layers(fields, causal=causal)
     tables = table_weights(fields, two_stacks=two_stacks, is_encoder=not causal)
     towers = [tower_weights(tower) for tower in fields.towers]
     found = Architecture(
@@ -200,6 +207,13 @@ def _inside(fields: Fields) -> int | None:
     width = fields.whole("dense_intermediate_size", "intermediate_size_mlp") or fields.whole(*INTERMEDIATE)
     if width and str(fields.get("model_type")) == "recurrent_gemma":
         return width // 2
+    rounded = fields.whole("ffn_round_up_to_multiple_of", at_least=1)
+    if rounded:
+        factor = fields.get("ffn_proj_factor") or 2.667
+        wanted = hidden_size(fields) * (
+            factor if isinstance(factor, int | float) and 0 < factor <= 64 else 2.667
+        )
+        return math.ceil(wanted / rounded) * rounded
     if width and fields.flag("block_auto_adjust_ff_dim"):
         multiple = fields.whole("block_multiple_of", at_least=1) or 1
         return -(-(2 * width // 3) // multiple) * multiple
