@@ -7,6 +7,7 @@ from l4guide.model.architecture import FULL, LATENT, LINEAR, NONE, WINDOW, Mixer
 from l4guide.model.compressed import compressed, compressions, index_of
 from l4guide.model.defaults import kinds_of
 from l4guide.model.fields import MOST_COLUMNS, MOST_LAYERS, Fields
+from l4guide.model.loops import cycled
 from l4guide.model.states import linear
 
 #: xLSTM counts its blocks, whatever it says of its layers.
@@ -40,6 +41,8 @@ USUAL_INTERVAL = 4
 GEMMA4, GEMMA4_GLOBAL = "gemma4", 512
 #: Types whose queries bring a gate for the output, which no field says of all of them.
 GATED_OUTPUT = ("qwen3_next", "qwen3_5")
+#: Other such types.
+ALSO_GATED = ("hrm_text", "dory", "inkling2")
 #: Letters of a hybrid pattern: state-space layer, attention, product, experts.
 PATTERN = {"M": LINEAR, "*": FULL, "-": NONE, "E": NONE}
 #: Of so many layers one sees every key.
@@ -68,7 +71,8 @@ def layer_count(fields: Fields) -> int:
     listed = fields.listed("layers_block_type", "layer_types", "hybrid_override_pattern", "block_configs")
     if fields.whole(*LAYERS) is None and 0 < len(listed) <= MOST_LAYERS:
         return len(listed)
-    return fields.needed(*LAYERS, at_most=MOST_LAYERS)
+    cycles = cycled(fields)
+    return cycles[0] if cycles else fields.needed(*LAYERS, at_most=MOST_LAYERS)
 
 
 def hidden_size(fields: Fields) -> int:
@@ -288,9 +292,12 @@ def _beside(fields: Fields, heads: int, wide: int, wide_v: int) -> int:
     hidden = hidden_size(fields)
     named = str(fields.get("model_type"))
     gate = fields.flag("attn_output_gate") or (
-        named.startswith(GATED_OUTPUT) and fields.get("attn_output_gate") is None
+        named.startswith((*GATED_OUTPUT, *ALSO_GATED)) and fields.get("attn_output_gate") is None
     )
     found = hidden * heads * wide if gate else 0
+    # Inkling's distances of queries and keys, learnt a head.
+    distances = fields.whole("d_rel") or 0
+    found += distances * (hidden * heads + (fields.whole("rel_extent") or 0))
     rank, groups = fields.whole("o_lora_rank"), fields.whole("o_groups")
     if rank and groups:
         found += heads * wide_v * rank + groups * rank * hidden - heads * wide_v * hidden

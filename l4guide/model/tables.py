@@ -26,7 +26,7 @@ def table_weights(fields: Fields, *, two_stacks: bool, is_encoder: bool) -> int:
 
 
 def _positions(fields: Fields) -> int:
-    """Rows of a table of positions: of a type that is known to learn one, unless its positions are said to be others."""
+    """Rows of a table of positions: of a type that learns one, unless its positions are said to be others."""
     known = fields.model_type
     kind = fields.get("position_embedding_type")
     if known is None or not known.learnt_positions or kind not in (None, "absolute", "learned_absolute"):
@@ -35,7 +35,7 @@ def _positions(fields: Fields) -> int:
 
 
 def _has_head(fields: Fields) -> bool:
-    """Whether an encoder has the product before its vocabulary: unless it names the class without it, or is XLM's kin."""
+    """Whether an encoder has the product before its vocabulary: unless it names the class without, or is XLM's kin."""
     named = fields.get("architectures")
     if fields.flag("asm") is not None:
         return False
