@@ -193,12 +193,13 @@ def call_times(
     return Times(low=np.minimum(np.maximum(low, best), value), value=value, high=high, forward=forward)
 
 
-def _burst_us(problems: Problems, chip: Chip, choice: Choice, *, training: bool, live: Live) -> float:
+def _burst_us(problems: Problems, chip: Chip, choice: Choice, forward: Parts, *, training: bool) -> float:
     """The time of a call in the first seconds, before power holds the clock back."""
-    first_seconds = replace(chip, gemm_tflops=chip.burst_tflops)
-    forward = _forward(first_seconds, choice, problems, cold=False, live=live)
+    best = best_us(chip, problems, cold=False, gemm_tflops=chip.burst_tflops)
+    stretch = (choice.stretch or UNSTRETCHED).value
+    first = replace(forward, total=np.maximum(forward.burst * stretch, best))
     slowdown = calibration().backward_slowdown.value if training else None
-    return float(_all_passes(forward, 1.0, slowdown)[0])
+    return float(_all_passes(first, 1.0, slowdown)[0])
 
 
 def attention_times(
@@ -247,7 +248,7 @@ def attention_time(
     low, value, high = (float(end[0]) for end in (times.low, times.value, times.high))
     burst = value
     if workload.task != "decode":  # a step waits for memory, whatever the clock
-        burst = _burst_us(problems, chip, choice, training=training, live=live)
+        burst = _burst_us(problems, chip, choice, times.forward, training=training)
     work = work_of(workload)
     return Estimate(
         implementation=implementation,
