@@ -12,8 +12,6 @@ from l4guide.step import Plan
 from l4guide.step.matrices import largest, of_model, trained_weights, widest_layer
 from l4guide.step.plan import is_narrow
 
-#: Trainers differ in the type of adapters: PEFT widens them to fp32, torchtune and litgpt do not.
-NARROW_ADAPTERS = 0.5
 #: A layer of which all parts are gathered is used while the next one is on its way.
 GATHERED_LAYERS = 2.0
 #: Of a layer's weights in 16 bits, what is widened at a time: one matrix of it, some of it again while it is used.
@@ -109,14 +107,12 @@ def _held(model: Architecture, plan: Plan) -> dict[str, Interval]:
     if recipe.adapts:
         found["adapter"] = Interval.exactly(_trained_bytes(plan) * weights)
         if recipe.master_weights:
-            found = {name: _perhaps_narrow(part) for name, part in found.items()}
+            # Trainers differ in the type of adapters: PEFT widens them to fp32, torchtune and litgpt do not.
+            narrow = _held(model, replace(plan, recipe=replace(recipe, master_weights=False)))
+            found = {name: Interval.of(narrow[name].low, one.value, one.high) for name, one in found.items()}
     elif _has_copy(plan):
         found["master_weights"] = Interval.exactly(4.0 * weights / plan.divides(1))
     return found | _temporary(model, plan)
-
-
-def _perhaps_narrow(part: Interval) -> Interval:
-    return Interval.of(part.low * NARROW_ADAPTERS, part.value, part.high)
 
 
 def _temporary(model: Architecture, plan: Plan) -> dict[str, Interval]:

@@ -1,12 +1,14 @@
 """The trace of a configuration from recorded expressions: no torch, no transformers, no total that was looked up.
 
-`data/traces/expressions.jsonl` has a line a type. Each was found by `make traces` at many configurations of the type,
-and held to others that it was not found at. It answers for configurations of the kinds that were tried; see
-`resolution`.
+`data/traces/expressions/` has a line a type, a file for each initial. Each was found by `make traces` at many
+configurations of the type, and held to others that it was not found at. It answers for configurations of the kinds that
+were tried; see `resolution`.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from l4guide import catalogue
@@ -15,7 +17,7 @@ from l4guide.model.traced import KINDS, Call, Kept, Trace, sharing, together
 from l4guide.tracing.language import MOST, Unsaid, Values, holds, number
 from l4guide.tracing.resolution import Resolution
 
-EXPRESSIONS = "expressions.jsonl"
+EXPRESSIONS = "expressions"
 #: Words that expressions have as numbers.
 WORDS: Mapping[str, tuple[str, ...]] = {
     "mask": ("none", "causal", "bool", "additive"),
@@ -55,16 +57,25 @@ def outside(config: Mapping[str, Any]) -> str | None:
     return None if found is None else Resolution(found, config).outside()
 
 
+def file_of(model_type: str) -> Path:
+    """The file that a type's line is in."""
+    return catalogue.data_folder() / "traces" / EXPRESSIONS / f"{model_type[0]}.jsonl"
+
+
 @cache
 def record(model_type: str) -> Mapping[str, Any] | None:
     """The line of a type; None where there is none.
 
     Raises:
-        BadData: the file is missing, or the line is broken.
+        BadData: the file cannot be read, or the line is broken.
     """
     import json
 
-    path = catalogue.data_folder() / "traces" / EXPRESSIONS
+    if not re.fullmatch(r"[a-z]\w*([.-]\w+)*", model_type):
+        return None
+    path = file_of(model_type)
+    if not path.exists():
+        return None
     start = f'{{"model_type":{json.dumps(model_type)},'
     try:
         with path.open(encoding="utf-8") as file:

@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 from l4guide import catalogue
@@ -25,7 +26,7 @@ from l4guide.frozen import frozen
 from l4guide.model import preset_config
 from l4guide.model.defaults import forget
 from l4guide.tracing.comparison import COLUMNS, READER, at_default, contradicted, outcome, structure, worse
-from l4guide.tracing.expressions import EXPRESSIONS, record
+from l4guide.tracing.expressions import EXPRESSIONS, file_of, record
 from l4guide.tracing.process import Tracer
 from l4guide.tracing.record import CONFIGS, PRESETS, TRACES, Recorded, folder, preset_line, recorded
 
@@ -129,7 +130,7 @@ def main() -> int:
     _write(CONFIGS, [config for _, config in found if config is not None])
     built = [trace["type"] for trace, _ in found if "trace" in trace]
     made = dict(zip(built, each(expressed_line, built), strict=True))
-    _write(EXPRESSIONS, [line for _, line in made.values() if line is not None])
+    write_expressions({name: line for name, (_, line) in made.items() if line is not None})
     for name, (why, _) in made.items():
         if why:
             sys.stderr.write(f"{name}: no expressions: {why}\n")
@@ -145,12 +146,27 @@ def main() -> int:
     wrong = [name for name, one in rows.items() if one is not None and one.contradicted]
     if wrong:
         # Their structure answers, and says what was found of it.
-        _write(EXPRESSIONS, [line for name, (_, line) in made.items() if name not in wrong])
+        write_expressions(
+            {name: line for name, (_, line) in made.items() if line is not None and name not in wrong}
+        )
         forget_records()
         rows |= dict(zip(wrong, each(ask, wrong), strict=True))
     write_text(folder() / READER, as_csv(one.row for one in rows.values() if one is not None))
     sys.stderr.write(f"{len(built)} types traced, {len(found) - len(built)} refused\n")
     return 0
+
+
+def write_expressions(found: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write the lines of all types anew, a file for each initial: no file is large, and an answer reads one of them."""
+    place = folder() / EXPRESSIONS
+    place.mkdir(exist_ok=True)
+    for old in place.glob("*.jsonl"):
+        old.unlink()
+    by_file: dict[Path, list[str]] = {}
+    for name, line in sorted(found.items()):
+        by_file.setdefault(file_of(name), []).append(_compact(line))
+    for path, lines in by_file.items():
+        write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def forget_records() -> None:

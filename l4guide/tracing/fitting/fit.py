@@ -6,6 +6,7 @@ from typing import Any
 
 from l4guide.tracing.fitting.groups import KEYS, NUMBERS, Group, depths, groups, numeric, shapes
 from l4guide.tracing.fitting.rows import Rows, distance, flat
+from l4guide.tracing.fitting.search import SMALL
 from l4guide.tracing.fitting.solve import Solver
 from l4guide.tracing.language import Unsaid, Values
 
@@ -15,6 +16,8 @@ FEW = 3
 
 #: Components whose calls a record may leave out.
 TOWERS = ("vision", "audio")
+#: Layers of a stack that may each have expressions of their own.
+MOST_APART = 24
 #: Solvers that are kept: their tables are large.
 MOST_SOLVERS = 6
 
@@ -69,10 +72,10 @@ class Fit:
             NoFit: no expression was found for one.
         """
         ordered = sorted(self.groups[kind], key=lambda group: -len(group.seen))
-        found = {}
+        found: dict[int, list[dict[str, Any]]] = {}
         for group in ordered:
             try:
-                found[id(group)] = self._term(kind, group)
+                found[id(group)] = self._terms(kind, group)
             except NoFit:
                 if kind == "calls" and group.said[0] in TOWERS:
                     self.towers.add(group.said[0])
@@ -81,10 +84,25 @@ class Fit:
                     raise
                 self.unexplained.append(self._condition(group))
         return [
-            found[id(group)]
+            term
             for group in self.groups[kind]
-            if id(group) in found and not (kind == "calls" and group.said[0] in self.towers)
+            if not (kind == "calls" and group.said[0] in self.towers)
+            for term in found.get(id(group), ())
         ]
+
+    def _terms(self, kind: str, group: Group) -> list[dict[str, Any]]:
+        """A group as one term; where its stack always has the same few layers and no pattern, as one a layer.
+
+        Raises:
+            NoFit: no expression was found.
+        """
+        try:
+            return [self._term(kind, group)]
+        except NoFit:
+            deep = set(self.depths[group.stack]) if group.layered else set()
+            if len(deep) != 1 or max(deep) > MOST_APART:
+                raise
+        return [self._term(kind, one) for one in group.by_layer()]
 
     def _condition(self, group: Group) -> Any:
         """When there is what no expression was found for: the record does not answer then."""
@@ -182,8 +200,28 @@ class Fit:
             )
         except LookupError:
             found = self._like_others(group, rows, wanted)
+        if isinstance(found, int) and found > SMALL:
+            found = self._field_for(found, rows, part)
         self.near.setdefault(group.path.rpartition(".")[0], []).append(found)
         return found
+
+    def _field_for(self, constant: int, rows: list[Values], part: str) -> Any:
+        """The field that happened to be the same wherever something was seen, and is another elsewhere.
+
+        Raises:
+            LookupError: several fields may be meant.
+        """
+        found = []
+        for path in self._near(part):
+            here = Rows(rows, []).numbers(path)
+            everywhere = set(Rows([Values(one) for one in self.fields], []).numbers(path))
+            for factor in (1, 2):
+                alike = all(one is not None and one * factor == constant for one in here)
+                if alike and len(everywhere) > 1:
+                    found.append(path if factor == 1 else ["*", 2, path])
+        if len(found) > 1:
+            raise LookupError(f"{constant} may be any of {found[:3]}")
+        return found[0] if found else constant
 
     def _like_others(self, group: Group, rows: list[Values], wanted: list[Any]) -> Any:
         """An axis of the same module that has these numbers, or of any where rows are enough.

@@ -15,7 +15,7 @@ FACTORS = (2, 3, 4, 6, 8, 16)
 ROUNDED = (8, 16, 32, 64, 128, 256)
 HIDDEN = re.compile(r"hidden|embed|model|dim$|n_embd")
 #: What an image is cut by, both ways.
-SIDE = re.compile(r"patch|stride|grid|factor|merge")
+SIDE = re.compile(r"patch|stride|grid|factor|merge|sample|sampling")
 #: Fewer rows say nothing of an expression that is not constant.
 FEWEST = 3
 #: Terms of a sum are not more far-fetched than this, nor are sums that are tried for a quotient.
@@ -43,7 +43,9 @@ class Table:
             self._add([["*", factor, one] for one in a], x * factor)
         self._pairs("*", a, x)
         if not rows.layered:
-            self._quotients(a, x)
+            self._rounded(a, x)
+        self._quotients(a, x, every=not rows.layered)
+        self._of_constants(rows.constants(), a, x)
         self._pairs("+", a, x)
         for one, line in zip(a, x, strict=True):
             self._add([["-", one, other] for other in a], line - x)
@@ -72,14 +74,18 @@ class Table:
         for place, one in enumerate(a):
             self._add([[*head, one, other] for other in a[place:]], apply(x[place:], x[place]) * factor)
 
-    def _quotients(self, a: list[Any], x: Any) -> None:
+    def _rounded(self, a: list[Any], x: Any) -> None:
+        """Parts of a field, and a field rounded up."""
         for factor in FACTORS:
             self._add([["//", one, factor] for one in a], x // factor)
             self._add([["up", one, factor] for one in a], -(-x // factor))
         for factor in ROUNDED:
             self._add([["*", ["up", one, factor], factor] for one in a], -(-x // factor) * factor)
+
+    def _quotients(self, a: list[Any], x: Any, *, every: bool) -> None:
+        """A field by another; without `every` only by what images are cut by."""
         for one, line in zip(a, x, strict=True):
-            if np.any(line <= 0):
+            if np.any(line <= 0) or not (every or SIDE.search(str(one))):
                 continue
             quotients = [["//", other, one] for other in a]
             absent = (x >= ABSENT) | (line >= ABSENT)
@@ -87,6 +93,8 @@ class Table:
             self._add([["up", other, one] for other in a], np.where(absent, ABSENT, -(-x // line)))
             if SIDE.search(str(one)):
                 squares = np.where(absent, ABSENT, (x // line) ** 2)
+                twice = np.where(absent, ABSENT, 2 * (x // line))
+                self._add([["*", 2, quotient] for quotient in quotients], twice)
                 self._add([["*", quotient, quotient] for quotient in quotients], squares)
             for other, numerator in zip(a, x, strict=True):
                 if "head" in str(one) and HIDDEN.search(str(other)) and not np.any(numerator % line):
@@ -94,6 +102,13 @@ class Table:
                     quotient = ["//", other, one]
                     self._add([["*", third, quotient] for third in a], x * (numerator // line))
                     self._add([["*", 2, third, quotient] for third in a], 2 * x * (numerator // line))
+
+    def _of_constants(self, constants: list[tuple[str, int]], a: list[Any], x: Any) -> None:
+        """Fields that were always the same, by what they are cut by."""
+        for one, line in zip(a, x, strict=True):
+            if SIDE.search(str(one)) and not np.any((line <= 0) | (line >= ABSENT)):
+                for other, value in constants:
+                    self._add([["//", other, one]], (value // line)[None, :])
 
 
 class Part:
