@@ -123,6 +123,14 @@ class Trials:
     def _trial(self, chance: random.Random) -> dict[str, Any] | None:
         open_fields = [field for field in self.fields if not self.effort.left.fullmatch(field.path)]
         moves = drawn(open_fields, self.derived, chance)
+        for field in self.fields:
+            # A part alone may have another value there than the whole has: both may be said.
+            if (
+                field.path in self.derived
+                and self.effort.left.fullmatch(field.path)
+                and chance.random() < 0.7
+            ):
+                moves[field.path] = field.value
         for field in self.legacy:
             if chance.random() < 0.25 and (value := legacy(field.name, chance)) is not None:
                 moves[field.path] = value

@@ -99,7 +99,7 @@ class Fit:
         try:
             return [self._term(kind, group)]
         except NoFit:
-            deep = set(self.depths[group.stack]) if group.layered else set()
+            deep = set(self.depths[group.stack]) - {0} if group.layered else set()
             if len(deep) != 1 or max(deep) > MOST_APART:
                 raise
         return [self._term(kind, one) for one in group.by_layer()]
