@@ -141,6 +141,8 @@ class Rows:
         for period in counts:
             for offset in (1, 0, *(["-", 0, path] for path in small if "offset" in str(path))):
                 found.append(["every", period, offset])
+        # Counted from the last layer.
+        found += [["back", period] for period in counts]
         for path in small:
             found += [["before", path], ["last", path]]
         return found
