@@ -100,7 +100,7 @@ def same(first: Any, second: Any) -> bool:
 def _placed(operation: str, given: list[int | None], values: Values) -> bool:
     """Conditions on numbers, and on the place of a layer."""
     whole = [one for one in given if isinstance(one, int)]
-    if len(whole) < len(given) or operation not in ("every", "before", "last", "same", "less"):
+    if len(whole) < len(given) or operation not in ("every", "back", "before", "last", "same", "less"):
         raise Unsaid(operation)
     if operation in ("same", "less"):
         return whole[0] == whole[1] if operation == "same" else whole[0] < whole[1]
@@ -109,6 +109,10 @@ def _placed(operation: str, given: list[int | None], values: Values) -> bool:
         if period < 1:
             raise Unsaid(operation)
         return (values.layer + offset) % period == 0
+    if operation == "back":
+        if whole[0] < 1:
+            raise Unsaid(operation)
+        return (values.layers - 1 - values.layer) % whole[0] == 0
     if operation == "before":
         return values.layer < whole[0]
     return values.layer >= values.layers - whole[0]

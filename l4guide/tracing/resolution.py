@@ -158,6 +158,8 @@ class Resolution:
     def _kind(self, chosen: list[Any], values: Values) -> Any:
         """The first value whose condition holds, else the last."""
         *cases, otherwise = chosen
+        if isinstance(otherwise, Mapping) and "number" in otherwise:
+            return number(otherwise["number"], values)
         for condition, value in cases:
             if holds(condition, values):
                 return self._as_said(value)

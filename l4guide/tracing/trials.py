@@ -86,6 +86,7 @@ class Trials:
         self.builds = self.builds_before = 0
         self.last: tuple[dict[str, Any], dict[str, Any] | None] | None = None
         self.way: Any = None
+        self.always: dict[str, Any] = {}
 
     def study(self) -> dict[str, Any]:
         """What was seen at the default, with every part said, and at so many other configurations.
@@ -96,7 +97,7 @@ class Trials:
         whole, way = observe(lambda: default_config(self.model_type))
         self.way = None if whole["unsaid"] else way
         seen = [{"raw": {"model_type": self.model_type}, **whole}]
-        said = typed_config(nested({}, self.parts, self.model_type), "-")
+        said = self._parts_alone()
         for number in range(self.effort.trials):
             if self.builds >= self.most_builds:
                 break
@@ -110,9 +111,27 @@ class Trials:
             "fields": {field.path: field.value for field in self.fields},
             "legacy": [field.path for field in self.legacy],
             "aliases": dict(_aliases(self.config)),
-            "said": said.to_dict(),
+            "said": said,
             "seen": seen,
         }
+
+    def _parts_alone(self) -> dict[str, Any]:
+        """The default with every part named; where parts by themselves do not go together, what a trial says besides.
+
+        A file that leaves that out is not answered: nothing is known of it.
+        """
+        try:
+            found: dict[str, Any] = typed_config(nested({}, self.parts, self.model_type), "-").to_dict()
+        except Exception:  # transformers raises whatever it likes
+            by_path = {field.path: field.value for field in self.fields}
+            # A list with an entry a layer follows the layers.
+            numbers = {path: value for path, value in by_path.items() if isinstance(value, int | float)}
+            self.always = {path: numbers[path] for path in sorted(self.derived & set(numbers)) if "." in path}
+            found = typed_config(nested(self.always, self.parts, self.model_type), "-").to_dict()
+            for path in self.always:
+                part, _, name = path.rpartition(".")
+                _part(found, part)[name] = None
+        return found
 
     def further(self) -> list[dict[str, Any]]:
         """What was seen at configurations that no record is fitted to."""
@@ -123,6 +142,14 @@ class Trials:
     def _trial(self, chance: random.Random) -> dict[str, Any] | None:
         open_fields = [field for field in self.fields if not self.effort.left.fullmatch(field.path)]
         moves = drawn(open_fields, self.derived, chance)
+        for field in self.fields:
+            # A part alone may have another value there than the whole has: both may be said.
+            if (
+                field.path in self.derived
+                and self.effort.left.fullmatch(field.path)
+                and chance.random() < 0.7
+            ):
+                moves[field.path] = field.value
         for field in self.legacy:
             if chance.random() < 0.25 and (value := legacy(field.name, chance)) is not None:
                 moves[field.path] = value
@@ -174,7 +201,7 @@ class Trials:
         return found
 
     def _observed(self, moves: dict[str, Any]) -> dict[str, Any] | None:
-        raw = nested(moves, self.parts, self.model_type)
+        raw = nested(self.always | moves, self.parts, self.model_type)
         try:
             found, _ = observe(lambda: typed_config(copy.deepcopy(raw), "-"), way=self.way)
         except Exception:  # transformers raises whatever it likes

@@ -99,7 +99,7 @@ class Fit:
         try:
             return [self._term(kind, group)]
         except NoFit:
-            deep = set(self.depths[group.stack]) if group.layered else set()
+            deep = set(self.depths[group.stack]) - {0} if group.layered else set()
             if len(deep) != 1 or max(deep) > MOST_APART:
                 raise
         return [self._term(kind, one) for one in group.by_layer()]
@@ -146,12 +146,19 @@ class Fit:
         return found
 
     def _counted(self, group: Group, part: str) -> Any:
-        """How many layers hold it, where nothing tells which."""
+        """How many layers hold it, where nothing tells which.
+
+        Raises:
+            LookupError: no expression was found, or only one by cases within cases, which trials that few do not tell.
+        """
         counts = [len(group.seen.get(number, {})) for number in range(len(self.seen))]
         rows = [Values(one) for one in self.fields]
-        return self._known(
+        found = self._known(
             ("counts", tuple(counts), part), rows, lambda solver: solver.solve(counts, part), layered=False
         )
+        if str(found).count("'if'") > 1:
+            raise LookupError("no simple count of layers")
+        return found
 
     def _deep(self, stack: str, part: str) -> Any:
         if stack not in self.deep:

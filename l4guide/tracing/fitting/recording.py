@@ -182,7 +182,7 @@ def _varies(expression: Any) -> bool:
         return False
     if expression[0] == "at" and len(expression) == 2:
         return True
-    if expression[0] in ("twos", "entry", "listed", "every", "before", "last"):
+    if expression[0] in ("twos", "entry", "listed", "every", "back", "before", "last"):
         return True
     return any(_varies(one) for one in expression)
 

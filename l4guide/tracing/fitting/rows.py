@@ -141,6 +141,16 @@ class Rows:
         for period in counts:
             for offset in (1, 0, *(["-", 0, path] for path in small if "offset" in str(path))):
                 found.append(["every", period, offset])
+        layers = [path for path in small if str(path).endswith("num_hidden_layers")]
+        spread = [
+            ["max", ["//", one, path], 1]
+            for one in layers
+            for path in small
+            if path != one and "layers" in str(path)
+        ]
+        found += [["every", period, offset] for period in spread for offset in (1, 0)]
+        # Counted from the last layer.
+        found += [["back", period] for period in counts]
         for path in small:
             found += [["before", path], ["last", path]]
         return found

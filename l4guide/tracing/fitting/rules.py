@@ -129,6 +129,9 @@ class Rules:
         paths = [name for name in every if distance(name.lstrip(AS_SAID), part)[0] < 2]
         whole = Rows([Values(self._fields(number)) for number in silent], paths)
         length = Solver(whole).solve([len(entries) for entries in lists.values()], part)
+        alike = [entries[0] if entries else None for entries in lists.values()]
+        if _are_numbers(lists.values()) and len(set(alike)) > 1:
+            return {"entries": length, "kinds": [{"number": Solver(whole).solve(alike, part)}]}
         rows, wanted = [], []
         for number, entries in lists.items():
             for layer, entry in enumerate(entries):
@@ -197,6 +200,13 @@ def _always(path: str, resolved: Sequence[Mapping[str, Any]]) -> Any:
     return {"only": values[0]} if alike else ["null"]
 
 
+def _are_numbers(lists: Iterable[Sequence[Any]]) -> bool:
+    """Whether every list repeats one whole number."""
+    return all(
+        entries and all(type(one) is int and one == entries[0] for one in entries) for entries in lists
+    )
+
+
 def _value(solver: Solver, wanted: Mapping[int, Any], part: str, own: str) -> Any:
     """A number: as the file says it where it does, else as it follows from others."""
     said = {place: solver.rows.rows[place].fields(own) for place in wanted}
@@ -256,6 +266,9 @@ def asked_by(rule: Mapping[str, Any]) -> set[str]:
         found |= set(paths_of(rule["entries"]))
     for case in rule.get("kinds", [])[:-1]:
         found |= set(paths_of(case[0]))
+    for kind in rule.get("kinds", []):
+        if isinstance(kind, Mapping) and "number" in kind:
+            found |= set(paths_of(kind["number"]))
     return {path for path in found if not path.startswith(AS_SAID)}
 
 

@@ -104,7 +104,10 @@ class Table:
                     self._add([["*", 2, third, quotient] for third in a], 2 * x * (numerator // line))
 
     def _of_constants(self, constants: list[tuple[str, int]], a: list[Any], x: Any) -> None:
-        """Fields that were always the same, by what they are cut by."""
+        """Fields that were always the same, by what they are cut by, and large ones with what they are taken times."""
+        for other, value in constants:
+            if value > SMALL:
+                self._add([["*", other, one] for one in a], np.where(x >= ABSENT, ABSENT, x * value))
         for one, line in zip(a, x, strict=True):
             if SIDE.search(str(one)) and not np.any((line <= 0) | (line >= ABSENT)):
                 for other, value in constants:

@@ -82,6 +82,7 @@ def test_too_few_rows_say_nothing() -> None:
         lambda f, i: (i + 1) % 2 == 0,
         lambda f, i: not f["tied"] and f["kinds"][i] == "window",
         lambda f, i: i > 0,
+        lambda f, i: (f["layers"] - 1 - i) % 4 == 0,
     ],
 )
 def test_the_layers_that_hold_something_are_told_apart(present: Any) -> None:
