@@ -8,6 +8,7 @@ from pathlib import Path
 
 from l4guide.model.architecture import NONE, Architecture, FeedForward, Layers, Mixer
 from l4guide.model.checkpoint_index import holds_head
+from l4guide.model.composed import composed, encoder_of, outside
 from l4guide.model.fields import Fields, read_config
 from l4guide.model.hybrids import shares_blocks, sharing
 from l4guide.model.loops import again, cycled, looped
@@ -97,7 +98,8 @@ def from_config(config: Mapping[str, object], name: str) -> Architecture:
     """
     fields = Fields(config, name)
     hidden = hidden_size(fields)
-    two_stacks, causal = has_two(fields), _is_causal(fields)
+    encoder = encoder_of(fields)
+    two_stacks, causal = has_two(fields), encoder is not None or _is_causal(fields)
     if two_stacks:
         layers = stacks(fields, gated=_gated(fields))
     elif shares_blocks(fields):
@@ -105,6 +107,10 @@ def from_config(config: Mapping[str, object], name: str) -> Architecture:
     else:
         layers = _layers(fields, causal=causal)
     tables = table_weights(fields, two_stacks=two_stacks, is_encoder=not causal)
+    if encoder is not None:
+        reads = from_config(encoder, f"{name}: encoder")
+        layers = composed(reads, layers, hidden)
+        tables += outside(reads, encoder, hidden)
     towers = [tower_weights(tower) for tower in fields.towers]
     found = Architecture(
         name=name,

@@ -124,6 +124,8 @@ class Fields:
     def __init__(self, config: Mapping[str, object], name: str) -> None:
         self.name = name
         inner = next((config[key] for key in INNER if isinstance(config.get(key), dict)), None)
+        if composes(config):
+            inner = config["decoder"]
         self.outer = config
         self.own: Mapping[str, object] = inner if isinstance(inner, dict) else config
         deeper = self.own.get("text_config")
@@ -250,6 +252,11 @@ class Fields:
             limits = {"low": at_least, "high": at_most}
             raise BadInput("error.config_out_of_range", path=self.name, field=name, value=value, **limits)
         return value
+
+
+def composes(config: Mapping[str, object]) -> bool:
+    """Whether a configuration holds those of an encoder and of its decoder."""
+    return isinstance(config.get("encoder"), dict) and isinstance(config.get("decoder"), dict)
 
 
 def _with_layers(part: Mapping[str, object]) -> list[Mapping[str, object]]:
