@@ -69,6 +69,17 @@ def model_types() -> Mapping[str, ModelType]:
     return {row.cells["model_type"]: row.fill(ModelType) for row in rows}
 
 
+@cache
+def idle_fields() -> frozenset[str]:
+    """Names of numbers that change no count to speak of, whatever the type; the rows of `idle_fields.csv`.
+
+    Raises:
+        BadData: a row is broken.
+    """
+    rows = read_rows(catalogue.data_folder() / "idle_fields.csv", ["field", "says", "sources"], ["field"])
+    return frozenset(row.cells["field"] for row in rows)
+
+
 def read_config(path: Path) -> Mapping[str, object]:
     """The object in a JSON file.
 
@@ -153,7 +164,7 @@ class Fields:
         return tuple(
             key
             for key, value in self.own.items()
-            if key not in self.read and _counts(value) and not BESIDE.search(key)
+            if key not in self.read and _counts(value) and not BESIDE.search(key) and key not in idle_fields()
         )
 
     @property

@@ -27,6 +27,8 @@ def latent(fields: Fields, kind: str, heads: int) -> Mixer:
         BadInput: a field is missing, malformed or out of limits.
     """
     own = _own(fields) if kind == WINDOW else None
+    # Every head has keys of its own, as wide as their two parts, whatever these say.
+    fields.read.update(("num_key_value_heads", "head_dim"))
     return _whole(fields, heads) if own is None else _windowed(fields, own)
 
 
