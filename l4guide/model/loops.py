@@ -39,7 +39,7 @@ def again(fields: Fields, group: Layers, passes: int) -> Iterator[Layers]:
 
 
 def cycled(fields: Fields) -> tuple[int, int] | None:
-    """Layers of two stacks that take turns, as HRM has them: those that are passed, and those with own weights.
+    """Layers of two stacks that take turns, as HRM has them: those passed, and those with weights of their own.
 
     Raises:
         BadInput: a field is malformed or out of limits.

@@ -8,19 +8,47 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from l4guide.frozen import frozen
 from l4guide.tracing.build import default_config, typed_config
 from l4guide.tracing.moves import Field, drawn, fields_of, is_count_of_layers, legacy
 from l4guide.tracing.observed import observe
 from l4guide.tracing.variation import derived
 
-#: Configurations that are tried; the last are not fitted to.
-TRIALS = 15
-#: A field whose other values were refused so often, and never taken, is left as it is.
-PATIENCE = 2
 #: So many more layers are tried where a few are refused.
 MORE_LAYERS = 6
-#: Builds that one trial, and all of one type, may cost before it goes on with what was taken.
-MOST_BUILDS, MOST_OF_TYPE = 14, 90
+#: What shapes a tower's convolutions, and all fields of a tower.
+NOTHING = re.compile(r"(?!)")
+CONVOLUTIONS = re.compile(
+    r"(.*\.)?\w*(conv|kernel|stride|dilat|sampl|ratio|depths|multiplier|channel|mel_|_mel|codebook|quantiz|filter|residual"
+    r"|reduction|resolution|compress)\w*"
+)
+TOWERS = re.compile(r"(?!.*(text|llm|language|decoder)\w*\.[^.]*$).*\..*")
+
+
+@frozen
+class Round:
+    """How much of a type is tried: its trials, the builds that each and all may cost, and the fields that are left.
+
+    A field whose other values were refused `patience` times more than taken is left as it is, too. A record refuses a
+    configuration that has another value in a field that was left.
+    """
+
+    trials: int
+    builds: int
+    builds_a_trial: int
+    patience: int
+    left: re.Pattern[str] = NOTHING
+
+
+#: One after the other, until a type has a record that holds.
+ROUNDS = (
+    Round(trials=15, builds=90, builds_a_trial=14, patience=2),
+    Round(trials=36, builds=360, builds_a_trial=18, patience=3),
+    Round(trials=16, builds=150, builds_a_trial=18, patience=3, left=CONVOLUTIONS),
+    Round(trials=16, builds=150, builds_a_trial=18, patience=3, left=TOWERS),
+)
+#: Further configurations that a record is held to: they choose the round.
+FURTHER = range(1000, 1004)
 TAKES = re.compile(r"kwargs\.(?:pop|get)\(\s*\"(\w+)\"")
 
 
@@ -44,8 +72,10 @@ def _part(config: dict[str, Any], path: str) -> dict[str, Any]:
 class Trials:
     """The trials of one type, chosen by chance from its name, so that they are the same each time."""
 
-    def __init__(self, model_type: str) -> None:
+    def __init__(self, model_type: str, effort: Round = ROUNDS[0]) -> None:
         self.model_type = model_type
+        self.effort = effort
+        self.most_builds = effort.builds
         self.config = default_config(model_type)
         self.fields = list(fields_of(self.config))
         self.parts = dict(_types(self.config))
@@ -57,7 +87,7 @@ class Trials:
         self.last: tuple[dict[str, Any], dict[str, Any] | None] | None = None
         self.way: Any = None
 
-    def study(self, trials: int = TRIALS) -> dict[str, Any]:
+    def study(self) -> dict[str, Any]:
         """What was seen at the default, with every part said, and at so many other configurations.
 
         Raises:
@@ -67,8 +97,8 @@ class Trials:
         self.way = None if whole["unsaid"] else way
         seen = [{"raw": {"model_type": self.model_type}, **whole}]
         said = typed_config(nested({}, self.parts, self.model_type), "-")
-        for number in range(trials):
-            if self.builds >= MOST_OF_TYPE:
+        for number in range(self.effort.trials):
+            if self.builds >= self.most_builds:
                 break
             one = self._trial(random.Random(f"{self.model_type} {number}"))
             if one is not None:
@@ -84,8 +114,15 @@ class Trials:
             "seen": seen,
         }
 
+    def further(self) -> list[dict[str, Any]]:
+        """What was seen at configurations that no record is fitted to."""
+        self.most_builds = self.builds + len(FURTHER) * self.effort.builds_a_trial
+        tried = (self._trial(random.Random(f"{self.model_type} {number}")) for number in FURTHER)
+        return [one for one in tried if one is not None]
+
     def _trial(self, chance: random.Random) -> dict[str, Any] | None:
-        moves = drawn(self.fields, self.derived, chance)
+        open_fields = [field for field in self.fields if not self.effort.left.fullmatch(field.path)]
+        moves = drawn(open_fields, self.derived, chance)
         for field in self.legacy:
             if chance.random() < 0.25 and (value := legacy(field.name, chance)) is not None:
                 moves[field.path] = value
@@ -94,7 +131,7 @@ class Trials:
             for path, value in moves.items()
             if is_count_of_layers(path)
             or self.taken[path] >= self.refused[path]
-            or (self.refused[path] - self.taken[path] <= PATIENCE and chance.random() < 0.4)
+            or (self.refused[path] - self.taken[path] <= self.effort.patience and chance.random() < 0.4)
         }
         self.builds_before = self.builds
         # Layers first: the fewer of them, the sooner all else is tried; lists with an entry a layer follow them.
@@ -115,7 +152,7 @@ class Trials:
 
     def _settled(self, current: dict[str, Any], moves: dict[str, Any]) -> dict[str, Any]:
         """As many of these moves as the type takes together."""
-        if not moves or self.builds >= min(MOST_OF_TYPE, self.builds_before + MOST_BUILDS):
+        if not moves or self.builds >= min(self.most_builds, self.builds_before + self.effort.builds_a_trial):
             return current
         if self._seen(current | moves) is not None:
             self.taken.update(moves.keys())

@@ -111,15 +111,25 @@ def _expressions_of(model_type: str) -> dict[str, Any]:
     import transformers
 
     from l4guide.tracing.fitting.fit import NoFit
-    from l4guide.tracing.fitting.recording import line_of
-    from l4guide.tracing.trials import Trials
+    from l4guide.tracing.fitting.recording import line_of, stands
+    from l4guide.tracing.trials import ROUNDS, Trials
 
-    # As JSON holds it: what was seen has lists where transformers has tuples.
-    study = json.loads(json.dumps(Trials(model_type).study(), default=str))
-    try:
-        return {"line": line_of(study, transformers.__version__), "why": ""}
-    except NoFit as problem:
-        return {"line": None, "why": str(problem)}
+    why = ""
+    for effort in ROUNDS:
+        trials = Trials(model_type, effort)
+        # As JSON holds it: what was seen has lists where transformers has tuples.
+        study, further = (
+            json.loads(json.dumps(seen(), default=str)) for seen in (trials.study, trials.further)
+        )
+        try:
+            line = line_of(study, transformers.__version__)
+        except NoFit as problem:
+            why = why or str(problem)
+            continue
+        if stands(line, further):
+            return {"line": line, "why": ""}
+        why = why or "it does not hold at further configurations"
+    return {"line": None, "why": why}
 
 
 def _trace_of(config: dict[str, Any], name: str) -> Trace:

@@ -16,6 +16,8 @@ FEW = 3
 
 #: Components whose calls a record may leave out.
 TOWERS = ("vision", "audio")
+#: Layers of a stack that may each have expressions of their own.
+MOST_APART = 24
 #: Solvers that are kept: their tables are large.
 MOST_SOLVERS = 6
 
@@ -70,10 +72,10 @@ class Fit:
             NoFit: no expression was found for one.
         """
         ordered = sorted(self.groups[kind], key=lambda group: -len(group.seen))
-        found = {}
+        found: dict[int, list[dict[str, Any]]] = {}
         for group in ordered:
             try:
-                found[id(group)] = self._term(kind, group)
+                found[id(group)] = self._terms(kind, group)
             except NoFit:
                 if kind == "calls" and group.said[0] in TOWERS:
                     self.towers.add(group.said[0])
@@ -82,10 +84,25 @@ class Fit:
                     raise
                 self.unexplained.append(self._condition(group))
         return [
-            found[id(group)]
+            term
             for group in self.groups[kind]
-            if id(group) in found and not (kind == "calls" and group.said[0] in self.towers)
+            if not (kind == "calls" and group.said[0] in self.towers)
+            for term in found.get(id(group), ())
         ]
+
+    def _terms(self, kind: str, group: Group) -> list[dict[str, Any]]:
+        """A group as one term; where its stack always has the same few layers and no pattern, as one a layer.
+
+        Raises:
+            NoFit: no expression was found.
+        """
+        try:
+            return [self._term(kind, group)]
+        except NoFit:
+            deep = set(self.depths[group.stack]) if group.layered else set()
+            if len(deep) != 1 or max(deep) > MOST_APART:
+                raise
+        return [self._term(kind, one) for one in group.by_layer()]
 
     def _condition(self, group: Group) -> Any:
         """When there is what no expression was found for: the record does not answer then."""

@@ -45,6 +45,19 @@ class Group:
         """The path of the stack that it lies in."""
         return self.path.partition("*")[0]
 
+    def by_layer(self) -> list["Group"]:
+        """What each layer holds, as if there were no stack."""
+        head, _, rest = self.path.partition("*")
+        every = sorted({layer for layers in self.seen.values() for layer in layers})
+        return [
+            Group(
+                path=f"{head}{layer}{rest.replace('*', '#')}",
+                said=self.said,
+                seen={n: {0: layers[layer]} for n, layers in self.seen.items() if layer in layers},
+            )
+            for layer in every
+        ]
+
 
 def groups(kind: str, seen: Sequence[Mapping[str, Any]]) -> list[Group]:
     """Everything of one kind that the configurations were seen to have, by path."""

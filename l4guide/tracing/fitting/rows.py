@@ -75,6 +75,15 @@ class Rows:
                 broken.append((expression, [0.0 if one is None else float(one) for one in values]))
         return whole, broken
 
+    def constants(self) -> list[tuple[str, int]]:
+        """Fields that are the same number over all rows."""
+        found = []
+        for path in self.paths:
+            values = self.seen(path)
+            if values and all(type(one) is int and one == values[0] for one in values) and values[0] > 1:
+                found.append((path, values[0]))
+        return found
+
     def _atomic(self) -> Iterator[Any]:
         for path in self.paths:
             values = self.seen(path)

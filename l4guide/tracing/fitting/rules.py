@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 from l4guide.tracing.fitting.rows import Rows, distance, flat, paths_of
+from l4guide.tracing.fitting.search import FEWEST
 from l4guide.tracing.fitting.solve import Solver
 from l4guide.tracing.language import Unsaid, Values, same
 from l4guide.tracing.resolution import AS_SAID, Resolution, kinds
@@ -49,7 +50,8 @@ class Rules:
         self.absent = {
             path: value
             for path, value in self.usual.items()
-            if path not in study["derived"] and not isinstance(value, list)
+            if not isinstance(value, list)
+            and (path not in study["derived"] or self._is_constant_where_silent(path))
         }
         self.derived = study["derived"]
         self.found: dict[str, Any] = {}
@@ -61,6 +63,15 @@ class Rules:
             for fields, known in zip(self.plain, self.resolved, strict=True)
             if path in known or path in self.usual
         )
+
+    def _is_constant_where_silent(self, path: str) -> bool:
+        """Whether a field that a type may complete is the same wherever a file does not say it."""
+        values = [
+            known[path]
+            for fields, known in zip(self.plain, self.resolved, strict=True)
+            if path in known and path not in fields.said
+        ]
+        return len(values) > FEWEST and all(_same(one, self.usual[path]) for one in values)
 
     def make(self, wanted: Iterable[str]) -> dict[str, Any]:
         """The rules of the fields that are wanted, and of those that these ask for.

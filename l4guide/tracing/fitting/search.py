@@ -15,7 +15,7 @@ FACTORS = (2, 3, 4, 6, 8, 16)
 ROUNDED = (8, 16, 32, 64, 128, 256)
 HIDDEN = re.compile(r"hidden|embed|model|dim$|n_embd")
 #: What an image is cut by, both ways.
-SIDE = re.compile(r"patch|stride|grid|factor|merge")
+SIDE = re.compile(r"patch|stride|grid|factor|merge|sample|sampling")
 #: Fewer rows say nothing of an expression that is not constant.
 FEWEST = 3
 #: Terms of a sum are not more far-fetched than this, nor are sums that are tried for a quotient.
@@ -45,6 +45,7 @@ class Table:
         if not rows.layered:
             self._rounded(a, x)
         self._quotients(a, x, every=not rows.layered)
+        self._of_constants(rows.constants(), a, x)
         self._pairs("+", a, x)
         for one, line in zip(a, x, strict=True):
             self._add([["-", one, other] for other in a], line - x)
@@ -101,6 +102,13 @@ class Table:
                     quotient = ["//", other, one]
                     self._add([["*", third, quotient] for third in a], x * (numerator // line))
                     self._add([["*", 2, third, quotient] for third in a], 2 * x * (numerator // line))
+
+    def _of_constants(self, constants: list[tuple[str, int]], a: list[Any], x: Any) -> None:
+        """Fields that were always the same, by what they are cut by."""
+        for one, line in zip(a, x, strict=True):
+            if SIDE.search(str(one)) and not np.any((line <= 0) | (line >= ABSENT)):
+                for other, value in constants:
+                    self._add([["//", other, one]], (value // line)[None, :])
 
 
 class Part:
