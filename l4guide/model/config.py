@@ -67,6 +67,8 @@ MOST_CONTEXT = 2**31
 MOST_PIXELS = 16_384
 #: Characters of a type's name that are kept; none that exists is as long.
 MOST_TYPE = 60
+#: Types that count the gate and what it gates as one width.
+HALVED = ("recurrent_gemma", "moshi")
 #: Activations whose product has no gate.
 UNGATED = ("relu2", "squared_relu", "relu", "gelu_new", "gelu_fast")
 
@@ -220,7 +222,7 @@ def _inside(fields: Fields) -> int | None:
     if isinstance(listed, list) and listed and isinstance(listed[0], int):
         return listed[0]
     width = fields.whole("dense_intermediate_size", "intermediate_size_mlp") or fields.whole(*INTERMEDIATE)
-    if width and str(fields.get("model_type")) == "recurrent_gemma":
+    if width and str(fields.get("model_type")) in HALVED:
         return width // 2
     rounded = fields.whole("ffn_round_up_to_multiple_of", at_least=1)
     if rounded:
