@@ -18,10 +18,21 @@ def encoder_of(fields: Fields) -> Mapping[str, object] | None:
     return {**encoder, "architectures": ["EncoderModel"]}
 
 
-def composed(encoder: Architecture, decoder: tuple[Layers, ...], hidden: int) -> tuple[Layers, ...]:
-    """Layers of both, and the decoder's cross-attention by itself; `hidden` are the decoder's columns."""
+def read_columns(fields: Fields) -> int | None:
+    """Columns that the decoder's cross-attention reads where they are not its own; None where they are.
+
+    Raises:
+        BadInput: the field is malformed or out of limits.
+    """
+    return fields.whole("cross_attention_hidden_size", at_least=1)
+
+
+def composed(
+    encoder: Architecture, decoder: tuple[Layers, ...], hidden: int, columns: int | None
+) -> tuple[Layers, ...]:
+    """Layers of both, and the decoder's cross-attention by itself, which reads so many `columns` or `hidden`."""
     reading = (_as_wide(group, encoder.hidden, hidden) for group in encoder.layers)
-    return (*reading, *decoder, *_crossing(encoder, decoder))
+    return (*reading, *decoder, *_crossing(encoder, decoder, hidden, columns or hidden))
 
 
 def _as_wide(group: Layers, own: int, hidden: int) -> Layers:
@@ -32,11 +43,19 @@ def _as_wide(group: Layers, own: int, hidden: int) -> Layers:
     return replace(group, mixer=mixer)
 
 
-def _crossing(encoder: Architecture, decoder: tuple[Layers, ...]) -> Iterator[Layers]:
+def _crossing(
+    encoder: Architecture, decoder: tuple[Layers, ...], hidden: int, columns: int
+) -> Iterator[Layers]:
     for group in decoder:
         if group.mixer.attends:
+            more = group.mixer.source_weights(columns) - group.mixer.source_weights(hidden)
             mixer = replace(
-                group.mixer, kind=FULL, window=None, cross=True, source_tokens=encoder.usual_context
+                group.mixer,
+                kind=FULL,
+                window=None,
+                cross=True,
+                source_tokens=encoder.usual_context,
+                inner_weights=group.mixer.inner_weights + more,
             )
             yield replace(group, mixer=mixer, feed_forward=FeedForward(gated=group.feed_forward.gated))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from l4guide.model.architecture import NONE, Architecture, FeedForward, Layers, Mixer
 from l4guide.model.checkpoint_index import holds_head
-from l4guide.model.composed import composed, encoder_of, outside
+from l4guide.model.composed import composed, encoder_of, outside, read_columns
 from l4guide.model.fields import Fields, read_config
 from l4guide.model.hybrids import shares_blocks, sharing
 from l4guide.model.loops import again, cycled, looped
@@ -111,8 +111,8 @@ def from_config(config: Mapping[str, object], name: str) -> Architecture:
     tables = table_weights(fields, two_stacks=two_stacks, is_encoder=not causal)
     if encoder is not None:
         reads = from_config(encoder, f"{name}: encoder")
-        layers = composed(reads, layers, hidden)
-        tables += outside(reads, encoder, hidden)
+        layers = composed(reads, layers, hidden, read_columns(fields))
+        tables += outside(reads, encoder, read_columns(fields) or hidden)
     towers = [tower_weights(tower) for tower in fields.towers]
     found = Architecture(
         name=name,

@@ -111,6 +111,9 @@ def test_an_encoder_of_another_width_keeps_its_weights() -> None:
         for group in model.layers
         if not group.mixer.cached
     )
+    narrow = from_config({"encoder": vision, "decoder": {**decoder, "cross_attention_hidden_size": 32}}, "t")
+    # Two layers read 32 columns in place of 64, and nothing widens what the encoder makes.
+    assert model.parameters - narrow.parameters == 2 * 2 * 32 * 64 + 32 * 64
     assert {17} == {group.mixer.source_tokens for group in model.layers if group.mixer.cross}
 
 
