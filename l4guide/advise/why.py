@@ -21,7 +21,9 @@ def why(
     What an older release refused is said of training a bare shape alone: of serving, or of a model, nobody asked it.
     """
     flash = next(verdict for verdict in part.implementations if verdict.library == FLASH)
-    lines = tuple(_lines(question, part, flash, tiles, alone=len(parts) == 1))
+    found = tuple(_lines(question, part, flash, tiles, alone=len(parts) == 1))
+    # Forward and backward may have the same limit.
+    lines = tuple(line for place, line in enumerate(found) if line not in found[:place])
     if len(parts) == 1:
         return lines
     if lines and flash.status != "ok":

@@ -19,7 +19,17 @@ from l4guide.catalogue.reading import (
     read_sources,
 )
 from l4guide.catalogue.records import CONFIG, Alias, Component, Gpu, Instance, Model, Price, Source
-from l4guide.catalogue.tables import aliases, all_prices, gpus, instances, models, source, sources
+from l4guide.catalogue.tables import (
+    aliases,
+    all_prices,
+    gpu_aliases,
+    gpus,
+    instances,
+    models,
+    source,
+    sources,
+    sources_by_key,
+)
 
 __all__ = [
     "CONFIG",
@@ -38,6 +48,7 @@ __all__ = [
     "find_instance",
     "find_model",
     "gpu",
+    "gpu_aliases",
     "gpus",
     "instances",
     "model",
@@ -51,4 +62,5 @@ __all__ = [
     "read_sources",
     "source",
     "sources",
+    "sources_by_key",
 ]

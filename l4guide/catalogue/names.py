@@ -9,7 +9,7 @@ from typing import Any
 
 from l4guide.catalogue.folder import data_folder
 from l4guide.catalogue.records import Alias, Gpu, Instance, Model
-from l4guide.catalogue.tables import aliases, gpus, instances, models
+from l4guide.catalogue.tables import aliases, gpu_aliases, gpus, instances, models
 from l4guide.errors import BadInput
 from l4guide.text import Sentence
 
@@ -33,25 +33,25 @@ def plain(name: str) -> str:
     return letters
 
 
-def _directory(names: Iterable[str]) -> Mapping[str, Alias]:
-    """Every way to write one of `names`, in the form of `plain`; the name itself wins over an alias.
+def _directory(names: Iterable[str], listed: Iterable[Alias]) -> Mapping[str, Alias]:
+    """Every way to write one of `names`, in the form of `plain`; the name itself wins over a `listed` alias.
 
     The name of a repository may lack its owner.
     """
     own = {name: Alias(alias=name, name=name, assumed=False) for name in names}
-    written = [alias for alias in aliases() if alias.name in own]
+    written = [alias for alias in listed if alias.name in own]
     unowned = {plain(alias.alias.partition("/")[2]): alias for alias in written if "/" in alias.alias}
     return {**unowned, **{plain(alias.alias): alias for alias in [*written, *own.values()]}}
 
 
 @cache
 def _gpu_directory() -> Mapping[str, Alias]:
-    return _directory(gpu.name for gpu in gpus())
+    return _directory((gpu.name for gpu in gpus()), gpu_aliases())
 
 
 @cache
 def _model_directory() -> Mapping[str, Alias]:
-    return _directory(model.name for model in models())
+    return _directory((model.name for model in models()), aliases())
 
 
 @cache

@@ -102,8 +102,8 @@ def read_instances(path: Path, gpus: Collection[str], sources: Collection[str]) 
     return tuple(instances)
 
 
-def read_aliases(path: Path, names: Collection[str]) -> tuple[Alias, ...]:
-    """The aliases of an `aliases.csv` for the cards and models called `names`.
+def read_aliases(path: Path, names: Collection[str] | None = None) -> tuple[Alias, ...]:
+    """The aliases of an `aliases.csv` for the cards and models called `names`; None: for any.
 
     Raises:
         BadData: a row is broken.
@@ -111,6 +111,7 @@ def read_aliases(path: Path, names: Collection[str]) -> tuple[Alias, ...]:
     aliases = []
     for row in read_rows(path, _columns(Alias), ["alias"]):
         alias = row.fill(Alias)
-        row.check_known("name", [alias.name], names, "gpus.csv, models.csv")
+        if names is not None:
+            row.check_known("name", [alias.name], names, "gpus.csv, models.csv")
         aliases.append(alias)
     return tuple(aliases)

@@ -5,6 +5,7 @@ follows from others, is listed in `inferred`.
 """
 
 from datetime import date
+from functools import cache
 
 from l4guide.frozen import frozen
 
@@ -21,6 +22,12 @@ class Source:
     publisher: str
     url: str
     as_of: date
+
+
+@cache
+def _number(capability: str | None) -> int | None:
+    """A compute capability without its point: 89 for "8.9"."""
+    return int(capability.replace(".", "")) if capability else None
 
 
 @frozen
@@ -76,7 +83,7 @@ class Gpu:
     @property
     def arch(self) -> int | None:
         """The compute capability as a number, 89 for "8.9"; None for cards that are not NVIDIA's."""
-        return int(self.capability.replace(".", "")) if self.capability else None
+        return _number(self.capability)
 
 
 @frozen

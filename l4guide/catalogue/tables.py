@@ -22,7 +22,8 @@ def sources() -> tuple[Source, ...]:
 
 
 @cache
-def _sources_by_key() -> Mapping[str, Source]:
+def sources_by_key() -> Mapping[str, Source]:
+    """Every source by its key."""
     return {source.key: source for source in sources()}
 
 
@@ -32,31 +33,31 @@ def source(key: str) -> Source:
     Raises:
         KeyError: there is none.
     """
-    return _sources_by_key()[key]
+    return sources_by_key()[key]
 
 
 @cache
 def gpus() -> tuple[Gpu, ...]:
     """Every card that the guide knows."""
-    return read_gpus(data_folder() / "gpus.csv", _sources_by_key())
+    return read_gpus(data_folder() / "gpus.csv", sources_by_key())
 
 
 @cache
 def models() -> tuple[Model, ...]:
     """Every model preset."""
-    return read_models(data_folder() / "models.csv", _sources_by_key())
+    return read_models(data_folder() / "models.csv", sources_by_key())
 
 
 @cache
 def all_prices() -> tuple[Price, ...]:
     """Every price, in the order of the file."""
-    return read_prices(data_folder() / "prices.csv", {gpu.name for gpu in gpus()}, _sources_by_key())
+    return read_prices(data_folder() / "prices.csv", {gpu.name for gpu in gpus()}, sources_by_key())
 
 
 @cache
 def instances() -> tuple[Instance, ...]:
     """Every machine whose name stands for its cards."""
-    return read_instances(data_folder() / "instances.csv", {gpu.name for gpu in gpus()}, _sources_by_key())
+    return read_instances(data_folder() / "instances.csv", {gpu.name for gpu in gpus()}, sources_by_key())
 
 
 @cache
@@ -64,3 +65,10 @@ def aliases() -> tuple[Alias, ...]:
     """Every alias of a card or model."""
     names = {gpu.name for gpu in gpus()} | {model.name for model in models()}
     return read_aliases(data_folder() / "aliases.csv", names)
+
+
+@cache
+def gpu_aliases() -> tuple[Alias, ...]:
+    """Every alias of a card; models, which take longer to read than all cards, are not asked for."""
+    names = {gpu.name for gpu in gpus()}
+    return tuple(one for one in read_aliases(data_folder() / "aliases.csv") if one.name in names)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from functools import cache
 from itertools import chain, islice
 
-from l4guide.catalogue import Gpu, aliases, gpus
+from l4guide.catalogue import Gpu, gpu_aliases, gpus
 from l4guide.text import Joined, Sentence
 
 #: A reader recognises a class by a few of its cards.
@@ -33,9 +33,8 @@ def cards_enough(required_bytes: int) -> tuple[Gpu, ...]:
 @cache
 def _named() -> tuple[re.Pattern[str], dict[str, str]]:
     """A pattern of every spelling of a card, the longest first, and whose spelling it is."""
-    known = {gpu.name for gpu in gpus()}
     spelt = {gpu.name.lower(): gpu.name for gpu in gpus()}
-    spelt |= {one.alias.lower(): one.name for one in aliases() if one.name in known}
+    spelt |= {one.alias.lower(): one.name for one in gpu_aliases()}
     ordered = sorted(spelt, key=len, reverse=True)
     long = "|".join(re.escape(name) for name in ordered if len(name) >= SHORTEST)
     short = "|".join(re.escape(name) for name in ordered if len(name) < SHORTEST)

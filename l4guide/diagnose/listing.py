@@ -23,7 +23,7 @@ class _Blanks(dict[str, str]):
 
 
 def symptoms_page() -> str:
-    """A heading and a table for each kind: text, library, cause, first way out, source; in Markdown."""
+    """A heading and a table for each kind: text, library, cause with its source, first way out; in Markdown."""
     book = symptom_book()
     return "\n".join(line for kind in book.kinds for line in _section(book, kind.name, kind.title)).rstrip()
 
@@ -51,7 +51,8 @@ def _texts(symptom: Symptom) -> str:
 
 def _cause(symptom: Symptom) -> str:
     told = sentences("en")[symptom.cause].format_map(_Blanks())
-    return f"{_cell(told)} [{symptom.code}]({link(symptom.source, symptom.place)})"
+    known = say(f"support.evidence_{symptom.evidence}")
+    return f"{_cell(told)} [{symptom.code}]({link(symptom.source, symptom.place)}), {known}"
 
 
 def _fix(symptom: Symptom) -> str:

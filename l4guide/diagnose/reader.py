@@ -5,8 +5,7 @@ from functools import cache
 from itertools import chain
 from pathlib import Path
 
-from l4guide.catalogue import Source, data_folder
-from l4guide.catalogue import sources as all_sources
+from l4guide.catalogue import Source, data_folder, sources_by_key
 from l4guide.diagnose.arithmetic import ARITHMETIC
 from l4guide.diagnose.facts import FACTS, FILLED_BY_ALL
 from l4guide.diagnose.operators import PRINTED
@@ -232,7 +231,7 @@ def read_symptoms(path: Path, sources: Mapping[str, Source]) -> tuple[Symptom, .
 @cache
 def symptom_book() -> SymptomBook:
     """Every symptom file under `data/symptoms`, as one book."""
-    sources = {source.key: source for source in all_sources()}
+    sources = sources_by_key()
     paths = (path for path in sorted((data_folder() / "symptoms").glob("*.toml")) if path.name != WORDS)
     found = tuple(chain.from_iterable(read_symptoms(path, sources) for path in paths))
     book, _, _ = _words()

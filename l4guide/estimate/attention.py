@@ -13,7 +13,7 @@ from l4guide.estimate.interval import half_width
 from l4guide.estimate.model import Fit, time_of
 from l4guide.estimate.physics import AS_FITTED, Live, Parts, best_us, floor_us
 from l4guide.estimate.power import Power, power_of
-from l4guide.estimate.problems import Array, Problems, problems_of
+from l4guide.estimate.problems import Array, Problems, problem_of, problems_of
 from l4guide.estimate.routes import Choice, choose
 from l4guide.frozen import frozen
 from l4guide.work import BACKWARD_OVER_FORWARD_FLOPS, work_of
@@ -152,6 +152,15 @@ def _forward(chip: Chip, choice: Choice, problems: Problems, *, cold: bool, live
     return replace(parts, total=total)
 
 
+def _all_passes(parts: Parts, factor: Array | float, slowdown: float | None) -> Array:
+    """A call's time: `factor` of its forward, and with a `slowdown` a backward so much slower than its products."""
+    total = parts.total * factor
+    if slowdown is None:
+        return total
+    work = (parts.total - np.minimum(parts.launch, parts.total)) * factor
+    return total + BACKWARD_LAUNCHES * parts.launch + BACKWARD_OVER_FORWARD_FLOPS * slowdown * work
+
+
 def call_times(
     problems: Problems,
     chip: Chip,
@@ -172,20 +181,25 @@ def call_times(
     quick = forward if not decode else _forward(chip, choice, problems, cold=False, live=live)
     stretch = UNSTRETCHED if live.seen else choice.stretch or UNSTRETCHED
     slowdown = calibration().backward_slowdown
-    ends = []
-    for parts, factor, pace in (
-        (quick, np.exp(-spread) * stretch.low / stretch.value, slowdown.low),
-        (forward, np.ones_like(spread), slowdown.value),
-        (forward, np.exp(spread) * stretch.high / stretch.value, slowdown.high),
-    ):
-        total = parts.total * factor
-        if training:
-            work = (parts.total - np.minimum(parts.launch, parts.total)) * factor
-            total = total + BACKWARD_LAUNCHES * parts.launch + BACKWARD_OVER_FORWARD_FLOPS * pace * work
-        ends.append(total)
+    low, value, high = (
+        _all_passes(parts, factor, pace if training else None)
+        for parts, factor, pace in (
+            (quick, np.exp(-spread) * stretch.low / stretch.value, slowdown.low),
+            (forward, 1.0, slowdown.value),
+            (forward, np.exp(spread) * stretch.high / stretch.value, slowdown.high),
+        )
+    )
     best = floor_us(chip, problems, cold=False) * (1 + BACKWARD_OVER_FORWARD_FLOPS * training)
-    low = np.minimum(np.maximum(ends[0], best), ends[1])
-    return Times(low=low, value=ends[1], high=ends[2], forward=forward)
+    return Times(low=np.minimum(np.maximum(low, best), value), value=value, high=high, forward=forward)
+
+
+def _burst_us(problems: Problems, chip: Chip, choice: Choice, forward: Parts, *, training: bool) -> float:
+    """The time of a call in the first seconds, before power holds the clock back."""
+    best = best_us(chip, problems, cold=False, gemm_tflops=chip.burst_tflops)
+    stretch = (choice.stretch or UNSTRETCHED).value
+    first = replace(forward, total=np.maximum(forward.burst * stretch, best))
+    slowdown = calibration().backward_slowdown.value if training else None
+    return float(_all_passes(first, 1.0, slowdown)[0])
 
 
 def attention_times(
@@ -210,7 +224,7 @@ def basis_of(workload: Workload, gpu: Gpu, implementation: str, *, live: Live = 
         CannotDo: there is no measured row to lean on for this card, type or implementation.
     """
     chip = chip_of(gpu, workload.dtype)
-    return _basis(choose(workload, gpu, implementation), chip, problems_of([workload]), live)
+    return _basis(choose(workload, gpu, implementation), chip, problem_of(workload), live)
 
 
 def attention_time(
@@ -228,21 +242,20 @@ def attention_time(
     """
     choice = choose(workload, gpu, implementation)
     chip = chip_of(gpu, workload.dtype)
-    problems, training = problems_of([workload]), workload.task == "training"
+    problems, training = problem_of(workload), workload.task == "training"
     times = call_times(problems, chip, choice, training=training, live=live)
-    first_seconds = replace(chip, gemm_tflops=chip.burst_tflops)
-    burst = times
-    if workload.task != "decode":  # a step waits for memory, whatever the clock
-        burst = call_times(problems, first_seconds, choice, training=training, live=live)
     power = power_of(chip, problems, times.forward, times.value)
     low, value, high = (float(end[0]) for end in (times.low, times.value, times.high))
+    burst = value
+    if workload.task != "decode":  # a step waits for memory, whatever the clock
+        burst = _burst_us(problems, chip, choice, times.forward, training=training)
     work = work_of(workload)
     return Estimate(
         implementation=implementation,
         latency_ms=value / 1e3,
         low_ms=low / 1e3,
         high_ms=high / 1e3,
-        burst_ms=min(float(burst.value[0]), value) / 1e3,
+        burst_ms=min(burst, value) / 1e3,
         tflops=work.flops / value / 1e6,
         tflops_low=work.flops / high / 1e6,
         tflops_high=work.flops / low / 1e6,

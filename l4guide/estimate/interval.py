@@ -35,7 +35,7 @@ def half_width(
     held = 1 - chip.gemm_tflops / chip.peak_tflops
     extra.append(busy * PER_HELD * max(held - MOST_HELD, 0.0) * (not known))
     extra += [np.full_like(width, ASSUMED_FIGURE)] * len(chip.assumed)
-    extra.append(UNSEEN_HEAD * ~np.isin(problems.head_dim, fit.head_dims))
+    extra.append(UNSEEN_HEAD * ~(problems.head_dim[..., None] == fit.head_dims).any(-1))
     beyond = (problems.seqlen_kv > fit.longest) | (problems.batch > fit.largest_batch)
     extra.append(BEYOND_RANGE * beyond)
     extra.append(WINDOW * (problems.window < np.minimum(problems.seqlen_kv, UNLIMITED)))

@@ -69,8 +69,10 @@ def time_of(
     return prompt_time(chip, shape, problems, prompt, cold=cold, live=live)
 
 
+_EDGES = np.log(BANDS_US)
+_MIDDLES = np.concatenate([[_EDGES[0] - 0.5], (_EDGES[:-1] + _EDGES[1:]) / 2, [_EDGES[-1] + 1.0]])
+
+
 def width_at(widths: tuple[float, ...], time_us: Array) -> Array:
     """The half-width of an interval at these durations, linear in log time between the middles of bands."""
-    edges = np.log(BANDS_US)
-    middles = np.concatenate([[edges[0] - 0.5], (edges[:-1] + edges[1:]) / 2, [edges[-1] + 1.0]])
-    return np.asarray(np.interp(np.log(time_us), middles, widths))
+    return np.asarray(np.interp(np.log(time_us), _MIDDLES, widths))

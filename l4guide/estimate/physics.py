@@ -101,9 +101,13 @@ class Live:
 
 @frozen
 class Parts:
-    """Where the time goes, in us: compute and memory overlap, so that the parts do not add up to `total`."""
+    """Where the time goes, in us: compute and memory overlap, so that the parts do not add up to `total`.
+
+    `burst` is the total in the first seconds, before power holds the clock back.
+    """
 
     total: Array
+    burst: Array
     compute: Array
     memory: Array
     launch: Array
@@ -132,9 +136,9 @@ def _step_us(chip: Chip, problems: Problems, rows: Array | float, tiles: Tiles, 
     return np.asarray(tensor / p.tensor + p.exp * softmax + p.step_kclk / chip.clock_ghz)
 
 
-def throttled(chip: Chip, compute: Array, use: Array) -> Array:
+def throttled(chip: Chip, compute: Array, use: Array, gemm_tflops: float | None = None) -> Array:
     """Time after the clock has fallen, as far as the slots are in use, to what power lets a GEMM sustain."""
-    held = 1 - min(chip.gemm_tflops / chip.peak_tflops, 1.0)
+    held = 1 - min((gemm_tflops or chip.gemm_tflops) / chip.peak_tflops, 1.0)
     return np.asarray(compute / (1 - held * use / (1 + BURST_US / np.maximum(compute, 1e-9))))
 
 
@@ -150,11 +154,12 @@ def _split_us(chip: Chip, problems: Problems, splits: Array, p: Shared, join_us:
     return np.where(splits > 1, p.split_us + moved + join_us * splits, 0.0)
 
 
-def _fastest(total: Array, compute: Array, memory: Array, launch: Array) -> Parts:
-    """The shortest of the ways to split each call: `total` and `compute` have one row for each way."""
+def _fastest(total: Array, burst: Array, compute: Array, memory: Array, launch: Array) -> Parts:
+    """The shortest of the ways to split each call: totals and `compute` have one row for each way."""
     best = np.argmin(total, axis=0)[None]
     return Parts(
         total=np.take_along_axis(total, best, axis=0)[0],
+        burst=burst.min(axis=0),
         compute=np.take_along_axis(compute, best, axis=0)[0],
         memory=memory,
         launch=launch,
@@ -183,9 +188,14 @@ def prompt_time(
         chip.sms, per_sm, columns * splits, count, np.ceil(longest / splits), total / splits, p.tail
     )
     busy = np.where(per_sm > 1, np.maximum(plan.resident, p.lone), 1.0)
-    compute = throttled(chip, plan.steps * step * busy + plan.blocks * block, plan.use) * live.compute
-    total_us = launch + update + _split_us(chip, problems, splits, p, 0.0) + _join(compute, memory, p.overlap)
-    return _fastest(total_us, compute, memory + update, launch)
+    at_boost = plan.steps * step * busy + plan.blocks * block
+    beside = launch + update + _split_us(chip, problems, splits, p, 0.0)
+    compute, first = (
+        throttled(chip, at_boost, plan.use, rate) * live.compute
+        for rate in (chip.gemm_tflops, chip.burst_tflops)
+    )
+    total, burst = (beside + _join(one, memory, p.overlap) for one in (compute, first))
+    return _fastest(total, burst, compute, memory + update, launch)
 
 
 def step_time(
@@ -216,13 +226,14 @@ def step_time(
     if family.grouped_only:
         whole_only |= problems.group <= 1
     total = np.where((WAYS > 1) & whole_only, np.inf, total)
-    return _fastest(total, chain * np.ceil(waves), memory, launch)
+    # A step waits for memory, whatever the clock.
+    return _fastest(total, total, chain * np.ceil(waves), memory, launch)
 
 
-def best_us(chip: Chip, problems: Problems, *, cold: bool) -> Array:
+def best_us(chip: Chip, problems: Problems, *, cold: bool, gemm_tflops: float | None = None) -> Array:
     """What no kernel is known to beat: nearly a GEMM's rate at the clock that lasts, and the floor of the bytes."""
     arithmetic = problems.flops / (chip.peak_tflops * 1e6)
-    lasting = throttled(chip, arithmetic, np.ones_like(arithmetic)) / BEST_OF_GEMM
+    lasting = throttled(chip, arithmetic, np.ones_like(arithmetic), gemm_tflops) / BEST_OF_GEMM
     return np.asarray(np.maximum(lasting, floor_us(chip, problems, cold=cold)))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -78,6 +79,12 @@ class Problems:
         causal = ramp + (seen - growing) * np.minimum(width, keys)
         pairs = np.where(self.causal > 0, causal, rows * np.minimum(keys, width))
         return 2 * self.batch * self.heads * pairs * self.wide
+
+
+@lru_cache(maxsize=64)
+def problem_of(workload: Workload) -> Problems:
+    """The forward pass of one workload, which is asked of every card in turn."""
+    return problems_of([workload])
 
 
 def problems_of(workloads: Sequence[Workload]) -> Problems:

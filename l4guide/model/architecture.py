@@ -162,6 +162,11 @@ class Layers:
     feed_forward: FeedForward
     stored: int | None = None
 
+    @property
+    def own(self) -> int:
+        """Layers that have weights of their own."""
+        return self.count if self.stored is None else self.stored
+
 
 @frozen
 class Tower:
@@ -253,7 +258,7 @@ class Architecture:
         found = {"embedding": self.embedding_weights - head, "head": head, "tower": self.tower_weights}
         found |= dict.fromkeys(("attention", "state", "mlp", "experts", "router"), 0)
         for group in self.layers:
-            wide, count = group.feed_forward, group.stored or group.count
+            wide, count = group.feed_forward, group.own
             router = wide.router_weights(hidden)
             found["state" if group.mixer.kind == LINEAR else "attention"] += count * group.mixer.weights(
                 hidden
@@ -283,8 +288,7 @@ class Architecture:
     def layer_weights(self) -> int:
         """Weights of all layers; norms and biases, well under a thousandth, are left out."""
         return sum(
-            (g.stored or g.count) * (g.mixer.weights(self.hidden) + g.feed_forward.weights(self.hidden))
-            for g in self.layers
+            g.own * (g.mixer.weights(self.hidden) + g.feed_forward.weights(self.hidden)) for g in self.layers
         )
 
     @property

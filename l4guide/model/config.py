@@ -1,5 +1,6 @@
 """Any model's config.json, as transformers writes it, as an architecture."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import groupby
@@ -8,6 +9,8 @@ from pathlib import Path
 from l4guide.model.architecture import NONE, Architecture, FeedForward, Layers, Mixer
 from l4guide.model.checkpoint_index import holds_head
 from l4guide.model.fields import Fields, read_config
+from l4guide.model.hybrids import shares_blocks, sharing
+from l4guide.model.loops import again, cycled, looped
 from l4guide.model.mixers import STATES_ALONE, hidden_size, layer_count, mixers
 from l4guide.model.stacks import has_two, stacks
 from l4guide.model.stored import stored
@@ -15,6 +18,8 @@ from l4guide.model.tables import EMBEDDING, table_weights
 from l4guide.model.towers import tower_weights, towers_of
 from l4guide.model.traits import with_traits
 
+#: What a layer mixes with and multiplies, and how often it is passed.
+Alike = tuple[Mixer, FeedForward, int]
 INTERMEDIATE = (
     "intermediate_size",
     "ffn_hidden_size",
@@ -93,7 +98,12 @@ def from_config(config: Mapping[str, object], name: str) -> Architecture:
     fields = Fields(config, name)
     hidden = hidden_size(fields)
     two_stacks, causal = has_two(fields), _is_causal(fields)
-    layers = stacks(fields, gated=_gated(fields)) if two_stacks else _layers(fields, causal=causal)
+    if two_stacks:
+        layers = stacks(fields, gated=_gated(fields))
+    elif shares_blocks(fields):
+        layers = sharing(fields, _dense(fields))
+    else:
+        layers = _layers(fields, causal=causal)
     tables = table_weights(fields, two_stacks=two_stacks, is_encoder=not causal)
     towers = [tower_weights(tower) for tower in fields.towers]
     found = Architecture(
@@ -126,11 +136,17 @@ def named_type(config: Mapping[str, object]) -> str:
 def _layers(fields: Fields, *, causal: bool) -> tuple[Layers, ...]:
     """The layers of a single stack."""
     found = [mixer if causal else replace(mixer, cached=False) for mixer in mixers(fields)]
-    pairs = list(zip(found, _feed_forwards(fields, found), strict=True))
-    stored = fields.whole("num_hidden_groups", at_least=1)
+    section, passes = looped(fields)
+    often = [passes if number in section else 1 for number in range(len(found))]
+    alike = list(zip(found, _feed_forwards(fields, found), often, strict=True))
+    cycles = cycled(fields)
+    stored = cycles[1] if cycles else fields.whole("num_hidden_groups", at_least=1)
     return tuple(
-        Layers(count=len(list(same)), mixer=mixer, feed_forward=wide, stored=stored)
-        for (mixer, wide), same in groupby(_together(pairs))
+        group
+        for (mixer, wide, times), same in groupby(_together(alike))
+        for group in again(
+            fields, Layers(count=len(list(same)), mixer=mixer, feed_forward=wide, stored=stored), times
+        )
     )
 
 
@@ -158,10 +174,10 @@ def _along(said: object) -> int:
     return said if whole and isinstance(said, int) and 0 < said <= MOST_PIXELS else 0
 
 
-def _together(pairs: list[tuple[Mixer, FeedForward]]) -> list[tuple[Mixer, FeedForward]]:
+def _together(layers: list[Alike]) -> list[Alike]:
     """The same layers, those that are alike next to each other: their order changes neither time nor memory."""
-    order = {pair: number for number, pair in enumerate(dict.fromkeys(pairs))}
-    return sorted(pairs, key=order.__getitem__)
+    order = {layer: number for number, layer in enumerate(dict.fromkeys(layers))}
+    return sorted(layers, key=order.__getitem__)
 
 
 def _feed_forwards(fields: Fields, found: list[Mixer]) -> list[FeedForward]:
@@ -200,6 +216,13 @@ def _inside(fields: Fields) -> int | None:
     width = fields.whole("dense_intermediate_size", "intermediate_size_mlp") or fields.whole(*INTERMEDIATE)
     if width and str(fields.get("model_type")) == "recurrent_gemma":
         return width // 2
+    rounded = fields.whole("ffn_round_up_to_multiple_of", at_least=1)
+    if rounded:
+        factor = fields.get("ffn_proj_factor") or 2.667
+        wanted = hidden_size(fields) * (
+            factor if isinstance(factor, int | float) and 0 < factor <= 64 else 2.667
+        )
+        return math.ceil(wanted / rounded) * rounded
     if width and fields.flag("block_auto_adjust_ff_dim"):
         multiple = fields.whole("block_multiple_of", at_least=1) or 1
         return -(-(2 * width // 3) // multiple) * multiple

@@ -8,6 +8,8 @@ from l4guide import catalogue
 from l4guide.errors import BadData
 
 CONFIGS = "configs.jsonl"
+#: Layers at most that a list begins with before it repeats itself.
+FIRST_APART = 3
 
 
 @cache
@@ -33,8 +35,11 @@ def defaults() -> Mapping[str, Mapping[str, object]]:
     }
 
 
-def pattern(model_type: str, name: str) -> list[object]:
-    """The shortest run of kinds that a type's list with an entry a layer repeats; empty where it repeats none.
+def kinds_of(model_type: str, name: str, layers: int) -> list[object]:
+    """The kinds of so many layers as a type lists them by default; empty where its list does not say how to go on.
+
+    They are those of its list where it is as long, else go on as it does: a few first ones, a run that is repeated, and
+    perhaps a last one of its own.
 
     Raises:
         BadData: the file is missing, or one of its lines is broken.
@@ -42,11 +47,17 @@ def pattern(model_type: str, name: str) -> list[object]:
     line = _lines().get(model_type)
     config = line["config"] if line else {}
     listed = config.get(name) if isinstance(config, dict) else None
-    if not isinstance(listed, list):
+    if not isinstance(listed, list) or len(set(map(str, listed))) < 2:
         return []
-    for length in range(1, len(listed) // 2 + 1):
-        if all(kind == listed[place % length] for place, kind in enumerate(listed)):
-            return listed[:length]
+    if len(listed) == layers:
+        return listed
+    for last in (0, 1):
+        body = listed[: len(listed) - last]
+        for begun in range(FIRST_APART + 1):
+            for length in range(1, (len(body) - begun) // 2 + 1):
+                if all(body[n] == body[n - length] for n in range(begun + length, len(body))):
+                    found = [body[n if n < begun else begun + (n - begun) % length] for n in range(layers)]
+                    return found[: layers - last] + listed[len(listed) - last :]
     return []
 
 
@@ -54,16 +65,6 @@ def forget() -> None:
     """Read the file again when it is next asked: it was written anew."""
     _lines.cache_clear()
     defaults.cache_clear()
-
-
-def known_fields(model_type: str) -> frozenset[str]:
-    """The names of all fields that a type has; empty for a type that is not recorded.
-
-    Raises:
-        BadData: the file is missing, or one of its lines is broken.
-    """
-    line = _lines().get(model_type)
-    return frozenset(line["config"]) if line else frozenset()  # type: ignore[call-overload]
 
 
 def _fixed(config: Mapping[str, object], derived: set[str], path: str) -> Mapping[str, object]:

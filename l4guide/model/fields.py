@@ -53,6 +53,7 @@ class ModelType:
     gated: bool
     tied_embeddings: bool
     causal: bool
+    learnt_positions: bool
     sources: tuple[str, ...]
 
 
@@ -164,10 +165,11 @@ class Fields:
         """Its vision and audio parts, which lie beside the language model."""
         parts = [self.outer, *(part for key in INNER if isinstance(part := self.outer.get(key), dict))]
         return [
-            Fields(value, f"{self.name}: {key}")
+            Fields(inner, f"{self.name}: {key}")
             for part in parts
             for key, value in part.items()
             if isinstance(value, dict) and value and ("vision" in key or "audio" in key)
+            for inner in _with_layers(value) or [value]
         ]
 
     def get(self, *names: str) -> object:
@@ -248,6 +250,14 @@ class Fields:
             limits = {"low": at_least, "high": at_most}
             raise BadInput("error.config_out_of_range", path=self.name, field=name, value=value, **limits)
         return value
+
+
+def _with_layers(part: Mapping[str, object]) -> list[Mapping[str, object]]:
+    """The part, or where it has no layers itself the parts inside it that have."""
+    if "num_hidden_layers" in part:
+        return [part]
+    inner = (value for value in part.values() if isinstance(value, dict))
+    return [found for value in inner for found in _with_layers(value)]
 
 
 def _counts(value: object) -> bool:

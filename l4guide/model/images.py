@@ -51,6 +51,13 @@ def _fixed(rule: Rule, width: int, height: int) -> Seen | None:
     )
 
 
+def _copies(rule: Rule, width: int, height: int) -> Seen:
+    """Idefics2: four quarters and the whole, so many tokens each with a mark around it."""
+    return Seen(
+        tokens=rule.tiles * (rule.tokens + 1) + 1, tiles=max(1, rule.tiles), positions=_positions(rule)
+    )
+
+
 def _patches(rule: Rule, width: int, height: int) -> Seen:
     """Every patch is a token."""
     found = _positions(rule)
@@ -160,7 +167,7 @@ def _splits(rule: Rule, width: int, height: int) -> Seen:
         by = LARGEST_SPLIT / max(width, height)
         width, height = int(width * by), int(height * by)
     across, down = math.ceil(max(width, 1) / rule.side), math.ceil(max(height, 1) / rule.side)
-    if across * down == 1:
+    if across * down == 1 or rule.tiles == 1:
         return Seen(tokens=rule.tokens + 3, tiles=1, positions=_positions(rule))
     tokens = rule.tokens + 3 + down * ((rule.tokens + 2) * across + 1)
     return Seen(tokens=tokens, tiles=across * down + 1, positions=_positions(rule))
@@ -253,6 +260,7 @@ def _slices(rule: Rule, width: int, height: int) -> Seen:
 #: By the name that `media_tokens.csv` gives each.
 RULES: Mapping[str, Callable[[Rule, int, int], Seen | None]] = {
     "fixed": _fixed,
+    "copies": _copies,
     "patches": _patches,
     "grid": _grid,
     "frames": _frames,

@@ -50,6 +50,8 @@ class Row:
     tiles: int | None
     tokens: int | None
     beside: int | None
+    inferred: tuple[str, ...]
+    unverified: tuple[str, ...]
     sources: tuple[str, ...]
 
 
@@ -115,6 +117,8 @@ def rule_of(fields: Fields, tower: Fields, media: str) -> Rule | None:
     ):
         found["tokens"] = (side // found["patch"]) ** 2 // shuffled**2
         assumed = [name for name in assumed if name != SPELLED["tokens"][0]]
+    if processor.get("do_image_splitting") is False:
+        found["tiles"] = 1
     limit = re.fullmatch(r"anyres_max_(\d{1,3})", str(fields.outer.get("vision_aspect_ratio")))
     if limit is not None:
         found["tiles"] = int(limit[1])

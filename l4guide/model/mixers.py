@@ -5,11 +5,13 @@ from dataclasses import replace
 from l4guide.errors import BadInput
 from l4guide.model.architecture import FULL, LATENT, LINEAR, NONE, WINDOW, Mixer
 from l4guide.model.compressed import compressed, compressions, index_of
-from l4guide.model.defaults import pattern
+from l4guide.model.defaults import kinds_of
 from l4guide.model.fields import MOST_COLUMNS, MOST_LAYERS, Fields
+from l4guide.model.loops import cycled
 from l4guide.model.states import linear
 
-LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "decoder_layers")
+#: xLSTM counts its blocks, whatever it says of its layers.
+LAYERS = ("num_blocks", "num_hidden_layers", "n_layer", "n_layers", "num_layers", "decoder_layers")
 HEADS = (
     "num_attention_heads",
     "n_head",
@@ -29,6 +31,8 @@ HIDDEN = ("hidden_size", "n_embd", "d_model", "dim", "emb_dim")
 HEAD_DIM = ("head_dim", "attention_head_dim", "kv_channels", "d_kv")
 #: Types whose every layer has a state and no attention, which no field says.
 STATES_ALONE = ("mamba", "mamba2", "falcon_mamba")
+#: Types whose every layer has a state beside a product.
+STATES_IN_ALL = ("rwkv", "xlstm")
 #: Types whose layers have a state unless a list names those that attend.
 STATES_UNLESS_LISTED = ("bamba", "granitemoehybrid")
 #: Of so many layers of these types one attends, where nothing is said.
@@ -37,6 +41,8 @@ USUAL_INTERVAL = 4
 GEMMA4, GEMMA4_GLOBAL = "gemma4", 512
 #: Types whose queries bring a gate for the output, which no field says of all of them.
 GATED_OUTPUT = ("qwen3_next", "qwen3_5")
+#: Other such types.
+ALSO_GATED = ("hrm_text", "dory", "inkling2")
 #: Letters of a hybrid pattern: state-space layer, attention, product, experts.
 PATTERN = {"M": LINEAR, "*": FULL, "-": NONE, "E": NONE}
 #: Of so many layers one sees every key.
@@ -45,6 +51,7 @@ EVERY = ("sliding_window_pattern", "_sliding_window_pattern", "global_attn_every
 KINDS = {
     "sliding_attention": WINDOW,
     "chunked_attention": WINDOW,
+    "hybrid_sliding": WINDOW,
     "linear_attention": LINEAR,
     "mamba": LINEAR,
     "mamba2": LINEAR,
@@ -64,7 +71,8 @@ def layer_count(fields: Fields) -> int:
     listed = fields.listed("layers_block_type", "layer_types", "hybrid_override_pattern", "block_configs")
     if fields.whole(*LAYERS) is None and 0 < len(listed) <= MOST_LAYERS:
         return len(listed)
-    return fields.needed(*LAYERS, at_most=MOST_LAYERS)
+    cycles = cycled(fields)
+    return cycles[0] if cycles else fields.needed(*LAYERS, at_most=MOST_LAYERS)
 
 
 def hidden_size(fields: Fields) -> int:
@@ -104,7 +112,7 @@ def _borrowing(fields: Fields, found: list[Mixer]) -> list[Mixer]:
 
 def _kinds(fields: Fields, count: int) -> list[str]:
     """The kind of every layer: from a list or pattern, else by what the fields imply."""
-    if str(fields.get("model_type")) in STATES_ALONE:
+    if str(fields.get("model_type")) in (*STATES_ALONE, *STATES_IN_ALL):
         return [LINEAR] * count
     blocks = fields.listed("block_types", "_block_types")
     if blocks:
@@ -142,14 +150,14 @@ def _kinds(fields: Fields, count: int) -> list[str]:
 
 
 def _repeated(fields: Fields, count: int) -> list[str]:
-    """The kinds that the type repeats by default, where the configuration says nothing of them."""
+    """The kinds that the type lists by default, where the configuration says nothing of them."""
     if fields.says(*EVERY, "use_sliding_window", "hybrid_layer_pattern", "no_rope_layers"):
         return []
     named = [str(config.get("model_type")) for config in (fields.own, fields.outer)]
-    found = next((run for name in named if len(run := pattern(name, "layer_types")) > 1), [])
+    found = next((kinds for name in named if (kinds := kinds_of(name, "layer_types", count))), [])
     if found:
         fields.assumed.append("layer_types")
-    return [KINDS.get(str(found[number % len(found)]), FULL) for number in range(count) if found]
+    return [KINDS.get(str(kind), FULL) for kind in found]
 
 
 def _windowed(fields: Fields, count: int) -> list[str]:
@@ -284,9 +292,12 @@ def _beside(fields: Fields, heads: int, wide: int, wide_v: int) -> int:
     hidden = hidden_size(fields)
     named = str(fields.get("model_type"))
     gate = fields.flag("attn_output_gate") or (
-        named.startswith(GATED_OUTPUT) and fields.get("attn_output_gate") is None
+        named.startswith((*GATED_OUTPUT, *ALSO_GATED)) and fields.get("attn_output_gate") is None
     )
     found = hidden * heads * wide if gate else 0
+    # Inkling's distances of queries and keys, learnt a head.
+    distances = fields.whole("d_rel") or 0
+    found += distances * (hidden * heads + (fields.whole("rel_extent") or 0))
     rank, groups = fields.whole("o_lora_rank"), fields.whole("o_groups")
     if rank and groups:
         found += heads * wide_v * rank + groups * rank * hidden - heads * wide_v * hidden

@@ -54,9 +54,21 @@ def _thirteen(rule: Rule, seconds: float) -> Heard:
 
 
 def _stacked(rule: Rule, seconds: float) -> Heard:
-    """Voxtral and Ultravox: so many frames of padded windows make a token."""
+    """Voxtral: so many frames of padded windows make a token."""
     windows, positions = _windows(rule, seconds)
     return Heard(tokens=windows * math.ceil(positions / rule.merge), windows=windows, positions=positions)
+
+
+def _unpadded(rule: Rule, seconds: float) -> Heard:
+    """Ultravox: so many frames of each window make a token, without what pads the last one."""
+    windows, _ = _windows(rule, seconds)
+    longest = rule.side or seconds
+    frames = [math.ceil(min(seconds - n * longest, longest) * FRAMES_PER_S) for n in range(windows)]
+    return Heard(
+        tokens=sum(math.ceil(number / (KEPT_FRAMES * rule.merge)) for number in frames),
+        windows=windows,
+        positions=max(1, math.ceil(frames[0] / KEPT_FRAMES)),
+    )
 
 
 def _fixed(rule: Rule, seconds: float) -> Heard:
@@ -76,6 +88,7 @@ RULES: Mapping[str, Callable[[Rule, float], Heard]] = {
     "halved": _halved,
     "thirteen": _thirteen,
     "stacked": _stacked,
+    "unpadded": _unpadded,
     "fixed": _fixed,
     "steps": _steps,
 }

@@ -1,5 +1,8 @@
 """Models of two stacks: an encoder, and a decoder that reads it by cross-attention."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 from l4guide.model.architecture import FULL, FeedForward, Layers, Mixer
 from l4guide.model.fields import MOST_LAYERS, Fields
 from l4guide.model.mixers import HIDDEN
@@ -29,13 +32,19 @@ def stacks(fields: Fields, *, gated: bool) -> tuple[Layers, ...]:
     layers = fields.needed(*DECODER_LAYERS, at_most=MOST_LAYERS)
     heads = fields.needed(*DECODER_HEADS)
     own = _mixer(fields, hidden, heads)
+    encoder = fields.needed(*ENCODER_LAYERS, at_most=MOST_LAYERS)
+    reading = _mixer(fields, hidden, fields.needed(*ENCODER_HEADS), cached=False)
     return (
-        Layers(
-            count=fields.needed(*ENCODER_LAYERS, at_most=MOST_LAYERS),
-            mixer=_mixer(fields, hidden, fields.needed(*ENCODER_HEADS), cached=False),
-            feed_forward=_product(fields, ENCODER_INSIDE, gated=gated),
+        *_switching(
+            Layers(count=encoder, mixer=reading, feed_forward=_product(fields, ENCODER_INSIDE, gated=gated)),
+            "encoder",
+            fields,
         ),
-        Layers(count=layers, mixer=own, feed_forward=_product(fields, DECODER_INSIDE, gated=gated)),
+        *_switching(
+            Layers(count=layers, mixer=own, feed_forward=_product(fields, DECODER_INSIDE, gated=gated)),
+            "decoder",
+            fields,
+        ),
         Layers(
             count=layers,
             mixer=_mixer(fields, hidden, heads, cross=True),
@@ -58,6 +67,22 @@ def _mixer(fields: Fields, hidden: int, heads: int, *, cached: bool = True, cros
         cross=cross,
         source_tokens=heard,
     )
+
+
+def _switching(group: Layers, stack: str, fields: Fields) -> Iterator[Layers]:
+    """Layers of Switch Transformers: the second of every so many has experts, as wide as the product, one a token."""
+    experts, layers = fields.whole("num_experts") or 0, group.count
+    sparse = fields.whole(f"num_sparse_{stack}_layers")
+    step = fields.whole(f"{stack}_sparse_step") or (layers // sparse if sparse else 0)
+    chosen = sum(step == 1 or number % step == 1 for number in range(layers)) if sparse and step else 0
+    if not chosen or experts < 2:
+        yield group
+        return
+    wide = group.feed_forward
+    some = FeedForward(gated=wide.gated, experts=experts, active=1, expert_intermediate=wide.intermediate)
+    yield replace(group, count=chosen, feed_forward=some)
+    if chosen < layers:
+        yield replace(group, count=layers - chosen)
 
 
 def _product(fields: Fields, names: tuple[str, ...], *, gated: bool) -> FeedForward:

@@ -11,6 +11,8 @@ HEAD_DIM = ("mamba_d_head", "mamba_head_dim", "mamba_headdim")
 GROUPS = ("mamba_n_groups", "mamba_ngroups", "n_groups")
 KERNEL = ("mamba_d_conv", "conv_kernel", "d_conv")
 EXPAND = ("mamba_expand", "expand")
+#: No inside is so many times as wide as the hidden state.
+MOST_FACTOR = 64
 RANK = ("mamba_dt_rank", "time_step_rank")
 
 
@@ -20,7 +22,8 @@ def linear(fields: Fields) -> Mixer | None:
     Raises:
         BadInput: a field is malformed or out of limits.
     """
-    return _delta(fields) or _convolution(fields) or _recurrence(fields) or _state_space(fields)
+    found = _delta(fields) or _convolution(fields) or _recurrence(fields)
+    return found or _receptance(fields) or _matrix_memory(fields) or _state_space(fields)
 
 
 def _delta(fields: Fields) -> Mixer | None:
@@ -71,6 +74,44 @@ def _recurrence(fields: Fields) -> Mixer | None:
     )
 
 
+def _receptance(fields: Fields) -> Mixer | None:
+    """RWKV: keys, values and a receptance of the token and the one before it, and a receptance of the product."""
+    if fields.get("rescale_every") is None:
+        return None
+    hidden = fields.needed(*HIDDEN)
+    wide = fields.whole("attention_hidden_size", at_least=1) or hidden
+    # The token before, for mixer and product, is kept as the weights are; the sums of the mixer in fp32.
+    kept = 2 * hidden + 3 * wide
+    return Mixer(
+        kind=LINEAR,
+        columns_in=3 * wide,
+        columns_out=wide,
+        inner_weights=2 * wide + 5 * hidden + hidden * hidden,
+        state_elements=kept,
+        state_element_bytes=(2 * 2 * hidden + 4 * 3 * wide) / kept,
+    )
+
+
+def _matrix_memory(fields: Fields) -> Mixer | None:
+    """xLSTM: a matrix a head, with a normaliser and a maximum, and gates of input, forgetting and output."""
+    if fields.get("chunkwise_kernel") is None:
+        return None
+    hidden, heads = fields.needed(*HIDDEN), fields.needed("num_heads")
+    keys = int(hidden * (_factor(fields, "qk_dim_factor") or 0.5))
+    values = int(hidden * (_factor(fields, "v_dim_factor") or 1))
+    return Mixer(
+        kind=LINEAR,
+        columns_in=2 * keys + 2 * values + 2 * heads,
+        columns_out=values,
+        state_elements=keys * values // heads + keys + heads,
+    )
+
+
+def _factor(fields: Fields, name: str) -> float | None:
+    said = fields.get(name)
+    return float(said) if isinstance(said, int | float) and 0 < said <= MOST_FACTOR else None
+
+
 def _state_space(fields: Fields) -> Mixer | None:
     states = fields.whole(*STATE)
     if not states:
@@ -94,6 +135,9 @@ def _state_space(fields: Fields) -> Mixer | None:
 def _heads(fields: Fields) -> tuple[int, int]:
     """Heads of Mamba 2 and their width; none in Mamba 1."""
     heads, wide = fields.whole(*HEADS), fields.whole(*HEAD_DIM)
+    if heads and fields.whole("n_mamba_heads") and fields.whole("mamba_ngroups"):
+        # Zamba 2's heads share what its expansion makes, whatever it says of their width.
+        return heads, (fields.whole(*EXPAND) or 2) * fields.needed(*HIDDEN) // heads
     if fields.says("time_step_rank") and fields.whole("num_heads") and fields.whole("head_dim"):
         return fields.whole("num_heads") or 0, fields.whole("head_dim") or 0
     return (heads, wide) if heads and wide else (0, 0)

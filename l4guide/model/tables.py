@@ -1,51 +1,11 @@
 """Tables that a model looks up beside its tokens' embeddings, and products that stand outside its layers."""
 
-from l4guide.model.defaults import known_fields
 from l4guide.model.fields import Fields
 from l4guide.model.mixers import HIDDEN, layer_count
 
 #: Columns of an embedding where they are not those of the hidden state.
 EMBEDDING = ("embedding_size", "word_embed_proj_dim")
 POSITIONS = ("max_position_embeddings", "n_positions", "max_source_positions")
-#: Fields of positions that are turned, biased or computed, so that no table of them is learnt.
-COMPUTED = frozenset(
-    (
-        "rope_parameters",
-        "rope_theta",
-        "rope_scaling",
-        "rotary_dim",
-        "rotary_pct",
-        "rotary_emb_base",
-        "relative_attention_num_buckets",
-        "alibi",
-        "num_mel_bins",
-    )
-)
-#: Types whose positions are turned or biased, without a field that says so, or waves that are computed.
-WITHOUT_TABLE = (
-    "bloom",
-    "mpt",
-    "jamba",
-    "esm",
-    "xlnet",
-    "deberta",
-    "deberta-v2",
-    "roformer",
-    "m2m_100",
-    "nllb-moe",
-    "pegasus",
-    "pegasus_x",
-    "xglm",
-    "marian",
-    "speech_to_text",
-    "whisper",
-    "ctrl",
-    "zamba",
-    "mamba",
-    "fsmt",
-    "codegen",
-    "gptj",
-)
 
 
 def table_weights(fields: Fields, *, two_stacks: bool, is_encoder: bool) -> int:
@@ -61,25 +21,46 @@ def table_weights(fields: Fields, *, two_stacks: bool, is_encoder: bool) -> int:
     found += (fields.whole("entity_vocab_size") or 0) * (fields.whole("entity_emb_size") or 0)
     if is_encoder and _has_head(fields):
         found += hidden * wide
+    found += _spoken(fields, hidden) + _unlike(fields, hidden)
     return found + _ears(fields, hidden) + _by_layer(fields, hidden) + _alternating(fields, hidden)
 
 
 def _positions(fields: Fields) -> int:
-    """Rows of a table of positions that is learnt; none in a type that is not known, whatever its fields."""
-    named = str(fields.get("model_type"))
-    known = known_fields(named)
+    """Rows of a table of positions: of a type that learns one, unless its positions are said to be others."""
+    known = fields.model_type
     kind = fields.get("position_embedding_type")
-    if not known or named in WITHOUT_TABLE or kind not in (None, "absolute", "learned_absolute"):
-        return 0
-    if known & COMPUTED or any(fields.get(name) is not None for name in COMPUTED):
+    if known is None or not known.learnt_positions or kind not in (None, "absolute", "learned_absolute"):
         return 0
     return fields.whole(*POSITIONS) or 0
 
 
 def _has_head(fields: Fields) -> bool:
-    """Whether an encoder has the product before its vocabulary: unless it names the class without it."""
+    """Whether an encoder has the product before its vocabulary: unless it names the class without, or is XLM's kin."""
     named = fields.get("architectures")
+    if fields.flag("asm") is not None:
+        return False
     return not (isinstance(named, list) and any(str(name).endswith("Model") for name in named))
+
+
+def _spoken(fields: Fields, hidden: int) -> int:
+    """RoCBert's tables of how a character sounds and looks, and the product that joins them with its meaning."""
+    found = joined = 0
+    for says, rows, columns in (
+        ("enable_pronunciation", "pronunciation_vocab_size", "pronunciation_embed_dim"),
+        ("enable_shape", "shape_vocab_size", "shape_embed_dim"),
+    ):
+        if fields.flag(says):
+            wide = fields.whole(columns) or 0
+            found, joined = found + wide * (fields.whole(rows) or 0), joined + wide
+    return found + (hidden * (hidden + joined) if joined and fields.flag("concat_input") else 0)
+
+
+def _unlike(fields: Fields, hidden: int) -> int:
+    """What the embeddings and the output differ by: xLSTM says the columns of one, Inkling the rows of the other."""
+    entries = fields.whole("vocab_size") or 0
+    columns = fields.whole("embedding_dim") if fields.get("chunkwise_kernel") is not None else None
+    rows = fields.whole("unpadded_vocab_size")
+    return entries * ((columns or hidden) - hidden) + ((rows or entries) - entries) * hidden
 
 
 def _ears(fields: Fields, hidden: int) -> int:

@@ -93,11 +93,10 @@ def reading_of(keys: Mapping[str, object], name: str) -> Reading:
         elif not _holds_known(key, known) and not _is_neutral(key, tool):
             unread.append(f"{key}: {_short(value)}")
     options = settings.finished()
-    adapts = options["method"] != "full"
     assumed = {
         option: value
         for option, value in tool["defaults"].items()
-        if option not in options and (adapts or not option.startswith("lora"))
+        if option not in options and settings.takes(option, options["method"])
     }
     return Reading(
         name=name,

@@ -37,6 +37,7 @@ class Settings:
         self.modules: list[str] = []
         self.adapter = ""
         self.four_bits = self.eight_bits = self.dora = self.all_linear = self.narrow = False
+        self.says_dtype = False
         self._names = {name: option for option, names in optimizers.items() for name in names}
 
     def read(self, kind: str, value: object) -> bool:
@@ -64,6 +65,12 @@ class Settings:
             return False
         self.options["optimizer"] = option
         return True
+
+    def takes(self, option: str, method: object) -> bool:
+        """Whether a default counts: a rank only with adapters, a type of frozen weights only where none is said."""
+        if option == "weights":
+            return method in ("lora", "dora") and not (self.says_dtype or self.four_bits or self.eight_bits)
+        return method != "full" or not option.startswith("lora")
 
     def finished(self) -> dict[str, object]:
         """All options, what depends on several keys among them."""
@@ -258,6 +265,7 @@ def _arithmetic(dtype: str) -> Callable[[Settings, object], bool]:
 
 
 def _model_dtype(settings: Settings, value: object) -> bool:
+    settings.says_dtype = True
     kept = FLOATS.get(str(value).strip().lower().removeprefix("torch."))
     settings.narrow = settings.narrow or kept in ("bf16", "fp16")
     return kept is not None or str(value).strip().lower() == "auto"

@@ -15,7 +15,6 @@ from l4guide.distributions import version_of
 from l4guide.errors import BadData
 from l4guide.files import write_text
 from l4guide.resources.specialisation import Figures, Specialisation
-from l4guide.table import Row
 
 COLUMNS = (
     "triton",
@@ -46,7 +45,9 @@ _MASKED = {"masked": True, "full": False}
 V = TypeVar("V")
 Rows = dict[Specialisation, Figures]
 #: The rows of a file as they were written, by the chip, the kernel and the type that they are about.
-Groups = Mapping[tuple[str, ...], Sequence[Row]]
+#: A row before anything of it is read: its file, line and header, and its cells.
+Line = tuple[Path, int, Sequence[str], Sequence[str]]
+Groups = Mapping[tuple[str, ...], Sequence[Line]]
 GROUPED_BY = ("arch", "kernel", "dtype")
 
 
@@ -134,20 +135,21 @@ def _format(wanted: Specialisation, figures: Figures) -> dict[str, object]:
 
 def grouped(path: Path) -> Groups:
     """The rows of one file, their cells unread; an absent file has none."""
-    groups: dict[tuple[str, ...], list[Row]] = {}
+    groups: dict[tuple[str, ...], list[Line]] = {}
     if not path.exists():
         return groups
     with path.open(encoding="utf-8", newline="") as file:
         lines = csv.reader(file)
         header = next(lines, [])
+        places = [header.index(name) for name in GROUPED_BY if name in header]
         for cells in lines:
-            row = Row(path, lines.line_num, dict(zip(header, cells, strict=False)))
-            groups.setdefault(tuple(row.cells.get(name, "") for name in GROUPED_BY), []).append(row)
+            key = tuple(cells[place] for place in places if place < len(cells))
+            groups.setdefault(key, []).append((path, lines.line_num, header, cells))
     return groups
 
 
 def parsed(
-    rows: Iterable[Row], parse: Callable[[Mapping[str, str]], tuple[Specialisation, V]]
+    rows: Iterable[Line], parse: Callable[[Mapping[str, str]], tuple[Specialisation, V]]
 ) -> dict[Specialisation, V]:
     """What `parse` makes of each row.
 
@@ -155,10 +157,10 @@ def parsed(
         BadData: a row is malformed or appears twice.
     """
     found: dict[Specialisation, V] = {}
-    for row in rows:
-        place = {"file": row.path.name, "line": row.line}
+    for path, line, header, cells in rows:
+        place = {"file": path.name, "line": line}
         try:
-            wanted, value = parse(row.cells)
+            wanted, value = parse(dict(zip(header, cells, strict=False)))
         except (KeyError, TypeError, ValueError) as fault:
             raise BadData("error.bad_record", **place, fault=str(fault)) from fault
         if wanted in found:

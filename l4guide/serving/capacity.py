@@ -87,7 +87,7 @@ def granted(gpu: Gpu, model: Architecture, plan: Plan, engine: Engine, asked: Re
     batched = asked.batched_tokens or engine.batched_tokens(gpu)
     if not engine.defaults.chunked:
         batched = max(batched, longest) if longest <= UNCHUNKED else batched
-    share = asked.utilization or engine.utilization(gpu, batched)
+    share = asked.utilization or engine.utilization(gpu, batched, plan.gpus)
     rows = asked.sequences or engine.sequences(gpu)
     parts = _parts(model, plan, engine, asked, batched, rows)
     shown = Interval.of(*(GIB * end for end in shown_gib(gpu)))

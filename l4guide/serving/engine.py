@@ -13,6 +13,8 @@ from l4guide.workload import one_of
 GIB = 2**30
 #: From this memory on a card takes the larger steps; an A100 does not.
 LARGE_GIB, NOT_LARGE = 70.0, "A100"
+#: From so many GPUs on SGLang captures larger graphs; on a card of more GiB it reserves no less than a fixed amount.
+MANY_GPUS, RESERVES_MORE_GIB = 4, 60.0
 #: Of the memory that a card is sold with, what CUDA finds: error correction takes a part of GDDR6 on server cards.
 SHOWN_GDDR6, SHOWN_OTHER = (0.91, 0.92, 0.98), (0.97, 0.985, 0.992)
 
@@ -26,7 +28,10 @@ class Defaults:
     states by themselves, a state taking `state_pages`; `prints_groups` tells the cache as if every layer kept every
     token. `profiles` takes the largest step that it runs beforehand out of the cache's memory, `sampler` bytes of each
     logit among it; `graphs_inside` CUDA graphs too; `of_free` gives the cache a share of what is left, not of the card.
-    Without a `utilization` all is given but what is `reserved`.
+    Without a `utilization` all is given but what is `reserved`: so much, so much for each token of the largest step,
+    for each sequence of the largest CUDA graph and for each GPU; on a large card no less than `reserved_mib_large`.
+    `steps` are, for cards below so many GiB: the tokens of the largest step, and the sequences of the largest graph on
+    fewer than four GPUs and on more.
     """
 
     batched_tokens: int
@@ -45,6 +50,10 @@ class Defaults:
     utilization: float | None = None
     reserved_mib: float = 0.0
     reserved_mib_per_token: float = 0.0
+    reserved_mib_per_graph: float = 0.0
+    reserved_mib_per_gpu: float = 0.0
+    reserved_mib_large: float = 0.0
+    steps: tuple[tuple[float, int, int, int], ...] = ()
     sampler_low: float = 0.0
     sampler_value: float = 0.0
     sampler_high: float = 0.0
@@ -61,17 +70,27 @@ class Engine:
 
     def batched_tokens(self, gpu: Gpu) -> int:
         """Tokens of the largest step on a card."""
+        if self.defaults.steps:
+            return self._step(gpu)[1]
         large = is_large(gpu)
         return self.defaults.batched_tokens_large if large else self.defaults.batched_tokens
 
-    def utilization(self, gpu: Gpu, batched_tokens: int) -> float:
+    def utilization(self, gpu: Gpu, batched_tokens: int, gpus: int = 1) -> float:
         """The share of a card's memory that it takes where nobody says otherwise."""
         told = self.defaults
         if told.utilization is not None:
             return told.utilization
-        shown = 1024.0 * shown_gib(gpu)[1]
-        reserved = told.reserved_mib + told.reserved_mib_per_token * batched_tokens
-        return max(0.1, round((shown - reserved) / shown, 3))
+        shown = shown_gib(gpu)[1]
+        graph = self._step(gpu)[2 if gpus < MANY_GPUS else 3]
+        reserved = told.reserved_mib + told.reserved_mib_per_token * max(batched_tokens, told.batched_tokens)
+        reserved += told.reserved_mib_per_graph * graph + told.reserved_mib_per_gpu * gpus
+        if shown > RESERVES_MORE_GIB:
+            reserved = max(reserved, told.reserved_mib_large)
+        return max(0.1, round(1.0 - reserved / (1024.0 * shown), 3))
+
+    def _step(self, gpu: Gpu) -> tuple[float, int, int, int]:
+        """The row of `steps` for a card: the first below whose memory it is."""
+        return next(row for row in self.defaults.steps if shown_gib(gpu)[1] < row[0])
 
     def sequences(self, gpu: Gpu) -> int:
         """The most sequences in a step on a card."""
@@ -129,6 +148,7 @@ def engine_of(said: str) -> Engine:
     for step in steps:
         if _parts(step["release"]) <= _parts(wanted):
             values |= {key: value for key, value in step.items() if key != "release"}
+    values["steps"] = tuple(map(tuple, values.get("steps", ())))
     return Engine(name=name, release=wanted, binary=table["binary"], defaults=Defaults(**values))
 
 

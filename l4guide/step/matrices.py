@@ -36,7 +36,7 @@ def of_model(model: Architecture) -> Iterator[Matrix]:
     """Those of all layers, and the output product."""
     for group in model.layers:
         for one in of_layer(group, model.hidden):
-            copies = one.count * (group.stored or group.count)
+            copies = one.count * group.own
             yield Matrix(name=one.name, part=one.part, rows=one.rows, columns=one.columns, count=copies)
     if model.vocabulary:
         yield Matrix(name=HEAD, part=HEAD, rows=model.hidden, columns=model.vocabulary)

@@ -7,8 +7,7 @@ from datetime import date
 from functools import cache
 from pathlib import Path
 
-from l4guide.catalogue import Source, data_folder
-from l4guide.catalogue import sources as all_sources
+from l4guide.catalogue import Source, data_folder, sources_by_key
 from l4guide.errors import BadData
 from l4guide.support.conditions import (
     BARE_TESTS,
@@ -312,7 +311,7 @@ def rule_files() -> Mapping[str, Path]:
 @cache
 def rulebook(stem: str) -> Rulebook:
     """The rule file `stem`, one of `rule_files`: read when a library of it is asked for."""
-    return read_rulebook(rule_files()[stem], {source.key: source for source in all_sources()})
+    return read_rulebook(rule_files()[stem], sources_by_key())
 
 
 def rulebooks() -> tuple[Rulebook, ...]:

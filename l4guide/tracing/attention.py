@@ -12,6 +12,7 @@ import transformers
 
 from l4guide.frozen import frozen
 from l4guide.model.traced import Call
+from l4guide.tracing.inputs import TOKENS
 from l4guide.tracing.masks import Seen, seen_through
 
 #: The name under which transformers finds the spy.
@@ -44,7 +45,11 @@ class Witness:
     """What a forward pass was seen to do: its attention calls, and the modules that it is in at the moment."""
 
     def __init__(self, model: torch.nn.Module) -> None:
-        self.names: dict[int, str] = {id(module): name for name, module in model.named_modules()}
+        #: Kept alive, as a model may put others in their place on the way, which shall not be taken for them.
+        self.modules = dict(model.named_modules())
+        self.names: dict[int, str] = {id(module): name for name, module in self.modules.items()}
+        #: Modules that are running, the innermost last.
+        self.running: list[torch.nn.Module] = []
         self.sightings: list[Sighting] = []
         named = type(model).__name__
         self.decodes = bool(DECODER.search(named)) and getattr(model.config, "causal", True) is not False
@@ -52,8 +57,9 @@ class Witness:
         self.masks: dict[int, tuple[torch.Tensor, Seen]] = {}
 
     def name_of(self, module: object) -> str:
-        """The path of a module; empty where it is none of the model's."""
-        return self.names.get(id(module), "")
+        """The path of a module, or of what it runs in where the model made it on the way; empty for none of both."""
+        inside = (module, *reversed(self.running))
+        return next((name for one in inside if (name := self.names.get(id(one)))), "")
 
     def is_causal(self) -> bool:
         """Whether any mask of this pass was a causal one; of a model that asked for none, whether it decodes."""
@@ -91,7 +97,9 @@ def _attend(
 ) -> tuple[torch.Tensor, None]:
     """Stand in for an attention: (batch, heads, L, head_dim) in, (batch, L, heads, head_dim_v) out, all empty."""
     witness = WITNESS.get()
-    if witness is not None:
+    # Where every token stands by itself it chooses among layers, as Inkling's residuals do, and reads no other token.
+    alone = query.shape[1] == TOKENS and TOKENS not in (query.shape[2], key.shape[2])
+    if witness is not None and not alone:
         seen, mask = _seen(witness, module, attention_mask, said)
         biased = said.get("position_bias") is not None or _per_head(attention_mask)
         witness.sightings.append(
@@ -152,12 +160,14 @@ def component_of(module: str, *, two_stacks: bool) -> str:
         return "audio" if re.search(r"audio|speech|sound|conformer|codec", path) else "vision"
     if not two_stacks:
         return "text"
-    return "encoder" if re.search(r"(^|\.)\w*encoder(\.|$)", path) else "decoder"
+    # The first that is named: a decoder may be an encoder's class that is told to decode.
+    stack = re.search(r"(?:^|\.)\w*(encoder|decoder)(?=\.|$)", path)
+    return "encoder" if stack and stack[1] == "encoder" else "decoder"
 
 
 def is_cross(module: str) -> bool:
     """Whether an attention reads what another stack made, by its name."""
-    return bool(CROSS.search(module.rpartition(".")[2]))
+    return bool(CROSS.search(module.removesuffix(".self").rpartition(".")[2]))
 
 
 def _call(sighting: Sighting, two_stacks: bool) -> Call:

@@ -152,7 +152,7 @@ def _product(group: Layers, hidden: int) -> int:
 
 def _sum(layers: tuple[Layers, ...], of: Callable[[Layers], int]) -> int:
     """The same of all layers that have weights of their own."""
-    return sum((group.stored or group.count) * of(group) for group in layers)
+    return sum(group.own * of(group) for group in layers)
 
 
 def _experts(group: Layers, layers: tuple[Layers, ...], hidden: int, trace: Trace) -> FeedForward:

@@ -181,10 +181,12 @@ class Eager(TorchFunctionMode):
 
         def enter(module: torch.nn.Module, _: object) -> None:
             self.frames.append(_Frame(module))
+            self.witness.running.append(module)
 
         def leave(module: torch.nn.Module, _: object, __: object) -> None:
             while self.frames and self.frames.pop().module is not module:
                 pass
+            del self.witness.running[len(self.frames) :]
 
         hooks = (
             register_module_forward_pre_hook(enter),

@@ -13,7 +13,7 @@ from l4guide.tracing.build import build, typed_config
 #: What a file says of a model and no count depends on.
 SAID_FOR_OTHERS = re.compile(
     r".*(dropout|_drop|_id|token|_ids|time_step_(min|max|floor|limit|scale)|activation_sparsity_pattern|transformers_version|label|_eps|epsilon|initializer|_std|_loss|temperature|_coef|problem_type|use_cache"
-    r"|output_|return_dict|chunk_size_feed_forward|is_encoder_decoder_|_factor|_init|pdrop).*|dtype|architectures|_name_or_path"
+    r"|output_(?!layers)|return_dict|chunk_size_feed_forward|is_encoder_decoder_|_factor|_init|pdrop).*|dtype|architectures|_name_or_path"
 )
 #: How positions turn, said whole or not at all: a type refuses a part of it.
 ROTARY = ("rope_parameters", "rope_scaling")

@@ -15,7 +15,7 @@ FACTORS = (2, 3, 4, 6, 8, 16)
 ROUNDED = (8, 16, 32, 64, 128, 256)
 HIDDEN = re.compile(r"hidden|embed|model|dim$|n_embd")
 #: What an image is cut by, both ways.
-SIDE = re.compile(r"patch|stride|grid|factor|merge|sampl")
+SIDE = re.compile(r"patch|stride|grid|factor|merge|sample|sampling")
 #: Fewer rows say nothing of an expression that is not constant.
 FEWEST = 3
 #: Terms of a sum are not more far-fetched than this, nor are sums that are tried for a quotient.

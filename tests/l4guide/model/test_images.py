@@ -19,7 +19,7 @@ from l4guide.catalogue import source
 from l4guide.errors import BadInput
 from l4guide.model import from_config
 from l4guide.model.images import seen
-from l4guide.model.media import IMAGE, SOUND, Rule, rows
+from l4guide.model.media import IMAGE, SOUND, Row, Rule, rows
 from l4guide.model.sounds import heard
 
 SIDES = st.integers(30, 3000)
@@ -86,6 +86,7 @@ def test_every_rule_is_known_and_has_its_source() -> None:
     for row in rows().values():
         assert row.rule in {IMAGE: OF_IMAGES, SOUND: OF_SOUNDS}[row.media]
         assert all(source(key).key == key for key in row.sources)
+        assert {*row.inferred, *row.unverified} <= set(Row.__dataclass_fields__)
 
 
 @settings(deadline=None)
@@ -316,6 +317,17 @@ def test_hostile_towers_end_in_tokens_or_a_line(
             assert become is None or become.tokens >= 0
 
 
+def test_an_image_is_split_unless_the_processor_says_not() -> None:
+    """Idefics2 sees five images of 64 tokens with marks around them, as its checkpoint's processor does by default."""
+    vision = {"image_size": 980, "patch_size": 14}
+    assert 5 * 65 + 1 == tokens(rule("idefics2", vision=vision), 640, 480)
+    whole = {"do_image_splitting": False}
+    assert 64 + 2 == tokens(rule("idefics2", vision=vision, preprocessor_config=whole), 640, 480)
+    tiled = {"image_size": 512, "patch_size": 16}
+    found = rule("smolvlm", vision=tiled, scale_factor=4, preprocessor_config=whole)
+    assert 64 + 3 == tokens(found, 640, 480)
+
+
 @pytest.mark.parametrize(
     ("name", "fields", "seconds", "expected"),
     [
@@ -324,6 +336,8 @@ def test_hostile_towers_end_in_tokens_or_a_line(
         ("voxtral", {}, 30, 375),
         ("voxtral", {}, 31, 750),
         ("ultravox", {"stack_factor": 8}, 30, 188),
+        ("ultravox", {"stack_factor": 8}, 5, 32),
+        ("ultravox", {"stack_factor": 8}, 31, 195),
         ("gemma3n", {}, 3, 188),
         ("gemma4", {}, 3, 75),
         ("qwen3_omni_moe", {}, 10, 130),

@@ -41,8 +41,9 @@ def kept_gb(config: dict[str, Any]) -> float:
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_checkpoints(name: str) -> None:
-    """Bytes of public files within 1 %."""
-    config, said, gb = PUBLISHED[name]
+    """Bytes of public files within 1 %; each has the page that lists them."""
+    config, said, gb, page = PUBLISHED[name]
+    assert page.startswith("https://")
     assert gb == pytest.approx(kept_gb({**config, "quantization_config": said}), rel=0.01)
 
 

@@ -158,8 +158,25 @@ def test_a_trl_file_in_json() -> None:
     assert "TRL" == found.tool
     wanted = {"method": "dora", "lora_rank": 64, "optimizer": "paged-adamw-8bit", "loss": "chunked"}
     assert wanted.items() <= found.options.items()
-    assert {"recompute": "full", "seqlen": 1024} == found.assumed
+    assert {"recompute": "full", "seqlen": 1024, "weights": "fp32"} == found.assumed
     assert ("something_new: 3",) == found.unread
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ({}, "fp32"),
+        ({"dtype": "bfloat16"}, None),
+        ({"torch_dtype": "auto"}, None),
+        ({"load_in_4bit": True}, None),
+        ({"load_in_8bit": True}, "int8"),
+        ({"use_peft": False}, None),
+    ],
+)
+def test_trl_loads_frozen_weights_in_32_bits(said: dict[str, Any], kept: str | None) -> None:
+    """TRL loads in fp32 where its file names no dtype; a full fine-tuning has that copy anyway."""
+    found = read(json.dumps({"use_peft": True, "lora_r": 8, "max_length": 512, **said}))
+    assert kept == found.options.get("weights")
 
 
 def test_plain_training_arguments() -> None:
@@ -207,7 +224,7 @@ def test_the_tables_name_what_exists() -> None:
     plain = {"batch", "seqlen", "accumulation", "lora_rank"}
     for tool in tables()["tool"]:
         assert set(tool["keys"].values()) <= plain | set(READERS), tool["name"]
-        assert set(tool["defaults"]) <= set(FIELDS) | {"batch", "seqlen"}
+        assert set(tool["defaults"]) <= set(FIELDS) | {"batch", "seqlen", "weights"}
     assert set(tables()["optimizers"]) <= set(OPTIMIZERS)
 
 

@@ -42,3 +42,23 @@ def test_what_cuda_shows_is_less_than_what_is_sold() -> None:
     assert (22.03, 22.17) == (low, high)
     low, value, high = shown_gib(gpu("RTX A5000"))
     assert 0 < low < value < high < 24
+
+
+def test_sglang_reserves_by_memory_and_gpus() -> None:
+    """SGLang keeps free what its formula says: a step by tiers of memory, graphs, GPUs, and 10 GiB on a large card."""
+    sglang = engine_of("sglang")
+    tokens = {
+        "T4": 2048,
+        "L4": 2048,
+        "L40S": 4096,
+        "A100-80GB-SXM": 8192,
+        "H200 SXM": 8192,
+        "B200 SXM": 16384,
+    }
+    assert tokens == {name: sglang.batched_tokens(gpu(name)) for name in tokens}
+    rtx, h100 = gpu("RTX 4090"), gpu("H100 SXM")
+    for card, step, gpus, reserved in ((rtx, 2048, 1, 3760), (h100, 8192, 1, 13440), (h100, 8192, 4, 14336)):
+        shown = 1024 * shown_gib(card)[1]
+        assert round(1 - reserved / shown, 3) == sglang.utilization(card, step, gpus)
+    shown = 1024 * shown_gib(h100)[1]
+    assert round(1 - 10240 / shown, 3) == sglang.utilization(h100, 2048)
