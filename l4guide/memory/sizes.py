@@ -7,7 +7,7 @@ import numpy as np
 from l4guide.frozen import frozen
 from l4guide.interval import Interval, Numbers, total
 from l4guide.memory.training import training_parts, weight_share
-from l4guide.model import LATENT, LINEAR, WINDOW, Architecture, Layers, Mixer, stored_bytes
+from l4guide.model import LATENT, LINEAR, Architecture, Layers, Mixer, stored_bytes
 from l4guide.step.media import NO_MEDIA
 from l4guide.step.plan import Plan
 from l4guide.step.spans import source_tokens
@@ -110,8 +110,8 @@ def _elements(mixer: Mixer, context: Numbers) -> Numbers:
     if mixer.stride > 1:
         found = np.minimum(context, mixer.recent) * columns
         found = found + np.floor(context / mixer.stride) * (columns + mixer.index_columns)
-    elif mixer.kind == WINDOW and mixer.window:
-        found = np.minimum(context, mixer.window) * columns
+    elif mixer.reach:
+        found = np.minimum(context, mixer.reach) * columns
     return found
 
 

@@ -69,6 +69,11 @@ class Mixer:
         return self.kind in (FULL, WINDOW, LATENT)
 
     @property
+    def reach(self) -> int | None:
+        """Keys before a query that it reads, where its layer has a window."""
+        return self.window if self.kind in (WINDOW, LATENT) else None
+
+    @property
     def is_sparse(self) -> bool:
         """Whether a query reads fewer keys than there are tokens before it, not for a window alone."""
         return self.stride > 1 or self.selected > 0

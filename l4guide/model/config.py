@@ -8,6 +8,7 @@ from pathlib import Path
 
 from l4guide.model.architecture import NONE, Architecture, FeedForward, Layers, Mixer
 from l4guide.model.checkpoint_index import holds_head
+from l4guide.model.composed import composed, encoder_of, outside, read_columns
 from l4guide.model.fields import Fields, read_config
 from l4guide.model.hybrids import shares_blocks, sharing
 from l4guide.model.loops import again, cycled, looped
@@ -66,6 +67,8 @@ MOST_CONTEXT = 2**31
 MOST_PIXELS = 16_384
 #: Characters of a type's name that are kept; none that exists is as long.
 MOST_TYPE = 60
+#: Types that count the gate and what it gates as one width.
+HALVED = ("recurrent_gemma", "moshi")
 #: Activations whose product has no gate.
 UNGATED = ("relu2", "squared_relu", "relu", "gelu_new", "gelu_fast")
 
@@ -97,7 +100,8 @@ def from_config(config: Mapping[str, object], name: str) -> Architecture:
     """
     fields = Fields(config, name)
     hidden = hidden_size(fields)
-    two_stacks, causal = has_two(fields), _is_causal(fields)
+    encoder = encoder_of(fields)
+    two_stacks, causal = has_two(fields), encoder is not None or _is_causal(fields)
     if two_stacks:
         layers = stacks(fields, gated=_gated(fields))
     elif shares_blocks(fields):
@@ -105,6 +109,10 @@ def from_config(config: Mapping[str, object], name: str) -> Architecture:
     else:
         layers = _layers(fields, causal=causal)
     tables = table_weights(fields, two_stacks=two_stacks, is_encoder=not causal)
+    if encoder is not None:
+        reads = from_config(encoder, f"{name}: encoder")
+        layers = composed(reads, layers, hidden, read_columns(fields))
+        tables += outside(reads, encoder, read_columns(fields) or hidden)
     towers = [tower_weights(tower) for tower in fields.towers]
     found = Architecture(
         name=name,
@@ -214,7 +222,7 @@ def _inside(fields: Fields) -> int | None:
     if isinstance(listed, list) and listed and isinstance(listed[0], int):
         return listed[0]
     width = fields.whole("dense_intermediate_size", "intermediate_size_mlp") or fields.whole(*INTERMEDIATE)
-    if width and str(fields.get("model_type")) == "recurrent_gemma":
+    if width and str(fields.get("model_type")) in HALVED:
         return width // 2
     rounded = fields.whole("ffn_round_up_to_multiple_of", at_least=1)
     if rounded:

@@ -69,6 +69,17 @@ def model_types() -> Mapping[str, ModelType]:
     return {row.cells["model_type"]: row.fill(ModelType) for row in rows}
 
 
+@cache
+def idle_fields() -> frozenset[str]:
+    """Names of numbers that change no count to speak of, whatever the type; the rows of `idle_fields.csv`.
+
+    Raises:
+        BadData: a row is broken.
+    """
+    rows = read_rows(catalogue.data_folder() / "idle_fields.csv", ["field", "says", "sources"], ["field"])
+    return frozenset(row.cells["field"] for row in rows)
+
+
 def read_config(path: Path) -> Mapping[str, object]:
     """The object in a JSON file.
 
@@ -124,6 +135,8 @@ class Fields:
     def __init__(self, config: Mapping[str, object], name: str) -> None:
         self.name = name
         inner = next((config[key] for key in INNER if isinstance(config.get(key), dict)), None)
+        if composes(config):
+            inner = config["decoder"]
         self.outer = config
         self.own: Mapping[str, object] = inner if isinstance(inner, dict) else config
         deeper = self.own.get("text_config")
@@ -151,7 +164,7 @@ class Fields:
         return tuple(
             key
             for key, value in self.own.items()
-            if key not in self.read and _counts(value) and not BESIDE.search(key)
+            if key not in self.read and _counts(value) and not BESIDE.search(key) and key not in idle_fields()
         )
 
     @property
@@ -250,6 +263,11 @@ class Fields:
             limits = {"low": at_least, "high": at_most}
             raise BadInput("error.config_out_of_range", path=self.name, field=name, value=value, **limits)
         return value
+
+
+def composes(config: Mapping[str, object]) -> bool:
+    """Whether a configuration holds those of an encoder and of its decoder."""
+    return isinstance(config.get("encoder"), dict) and isinstance(config.get("decoder"), dict)
 
 
 def _with_layers(part: Mapping[str, object]) -> list[Mapping[str, object]]:

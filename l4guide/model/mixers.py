@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 from l4guide.errors import BadInput
-from l4guide.model.architecture import FULL, LATENT, LINEAR, NONE, WINDOW, Mixer
-from l4guide.model.compressed import compressed, compressions, index_of
+from l4guide.model.architecture import FULL, LINEAR, NONE, WINDOW, Mixer
+from l4guide.model.compressed import compressed, compressions
 from l4guide.model.defaults import kinds_of
 from l4guide.model.fields import MOST_COLUMNS, MOST_LAYERS, Fields
+from l4guide.model.latent import latent
 from l4guide.model.loops import cycled
 from l4guide.model.states import linear
 
@@ -204,7 +205,7 @@ def _mixer(fields: Fields, kind: str) -> Mixer:
     if kind == LINEAR:
         return _linear(fields)
     if fields.whole("kv_lora_rank"):
-        return _latent(fields)
+        return latent(fields, kind, fields.needed(*HEADS))
     return _attention(fields, kind)
 
 
@@ -302,23 +303,6 @@ def _beside(fields: Fields, heads: int, wide: int, wide_v: int) -> int:
     if rank and groups:
         found += heads * wide_v * rank + groups * rank * hidden - heads * wide_v * hidden
     return found
-
-
-def _latent(fields: Fields) -> Mixer:
-    heads = fields.needed(*HEADS)
-    rope = fields.needed("qk_rope_head_dim", at_least=0)
-    return Mixer(
-        kind=LATENT,
-        heads=heads,
-        kv_heads=heads,
-        head_dim=fields.needed("qk_nope_head_dim") + rope,
-        head_dim_v=fields.needed("v_head_dim"),
-        latent_rank=fields.needed("kv_lora_rank"),
-        rope_dim=rope,
-        query_rank=fields.whole("q_lora_rank") or 0,
-        index_columns=(fields.whole("index_head_dim") or 0) if fields.whole("index_topk") else 0,
-        **index_of(fields),
-    )
 
 
 def _linear(fields: Fields) -> Mixer:

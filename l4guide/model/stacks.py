@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from l4guide.model.architecture import FULL, FeedForward, Layers, Mixer
-from l4guide.model.fields import MOST_LAYERS, Fields
+from l4guide.model.fields import MOST_LAYERS, Fields, composes
 from l4guide.model.mixers import HIDDEN
 
 ENCODER_LAYERS = ("encoder_layers", "num_encoder_layers", "num_layers", "num_hidden_layers")
@@ -19,7 +19,7 @@ HEAD_DIM = ("d_kv", "head_dim")
 def has_two(fields: Fields) -> bool:
     """Whether a configuration describes an encoder with a decoder of its own, in fields of one level."""
     says_so = fields.flag("is_encoder_decoder") is True or fields.says("decoder_layers", "num_decoder_layers")
-    return says_so and not isinstance(fields.own.get("encoder"), dict) and fields.whole(*HIDDEN) is not None
+    return says_so and not composes(fields.outer) and fields.whole(*HIDDEN) is not None
 
 
 def stacks(fields: Fields, *, gated: bool) -> tuple[Layers, ...]:

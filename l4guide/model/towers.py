@@ -38,7 +38,25 @@ def tower_weights(tower: Fields) -> int | None:
     matrices = 3 if tower.get("hidden_act") == "silu" else 2
     layer = width * (4 * mixed + matrices * inside)
     pooled = layer if _is_pooled(tower) else 0
-    return depth * layer + pooled + _ends(tower, width)
+    found = depth * layer + pooled + _ends(tower, width)
+    return found + _experts(tower, matrices * width, depth, inside)
+
+
+def _experts(tower: Fields, each: int, depth: int, inside: int) -> int:
+    """What the experts of a tower have beyond the products in whose place they stand; `each` are weights a column."""
+    wide, usual = tower.whole("moe_intermediate_size"), tower.whole("num_local_experts") or 0
+    kinds = list(tower.listed("mlp_layer_types")[:depth])
+    apart = tower.get("per_layer_config")
+    own = {str(key).lstrip("0"): value for key, value in apart.items()} if isinstance(apart, dict) else {}
+    if not wide or not usual:
+        return 0
+    found = 0
+    for number in (number for number, kind in enumerate(kinds) if kind == "sparse"):
+        said = own.get(str(number).lstrip("0"))
+        experts = said.get("num_local_experts") if isinstance(said, dict) else None
+        few = isinstance(experts, int) and 0 < experts <= usual
+        found += each * (wide * (experts if few else usual) - inside)  # type: ignore[operator]
+    return found
 
 
 def towers_of(fields: Fields) -> tuple[Tower, ...]:

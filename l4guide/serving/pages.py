@@ -49,9 +49,9 @@ class Pages:
     def _of_group(self, mixer: Mixer, every: Numbers) -> Numbers:
         if mixer.kind == LINEAR:
             return np.full_like(every, self.engine.defaults.state_pages)
-        if mixer.kind != WINDOW or not mixer.window:
+        if not mixer.reach:
             return every
-        seen = -(-(mixer.window - 1 + self.batched_tokens) // self.tokens) + 1
+        seen = -(-(mixer.reach - 1 + self.batched_tokens) // self.tokens) + 1
         return np.minimum(every, seen)
 
 
@@ -80,7 +80,7 @@ def _unwindowed(model: Architecture) -> Architecture:
 
 
 def _full(mixer: Mixer) -> Mixer:
-    return replace(mixer, kind=FULL, window=None) if mixer.kind == WINDOW else mixer
+    return replace(mixer, kind=FULL if mixer.kind == WINDOW else mixer.kind, window=None)
 
 
 def _kept(model: Architecture, engine: Engine) -> dict[Mixer, int]:

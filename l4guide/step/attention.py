@@ -13,7 +13,7 @@ from l4guide.errors import CannotDo
 from l4guide.estimate import NO_RUNS, LiveEstimator
 from l4guide.frozen import frozen
 from l4guide.interval import Interval, Numbers
-from l4guide.model import LATENT, WINDOW, Mixer
+from l4guide.model import LATENT, Mixer
 from l4guide.step.rates import gemm_rate, memory_rate
 from l4guide.step.sparse import index_seconds, read_keys, share_read, widened
 from l4guide.work import work_of
@@ -117,9 +117,9 @@ def attention_of_many(
 
 def _read_keys(mixer: Mixer, workload: Workload, tokens: Numbers) -> Numbers:
     """Keys that the layer reads: decode with a window reads the window alone."""
-    if mixer.window is None or mixer.kind != WINDOW or workload.task != "decode":
+    if mixer.reach is None or workload.task != "decode":
         return tokens
-    return np.minimum(tokens, mixer.window + 1.0)
+    return np.minimum(tokens, mixer.reach + 1.0)
 
 
 def _shaped(workload: Workload, mixer: Mixer) -> Workload:
@@ -129,7 +129,7 @@ def _shaped(workload: Workload, mixer: Mixer) -> Workload:
         "kv_heads": mixer.kv_heads,
         "head_dim": mixer.head_dim,
         "head_dim_v": mixer.head_dim_v,
-        "window": mixer.window if mixer.kind == WINDOW and workload.task != "decode" else None,
+        "window": mixer.reach if workload.task != "decode" else None,
     }
     if mixer.kind == LATENT and workload.task == "decode":
         wide = mixer.latent_rank + mixer.rope_dim

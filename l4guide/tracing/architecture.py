@@ -20,6 +20,7 @@ from l4guide.tracing.expressions import expressed
 from l4guide.tracing.guard import cleaned
 from l4guide.tracing.process import is_at_hand
 from l4guide.tracing.record import preset_trace
+from l4guide.tracing.unread import telling
 
 #: Configurations whose traces are kept; a table of them may have many.
 MOST_KEPT = 256
@@ -52,6 +53,8 @@ def architecture_of(config: Mapping[str, object], name: str, *, run: bool = True
     else:
         assert read is not None
         made = read
+    if not made.is_traced:
+        made = replace(made, unread=telling(made.unread, config, expressed=trace is not None))
     return made if found.untraced is None else replace(made, untraced=found.untraced.sentence)
 
 

@@ -1,6 +1,6 @@
 """What the light reader makes of a configuration, in the words of a trace, so that the two can be compared."""
 
-from l4guide.model import WINDOW, Architecture, Layers, Mixer
+from l4guide.model import Architecture, Layers, Mixer
 from l4guide.model.traced import Call, Kept, Trace
 
 #: Contexts at which caches are compared, short and long, as their windows and strides differ; and how closely.
@@ -91,7 +91,7 @@ def _calls(model: Architecture) -> tuple[Call, ...]:
 
 def _window(mixer: Mixer) -> int | None:
     """The window of a call; of a compressing layer that of the keys it does not compress."""
-    return mixer.window if mixer.kind == WINDOW else mixer.recent or None
+    return mixer.reach or mixer.recent or None
 
 
 def _has_two(model: Architecture) -> bool:
@@ -125,7 +125,7 @@ def _kept_by(group: Layers) -> tuple[Kept, ...]:
         Kept(
             layers=count,
             elements=columns,
-            window=mixer.window if mixer.kind == WINDOW else None,
+            window=mixer.reach,
             state_elements=mixer.state_elements,
             state_bytes=mixer.state_bytes,
             cross=mixer.cross,

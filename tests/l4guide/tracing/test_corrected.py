@@ -20,13 +20,10 @@ MULTIPLIED = ("attention", "state", "mlp", "experts", "router")
 #: Their layers attend, and what one keeps was seen where no attention was: a head of it is made up.
 UNSEEN = {
     "cpmant",
-    "encoder-decoder",
-    "speech-encoder-decoder",
-    "vision-encoder-decoder",
     "speecht5",
     "pix2struct",
+    "t5gemma2",
 }
-UNSEEN |= {"t5gemma2", "inkling2", "inkling2_text", "inkling2_loop", "inkling2_loop_text"}
 
 
 def traced() -> list[Recorded]:

@@ -10,8 +10,8 @@ from l4guide.tracing.process import Tracer
 
 #: Types that transformers does not have.
 NOT_BUILT = {"Kimi-K2", "Kimi-K3"}
-#: Towers that the reader counts short.
-SHORT_TOWERS = {"Gemma-4-E2B", "Gemma-4-E4B", "Qwen3-VL-2B", "Qwen3-VL-4B", "Qwen3-VL-8B"}
+#: Towers that the reader counts short, or that a configuration does not mention.
+SHORT_TOWERS = {"Gemma-4-E2B", "Gemma-4-E4B", "Qwen3-VL-2B", "Qwen3-VL-4B", "Qwen3-VL-8B", "Step-3.7-Flash"}
 SAMPLE = ("gpt-oss-20b", "Qwen3.5-9B", "Gemma-4-12B", "Whisper-large-v3-turbo", "ESM-2-650M")
 BUILT = [one for one in models() if one.status == CONFIG and one.name not in NOT_BUILT]
 
