@@ -19,7 +19,7 @@ MORE_LAYERS = 6
 #: What shapes a tower's convolutions, and all fields of a tower.
 NOTHING = re.compile(r"(?!)")
 CONVOLUTIONS = re.compile(
-    r"(.*\.)?\w*(conv|kernel|stride|dilat|sampl|ratio|depths|multiplier|channel|mel_|_mel|codebook|quantiz|filter|residual"
+    r"(.*\.)?\w*(conv|kernel|stride|dilat|sample|sampling|ratio|depths|multiplier|channel|mel_|_mel|codebook|quantiz|filter|residual"
     r"|reduction|resolution|compress)\w*"
 )
 TOWERS = re.compile(r"(?!.*(text|llm|language|decoder)\w*\.[^.]*$).*\..*")
