@@ -69,7 +69,7 @@ def saved_bytes(model: LlamaForCausalLM) -> int:
             saved[storage.data_ptr()] = storage
         return tensor
 
-    tokens = torch.randint(0, CONFIG["vocab_size"], (1, TOKENS))
+    tokens = torch.randint(0, model.config.vocab_size, (1, TOKENS))
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         model.model(tokens)
     return sum(storage.nbytes() for storage in saved.values())

@@ -36,7 +36,7 @@ def one(hidden: int, wide: int, other: int, extra: int = 0) -> dict[str, Any]:
 def study(seen: list[dict[str, Any]]) -> dict[str, Any]:
     """A study of these configurations."""
     fields = dict(seen[0]["resolved"])
-    alone = {"parts": {}, "derived": [], "legacy": [], "aliases": {}, "said": fields}
+    alone: dict[str, Any] = {"parts": {}, "derived": [], "legacy": [], "aliases": {}, "said": fields}
     return {"model_type": "made", "fields": fields, "seen": seen, **alone}
 
 
