@@ -86,9 +86,12 @@ def amounts_in(text: str) -> Amounts:
     if "idle" not in told and {"reserved", "allocated"} <= told.keys():
         told["idle"] = max(0, told["reserved"] - told["allocated"])
     others = [size_bytes(size) for size in OTHERS.findall(text)]
-    if len(others) == 1 and "used" not in told and "allocated" in told:
-        # PyTorch 2.0 and 2.1 called the process itself by its number.
-        told["used"], others = others[0], []
+    if len(others) == 1 and "used" not in told:
+        # PyTorch 2.0 and 2.1, and any in a container, call the process itself by its number. Of a message that is cut
+        # before what PyTorch allocated nobody knows whose process it is.
+        if "allocated" in told:
+            told["used"] = others[0]
+        others = []
     held = [told[name] for name in ("used", "reserved") if name in told]
     if others:
         told["others"] = sum(others)
