@@ -208,7 +208,7 @@ def test_the_process_itself_is_not_another_one() -> None:
 def test_a_message_cut_before_its_own_figures_blames_no_other_process() -> None:
     """One process by its number may be this one, so the frame decides."""
     cut = (
-        '  File "/home/u/train.py", line 88, in compute_loss\n'
+        '  File "train.py", line 88, in compute_loss\n'
         "    loss = F.cross_entropy(logits.view(-1, logits.size(-1)).float(), labels.view(-1))\n"
         "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 9.27 GiB. GPU 0 has a total capacity of "
         "23.65 GiB of which 3.11 GiB is free. Process 4242 has 20.50 GiB memory in use."
