@@ -148,3 +148,13 @@ def read_rows(path: Path, columns: Collection[str], key: Collection[str]) -> lis
         seen[name] = line
         rows.append(row)
     return rows
+
+
+def read_records(path: Path, record: type[R], key: Collection[str]) -> tuple[R, ...]:
+    """The rows of a CSV file as records, each field from the column of its name; `key` as for `read_rows`.
+
+    Raises:
+        BadData: as for `read_rows`, or a cell cannot be read as its field's type.
+    """
+    columns = [one.name for one in fields(record)]  # type: ignore[arg-type]
+    return tuple(row.fill(record) for row in read_rows(path, columns, key))

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from l4guide.catalogue.records import CONFIG, Alias, Component, Gpu, Instance, Model, Price, Source
-from l4guide.table import read_rows, words
+from l4guide.table import read_records, read_rows, words
 
 VENDORS = ("NVIDIA", "AMD")
 PRICINGS = ("on-demand", "spot", "marketplace")
@@ -24,7 +24,7 @@ def read_sources(path: Path) -> tuple[Source, ...]:
     Raises:
         BadData: a row is broken.
     """
-    return tuple(row.fill(Source) for row in read_rows(path, _columns(Source), ["key"]))
+    return read_records(path, Source, ["key"])
 
 
 def read_gpus(path: Path, sources: Collection[str]) -> tuple[Gpu, ...]:

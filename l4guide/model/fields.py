@@ -21,7 +21,7 @@ from l4guide.model.checkpoint_index import (
     is_index,
 )
 from l4guide.model.defaults import defaults, taken
-from l4guide.table import read_rows
+from l4guide.table import read_records, read_rows
 
 #: No configuration that anyone published comes near these; beyond them it is a typing mistake.
 MOST_LAYERS = 2048
@@ -64,9 +64,8 @@ def model_types() -> Mapping[str, ModelType]:
     Raises:
         BadData: a row is broken.
     """
-    columns = list(ModelType.__dataclass_fields__)
-    rows = read_rows(catalogue.data_folder() / "model_types.csv", columns, ["model_type"])
-    return {row.cells["model_type"]: row.fill(ModelType) for row in rows}
+    found = read_records(catalogue.data_folder() / "model_types.csv", ModelType, ["model_type"])
+    return {one.model_type: one for one in found}
 
 
 @cache

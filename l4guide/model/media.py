@@ -8,7 +8,7 @@ from typing import Any
 from l4guide import catalogue
 from l4guide.frozen import frozen
 from l4guide.model.fields import Fields
-from l4guide.table import read_rows
+from l4guide.table import read_records
 
 IMAGE, SOUND = "image", "sound"
 #: Files beside a config.json, or keys in it, that hold what the processor sets.
@@ -87,9 +87,8 @@ def rows() -> Mapping[tuple[str, str], Row]:
     Raises:
         BadData: a row is broken.
     """
-    columns = list(Row.__dataclass_fields__)
-    found = read_rows(catalogue.data_folder() / "media_tokens.csv", columns, ["model_type", "media"])
-    return {(row.cells["model_type"], row.cells["media"]): row.fill(Row) for row in found}
+    found = read_records(catalogue.data_folder() / "media_tokens.csv", Row, ["model_type", "media"])
+    return {(row.model_type, row.media): row for row in found}
 
 
 def rule_of(fields: Fields, tower: Fields, media: str) -> Rule | None:

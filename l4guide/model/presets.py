@@ -17,7 +17,7 @@ from l4guide.model.architecture import FULL, LATENT, WINDOW, Architecture, FeedF
 from l4guide.model.config import from_config
 from l4guide.model.fields import read_config
 from l4guide.model.stored import published
-from l4guide.table import read_rows
+from l4guide.table import read_records
 
 #: "512 on 27 of 36 layers", "4096 on every other layer", "1024 on 5 of 6 layers", "4096".
 WINDOW_TEXT = re.compile(r"(\d+)(?: on (?:every (other)|(\d+) of (\d+)) layers?)?")
@@ -53,9 +53,7 @@ def widths() -> tuple[Widths, ...]:
     Raises:
         BadData: a row is broken.
     """
-    columns = list(Widths.__dataclass_fields__)
-    rows = read_rows(catalogue.data_folder() / "architectures.csv", columns, ["model", "component"])
-    return tuple(row.fill(Widths) for row in rows)
+    return read_records(catalogue.data_folder() / "architectures.csv", Widths, ["model", "component"])
 
 
 def preset(name: str) -> Architecture:

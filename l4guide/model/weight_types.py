@@ -5,7 +5,7 @@ from functools import cache
 
 from l4guide import catalogue
 from l4guide.frozen import frozen
-from l4guide.table import read_rows
+from l4guide.table import read_records
 
 #: What a name ends in where the experts alone are kept so, and all else in 16 bits.
 EXPERTS = "-experts"
@@ -41,9 +41,8 @@ def weight_types() -> Mapping[str, WeightType]:
     Raises:
         BadData: a row is broken.
     """
-    columns = list(WeightType.__dataclass_fields__)
-    rows = read_rows(catalogue.data_folder() / "weight_types.csv", columns, ["name"])
-    return {row.cells["name"]: row.fill(WeightType) for row in rows}
+    found = read_records(catalogue.data_folder() / "weight_types.csv", WeightType, ["name"])
+    return {one.name: one for one in found}
 
 
 def weight_type(name: str) -> WeightType:

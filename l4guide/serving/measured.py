@@ -8,7 +8,7 @@ from typing import Any
 from l4guide.catalogue import data_folder, models
 from l4guide.frozen import frozen
 from l4guide.model import Architecture, from_config, preset
-from l4guide.table import read_rows
+from l4guide.table import read_records
 
 
 @frozen
@@ -54,8 +54,8 @@ def served() -> tuple[Served, ...]:
     Raises:
         BadData: a row is broken.
     """
-    columns = list(Served.__dataclass_fields__)
-    return tuple(row.fill(Served) for row in read_rows(data_folder() / "served.csv", columns, columns[:-1]))
+    key = list(Served.__dataclass_fields__)[:-1]
+    return read_records(data_folder() / "served.csv", Served, key)
 
 
 def _dense(
