@@ -25,7 +25,8 @@ def blanks_of(workload: Workload, gpu: Gpu, library: str, version: str) -> dict[
         "repeat": _repeat(workload),
         "mask": _mask(workload),
         "mask_argument": "" if workload.mask == "none" else ", attn_mask=mask",
-        "is_causal": workload.causal and workload.mask == "none",
+        # PyTorch aligns its triangle with the first key: a single query would see that key alone.
+        "is_causal": workload.causal and workload.mask == "none" and workload.seqlen_q > 1,
         "window": workload.window,
         "softcap": workload.softcap,
         "num_splits": workload.num_splits,

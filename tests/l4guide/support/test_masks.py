@@ -116,6 +116,13 @@ def test_the_snippet_repeats_and_masks(check: Check) -> None:
     compile(shown, "snippet", "exec")
 
 
+@pytest.mark.parametrize(("task", "flag"), [("decode", "False"), ("prefill", "True")])
+def test_a_single_query_sees_the_whole_cache(task: str, flag: str) -> None:
+    """PyTorch's `is_causal` counts from the first key, so that one query would see one key."""
+    shown = support.snippet("torch/efficient", ask({"head_dim": 64, "task": task})[0], gpu("L4"))
+    assert f"is_causal={flag}" in shown
+
+
 def test_an_unaligned_bias_is_made_wider(check: Check) -> None:
     """The way out is to allocate it in rows of 504 and slice it to 498."""
     verdict = check("xformers/cutlass", None, head_dim=32, mask="additive", seqlen=498, causal=False)
